@@ -1,0 +1,72 @@
+"""A padded batch of utterances or chunks, with all that makes its rows independent of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sewcli.acoustic.statistics import WaveStatistics
+from sewcli.chunking import PAIR, frame_count, samples_for_frames
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of normalised samples, zero-padded, and their lengths and moments.
+
+    Attributes:
+        samples: (B, n) float32; n gives an even number of frames.
+        frames: (B,) int64, frames of each row, the odd last one counted.
+        window_mean: (B, kernel) float32, of the normalised waveform.
+        window_covariance: (B, kernel, kernel) float32, likewise.
+    """
+
+    samples: torch.Tensor
+    frames: torch.Tensor
+    window_mean: torch.Tensor
+    window_covariance: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(
+            self.samples.to(device),
+            self.frames.to(device),
+            self.window_mean.to(device),
+            self.window_covariance.to(device),
+        )
+
+
+def make_batch(
+    rows: Sequence[NDArray[np.float32]], statistics: Sequence[WaveStatistics], *, normalize: bool
+) -> Batch:
+    """Pad raw waveforms to one batch.
+
+    Args:
+        rows: samples of each row, shape (n_i,); more than one dimension is refused (ValueError),
+            because channels would pass for clips.
+        statistics: of the utterance each row belongs to (the row itself, or the whole file).
+        normalize: bring each row to zero mean and unit variance by its statistics.
+    """
+    if any(row.ndim != 1 for row in rows):
+        raise ValueError("a row is one channel: mix channels down before they become a batch")
+    frames = [frame_count(row.size) for row in rows]
+    longest = max(max(frames) + max(frames) % PAIR, PAIR)
+    # a row may carry samples past its last full frame; they belong to no frame and are left out
+    width = samples_for_frames(longest)
+    samples = np.zeros((len(rows), width), dtype=np.float32)
+    means, covariances = [], []
+    for line, row, moments in zip(samples, rows, statistics, strict=True):
+        mean, scale = (moments.mean, moments.scale) if normalize else (0.0, 1.0)
+        used = min(row.size, width)
+        line[:used] = (row[:used] - np.float32(mean)) * np.float32(scale)
+        means.append((moments.window_mean - mean) * scale)
+        covariances.append(moments.window_covariance * scale**2)
+    return Batch(
+        torch.from_numpy(samples),
+        torch.tensor(frames),
+        torch.from_numpy(np.stack(means).astype(np.float32)),
+        torch.from_numpy(np.stack(covariances).astype(np.float32)),
+    )

@@ -1,0 +1,161 @@
+"""The forward pass of a padded batch through the transformers modules, exact for every row.
+
+transformers runs the modules of a SEW model on one rectangle of samples: the group norm of the
+first convolution takes its statistics over the padding too, and an odd frame at the end of a
+shorter row joins the attention keys. These functions call the same modules in the same order with
+three corrections, so that a row gives what it gives alone and unpadded:
+
+* the group norm uses the moments of the row's own utterance (see `statistics`);
+* frames past a row's end are zero where the encoder begins, as its own zero padding is;
+* the attention keys of a row are its floor(F / 2) states.
+
+They are differentiable: training and inference share them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from sewcli.acoustic.batch import Batch
+
+#: a transformers model; its modules carry no types
+Model = Any
+
+
+def base_model(model: Model) -> Model:
+    """The SEWModel or SEWDModel inside a model with a head, or the model itself."""
+    return getattr(model, model.base_model_prefix, model)
+
+
+def first_convolution(layer: Model, batch: Batch) -> torch.Tensor:
+    """Conv layer 0 with its group norm folded to a scale and a shift for each row and channel.
+
+    Returns shape (B, channels, n). The mean w.m and variance w'Cw of a channel follow from the
+    moments of the windows; torch.nn.GroupNorm computes the same over the output of the layer.
+    """
+    hidden = layer.conv(batch.samples[:, None])
+    weight = layer.conv.weight[:, 0].float()
+    mean = batch.window_mean @ weight.T
+    if layer.conv.bias is not None:
+        mean = mean + layer.conv.bias
+    variance = torch.einsum("ck,bkl,cl->bc", weight, batch.window_covariance, weight)
+    scale = layer.layer_norm.weight * torch.rsqrt(variance + layer.layer_norm.eps)
+    shift = layer.layer_norm.bias - mean * scale
+    hidden = torch.addcmul(shift[..., None].to(hidden.dtype), hidden, scale[..., None].to(hidden.dtype))
+    return layer.activation(hidden)  # type: ignore[no-any-return]
+
+
+def convolutions(model: Model, batch: Batch) -> torch.Tensor:
+    """The feature extractor: (B, channels, frames), whole frames of the padded rectangle."""
+    layers = base_model(model).feature_extractor.conv_layers
+    if model.config.feat_extract_norm == "group":
+        hidden = first_convolution(layers[0], batch)
+        layers = layers[1:]
+    else:
+        hidden = batch.samples[:, None]
+    for layer in layers:
+        hidden = layer(hidden)
+    return hidden
+
+
+def frame_mask(frames: torch.Tensor, width: int) -> torch.Tensor:
+    """Which of `width` frames belong to each row: (B, width), bool."""
+    return torch.arange(width, device=frames.device) < frames[:, None]
+
+
+def hidden_features(model: Model, batch: Batch) -> torch.Tensor:
+    """What the encoder reads: (B, frames, hidden), zero past the end of each row."""
+    base = base_model(model)
+    hidden = base.layer_norm(convolutions(model, batch).transpose(1, 2))
+    if base.project_features:
+        hidden = base.feature_projection(hidden)
+    hidden = base.feature_dropout(hidden)
+    mask = frame_mask(batch.frames, hidden.shape[1])
+    if model.training:
+        hidden = base._mask_hidden_states(hidden, attention_mask=mask)
+    return hidden.masked_fill(~mask[..., None], 0.0)
+
+
+def encode(model: Model, batch: Batch) -> torch.Tensor:
+    """Hidden states after the upsampling: (B, frames, hidden); only a row's first 2 floor(F / 2) count."""
+    encoder = base_model(model).encoder
+    states = squeezed_states(model, hidden_features(model, batch))
+    lengths = batch.frames // model.config.squeeze_factor
+    mask = frame_mask(lengths, states.shape[1])
+    if hasattr(encoder, "encoder"):  # SEW-D: disentangled attention with its own mask handling
+        states = encoder.encoder(states, mask.long()).last_hidden_state
+    else:
+        states = _sew_layers(encoder, states, mask)
+    return encoder.upsample(states)  # type: ignore[no-any-return]
+
+
+def squeezed_states(model: Model, features: torch.Tensor) -> torch.Tensor:
+    """Positional convolution plus average pooling: (B, frames, hidden) -> (B, frames / 2, hidden)."""
+    encoder = base_model(model).encoder
+    hidden = features.transpose(1, 2)
+    positions = encoder.pos_conv_embed(hidden)
+    pooled = encoder.pool(hidden)
+    return (pooled + positions[..., : pooled.shape[-1]]).transpose(1, 2)
+
+
+def _sew_layers(encoder: Model, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The transformer layers of SEW (post-norm), with layer drop in training."""
+    states = encoder.dropout(encoder.layer_norm(states))
+    bias = None
+    if not bool(mask.all()):
+        bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
+        bias = bias.masked_fill(~mask, torch.finfo(states.dtype).min)[:, None, None, :]
+    for layer in encoder.layers:
+        if encoder.training and float(torch.rand(())) < encoder.config.layerdrop:
+            continue
+        states = layer(states, attention_mask=bias)
+    return states
+
+
+def ctc_logits(model: Model, batch: Batch) -> torch.Tensor:
+    """Logits of SEWForCTC or SEWDForCTC: (B, frames, vocabulary)."""
+    return model.lm_head(model.dropout(encode(model, batch)))  # type: ignore[no-any-return]
+
+
+def class_logits(model: Model, batch: Batch) -> torch.Tensor:
+    """Logits of SEWForSequenceClassification or SEWDForSequenceClassification: (B, labels)."""
+    if model.config.use_weighted_layer_sum:
+        hidden = _weighted_layers(model, batch)
+        kept = total = batch.frames // model.config.squeeze_factor
+    else:
+        hidden = encode(model, batch)
+        kept = batch.frames // model.config.squeeze_factor * model.config.squeeze_factor
+        total = batch.frames
+    projected = model.projector(hidden)
+    inside = frame_mask(kept, projected.shape[1])[..., None]
+    summed = projected.masked_fill(~inside, 0.0).sum(dim=1)
+    # the odd last frame enters the mean of transformers as a zero vector, projected
+    summed = summed + (total - kept)[:, None] * model.projector.bias
+    return model.classifier(summed / total[:, None])  # type: ignore[no-any-return]
+
+
+def _weighted_layers(model: Model, batch: Batch) -> torch.Tensor:
+    """Learned mean over the input of the first layer and the output of every layer: (B, states, hidden).
+
+    These are states of 40 ms: transformers records them before the upsampling.
+    """
+    encoder = base_model(model).encoder
+    layers: nn.ModuleList = encoder.encoder.layer if hasattr(encoder, "encoder") else encoder.layers
+    recorded: list[torch.Tensor] = []
+
+    def record(_module: nn.Module, inputs: tuple[torch.Tensor, ...], output: Any) -> None:
+        if not recorded:
+            recorded.append(inputs[0])
+        recorded.append(output[0] if isinstance(output, tuple) else output)
+
+    hooks = [layer.register_forward_hook(record) for layer in layers]
+    try:
+        encode(model, batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    weights = torch.softmax(model.layer_weights, dim=-1)
+    return (torch.stack(recorded, dim=1) * weights.view(-1, 1, 1)).sum(dim=1)

@@ -1,0 +1,99 @@
+"""What the front end must know of a whole utterance before the first chunk of it can run.
+
+Two steps of a SEW model look at the whole utterance: the waveform is brought to zero mean and unit
+variance, and the group norm after the first convolution (one group a channel) takes its mean and
+variance over time. Both follow from moments of the raw samples. With x_t the t-th window of
+`kernel` samples (10, every 5 samples), m and C their mean and covariance, a channel with weights w
+has
+
+    mean = w . m        variance = w' C w
+
+before the norm. So one cheap pass over the samples, whose result is independent of the weights,
+makes every chunk and every padded batch equal to the utterance run whole and alone. The sums are
+taken in float64: in float32 they cost three digits of the logits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: added to the variance of the waveform, as Wav2Vec2FeatureExtractor does
+VARIANCE_FLOOR = 1e-7
+
+
+@dataclass(frozen=True)
+class WaveStatistics:
+    """Moments of one utterance (population moments, float64).
+
+    Attributes:
+        samples: how many samples they were taken over.
+        mean, variance: of the samples.
+        window_mean: mean of the windows, shape (kernel,).
+        window_covariance: covariance of the windows, shape (kernel, kernel).
+    """
+
+    samples: int
+    mean: float
+    variance: float
+    window_mean: NDArray[np.float64]
+    window_covariance: NDArray[np.float64]
+
+    @property
+    def scale(self) -> float:
+        """The factor that brings the waveform to unit variance."""
+        return float(1.0 / np.sqrt(self.variance + VARIANCE_FLOOR))
+
+
+class StatisticsAccumulator:
+    """Takes the moments of an utterance block by block, in memory that does not grow.
+
+    Args:
+        kernel, stride: of the first convolution, in samples.
+    """
+
+    def __init__(self, kernel: int = 10, stride: int = 5) -> None:
+        self._kernel = kernel
+        self._stride = stride
+        self._samples = 0
+        self._sum = 0.0
+        self._square = 0.0
+        self._windows = 0
+        self._window_sum = np.zeros(kernel)
+        self._window_square = np.zeros((kernel, kernel))
+        self._rest = np.zeros(0)
+
+    def update(self, block: NDArray[np.float32]) -> None:
+        """Take in the next samples, shape (n,)."""
+        wide = block.astype(np.float64)
+        self._samples += wide.size
+        self._sum += float(wide.sum())
+        self._square += float(wide @ wide)
+        wide = np.concatenate([self._rest, wide])
+        count = (wide.size - self._kernel) // self._stride + 1
+        if wide.size < self._kernel:
+            self._rest = wide
+            return
+        windows = np.lib.stride_tricks.sliding_window_view(wide, self._kernel)[:: self._stride]
+        windows = np.ascontiguousarray(windows)
+        self._windows += count
+        self._window_sum += windows.sum(axis=0)
+        self._window_square += windows.T @ windows
+        self._rest = wide[count * self._stride :].copy()
+
+    def finish(self) -> WaveStatistics:
+        """The moments of all samples so far; at least one window must have been seen."""
+        mean = self._sum / self._samples
+        window_mean = self._window_sum / self._windows
+        covariance = self._window_square / self._windows - np.outer(window_mean, window_mean)
+        variance = max(self._square / self._samples - mean * mean, 0.0)
+        return WaveStatistics(self._samples, mean, variance, window_mean, covariance)
+
+
+def wave_statistics(samples: NDArray[np.float32], kernel: int = 10, stride: int = 5) -> WaveStatistics:
+    """Moments of one utterance held in memory, shape (n,)."""
+    accumulator = StatisticsAccumulator(kernel, stride)
+    accumulator.update(samples)
+    return accumulator.finish()

@@ -1,0 +1,16 @@
+"""Audio in: any file, pipe or part of a file as checked 16 kHz mono samples, block by block.
+
+reader      one source -> blocks: puts the other modules together
+decoding    which library decodes a file: libsndfile, or else ffmpeg
+containers  is all of the audio there that a file's header announces
+checks      what audio must be like, and the errors that say it is not
+dsp         cutting, mixing to mono and resampling as librosa does them, in a stream
+"""
+
+from __future__ import annotations
+
+from sewcli.audio.checks import MIN_SAMPLES
+from sewcli.audio.dsp import SAMPLE_RATE
+from sewcli.audio.reader import ENGINES, read_blocks
+
+__all__ = ["ENGINES", "MIN_SAMPLES", "SAMPLE_RATE", "read_blocks"]

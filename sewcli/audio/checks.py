@@ -1,0 +1,150 @@
+"""What audio must be like to be transcribed, and the errors that say how it is not.
+
+Every error names the input, says what is wrong and what to do next, and has a stable code: not_found,
+is_directory, permission, unreadable, empty_file, not_audio, damaged, no_samples, not_finite, out_of_scale,
+sample_rate, too_short, needs_ffmpeg, source.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from sewcli.audio.dsp import SAMPLE_RATE, Block
+from sewcli.errors import AudioError
+from sewcli.sources import STDIN, Source
+
+MIN_SAMPLES = 720
+"""The least a SEW or SEW-D model can read, in samples at 16 kHz (45 ms)."""
+
+MIN_RATE = 1_000
+MAX_RATE = 768_000
+MAX_MAGNITUDE = 1e4
+"""Full scale is 1; beyond this a float file is broken rather than loud."""
+
+NOT_WHOLE = (
+    "get the file again from where it comes from; what is left of it can be converted to wav with ffmpeg"
+)
+
+
+def shown(source: Source) -> str:
+    """The name of a source in a message, always on one line."""
+    if source.path == STDIN:
+        return "standard input"
+    return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else repr(c)[1:-1] for c in source.path)
+
+
+def damaged(name: str, what: str) -> AudioError:
+    """The error for a damaged or cut file."""
+    return AudioError(f"{name}: damaged or cut: {what}", hint=NOT_WHOLE, code="damaged")
+
+
+def check_place(name: str, file: Path) -> os.stat_result:
+    """Raise AudioError unless there is something to read at a path; return its stat."""
+    try:
+        status = file.stat()
+    except (OSError, ValueError) as error:
+        raise cannot_open(name, error) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioError(
+            f"{name}: is a folder", hint="name it as an input to read the audio in it", code="is_directory"
+        )
+    if not os.access(file, os.R_OK):
+        raise cannot_open(name, PermissionError())
+    if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+        raise empty(name)
+    return status
+
+
+def cannot_open(name: str, error: OSError | ValueError) -> AudioError:
+    """The error for what the operating system says when a file is opened or read."""
+    if isinstance(error, PermissionError):
+        return AudioError(f"{name}: permission denied", hint="make it readable: chmod u+r", code="permission")
+    # ValueError: no file can have this name (a NUL in it, or half a surrogate pair)
+    if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
+        return AudioError(
+            f"{name}: no such file", hint="check the path and the working directory", code="not_found"
+        )
+    reason = error.strerror or type(error).__name__
+    return AudioError(
+        f"{name}: cannot be read: {reason}", hint="check the path and the disk", code="unreadable"
+    )
+
+
+def empty(name: str) -> AudioError:
+    """The error for a file or pipe of 0 bytes."""
+    return AudioError(
+        f"{name}: is empty (0 bytes)", hint="check the program that wrote it", code="empty_file"
+    )
+
+
+def check_rate(name: str, rate: int) -> None:
+    """Raise AudioError for a sample rate, in Hz, that no recording has."""
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(
+            f"{name}: sample rate of {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be read",
+            hint="the header may be wrong: correct it, or convert the file with ffmpeg -ar 16000",
+            code="sample_rate",
+        )
+
+
+def checked(name: str, blocks: Iterable[Block], rate: int, start: float) -> Iterator[Block]:
+    """Pass on blocks of shape (frames, channels) whose values are all finite and in scale.
+
+    Args:
+        name: the input, for messages.
+        blocks: as decoded.
+        rate: frames a second.
+        start: the time of the first frame in its file, in seconds.
+
+    Raises:
+        AudioError: codes not_finite, out_of_scale and, at the end, no_samples.
+    """
+    position = 0
+    for block in blocks:
+        # Minimum and maximum carry a NaN along, so this one comparison finds all three faults.
+        if not (block.min() >= -MAX_MAGNITUDE and block.max() <= MAX_MAGNITUDE):
+            raise _bad_value(name, block, start + position / rate, rate)
+        position += len(block)
+        yield block
+    if position == 0:
+        where = f" from {start:g} s on" if start else ""
+        raise AudioError(
+            f"{name}: holds no samples{where}",
+            hint="check the program that recorded or cut it",
+            code="no_samples",
+        )
+
+
+def _bad_value(name: str, block: Block, start: float, rate: int) -> AudioError:
+    magnitude = np.abs(block).max(axis=1)
+    frame = int(np.argmax(~(magnitude <= MAX_MAGNITUDE)))
+    at = f"at {start + frame / rate:.3f} s"
+    value = block[frame][~(np.abs(block[frame]) <= MAX_MAGNITUDE)][0]
+    if np.isfinite(value):
+        return AudioError(
+            f"{name}: a sample of {value:.3g} {at}; full scale is 1",
+            hint="scale the float samples to -1 .. 1, or check how they were written",
+            code="out_of_scale",
+        )
+    return AudioError(
+        f"{name}: a sample is {'NaN' if np.isnan(value) else 'infinite'} {at}",
+        hint="write the file again without NaN and Inf",
+        code="not_finite",
+    )
+
+
+def check_length(name: str, samples: int) -> None:
+    """Raise AudioError for fewer samples, at 16 kHz, than a model can read."""
+    if samples < MIN_SAMPLES:
+        milliseconds = samples * 1000 / SAMPLE_RATE
+        raise AudioError(
+            f"{name}: too short: {milliseconds:.3g} ms; "
+            f"the models need {MIN_SAMPLES * 1000 // SAMPLE_RATE} ms or more",
+            hint="leave it out, or pad it with silence",
+            code="too_short",
+        )

@@ -1,0 +1,144 @@
+"""Is all of the audio there that a file's header announces?
+
+libsndfile takes a cut WAV, AIFF, AU, CAF or W64 for a shorter one, and a cut or damaged Ogg for one with
+a hole, without a word. So the announced size is read from the header here, and the checksum of every Ogg
+page is compared (RFC 3533, section 6).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+from sewcli.audio.checks import damaged
+
+# Some writers count their own 44 byte header as audio; that little can be missing.
+_SLACK = 44
+_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_OGG_HEADER = 27
+_LIBSNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")
+_FFMPEG_MAGIC = (b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75", b"ADIF", b"\xff\xf1", b"\xff\xf9")
+
+
+def check_complete(name: str, file: Path) -> None:
+    """Raise AudioError (damaged) for a file that is shorter than announced or has a bad Ogg page.
+
+    Sizes that streaming writers leave open (0 or the largest number, as sox and ffmpeg write into a pipe)
+    announce nothing. MP3 and FLAC are not looked at: decoding counts their frames.
+    """
+    status = file.stat()
+    if fault := _fault(file, status.st_size, status.st_mtime_ns):
+        raise damaged(name, fault)
+
+
+def kind(file: Path) -> str | None:
+    """What the first bytes look like: "libsndfile" or "ffmpeg" for who reads such a file, or None."""
+    with file.open("rb") as stream:
+        head = stream.read(12)
+    if head.startswith(_LIBSNDFILE_MAGIC):
+        return "libsndfile"
+    if head.startswith(_FFMPEG_MAGIC) or head[4:8] == b"ftyp":
+        return "ffmpeg"
+    return None
+
+
+@lru_cache(maxsize=16)  # the rows of a manifest cut the same long file again and again
+def _fault(file: Path, size: int, _modified: int) -> str | None:
+    with file.open("rb") as stream:
+        if stream.read(4) == b"OggS":
+            return _ogg_fault(stream, size)
+        stream.seek(0)
+        announced = announced_end(stream)
+    if announced is None or size >= announced - _SLACK:
+        return None
+    return f"the header announces {announced} bytes, the file has {size}"
+
+
+def announced_end(stream: BinaryIO) -> int | None:
+    """Where the audio of a container ends by its own header, in bytes; None if it does not say."""
+    head = stream.read(12)
+    magic, form = head[:4], head[8:12]
+    if magic in {b"RIFF", b"RIFX", b"RF64"} and form == b"WAVE":
+        return _chunk_end(stream, 12, b"data", ">4sI" if magic == b"RIFX" else "<4sI")
+    if magic == b"FORM" and form in {b"AIFF", b"AIFC"}:
+        return _chunk_end(stream, 12, b"SSND", ">4sI")
+    if magic == b"caff":
+        return _chunk_end(stream, 8, b"data", ">4sq", align=1)
+    if magic == b"riff":
+        return _chunk_end(stream, 40, b"data", "<4s12xq", align=8, inclusive=True)
+    if magic in {b".snd", b"dns."} and len(head) == 12:
+        offset, length = struct.unpack(">II" if magic == b".snd" else "<II", head[4:])
+        return None if _is_open(length, 4) else offset + length
+    return None
+
+
+def _chunk_end(
+    stream: BinaryIO, position: int, wanted: bytes, layout: str, *, align: int = 2, inclusive: bool = False
+) -> int | None:
+    """Walk over chunks to the one with the samples; layout is its name and its size."""
+    header_size = struct.calcsize(layout)
+    field_bytes = 8 if layout.endswith("q") else 4
+    long_size = 0
+    while True:
+        stream.seek(position)
+        header = stream.read(header_size)
+        if len(header) < header_size:
+            return None
+        name, length = struct.unpack(layout, header)
+        if inclusive:
+            length -= header_size
+        if name == b"ds64":  # RF64: the true size of the data chunk
+            long_size = int.from_bytes(stream.read(16)[8:], "little")
+        elif name == wanted:
+            if long_size and length == 0xFFFFFFFF:
+                length, field_bytes = long_size, 8
+            return None if _is_open(length, field_bytes) else position + header_size + int(length)
+        if length < 0:
+            return None
+        position += header_size + -(-length // align) * align
+
+
+def _is_open(length: int, field_bytes: int) -> bool:
+    """Whether a size is one that writers leave behind which could not go back to correct it."""
+    if length <= 0:
+        return True
+    if field_bytes == 4:
+        return 0x7F000000 <= length <= 0x80000000 or length >= 0xFFFF0000
+    return length >= 1 << 60
+
+
+def _ogg_fault(stream: BinaryIO, size: int) -> str | None:
+    position = 0
+    while position < size:
+        stream.seek(position)
+        header = stream.read(_OGG_HEADER)
+        if not header.startswith(b"OggS"):
+            return _lost_sync(stream, position)
+        lengths = stream.read(header[26]) if len(header) == _OGG_HEADER else b""
+        body = stream.read(sum(lengths))
+        if len(header) < _OGG_HEADER or len(lengths) < header[26] or len(body) < sum(lengths):
+            return f"it ends inside an Ogg page, at byte {size}"
+        if _ogg_checksum(header[:22] + bytes(4) + header[26:] + lengths + body) != header[22:26]:
+            return f"the checksum of the Ogg page at byte {position} is wrong"
+        position += len(header) + len(lengths) + len(body)
+    return None
+
+
+def _lost_sync(stream: BinaryIO, position: int) -> str | None:
+    """Bytes that are no page: damage if pages follow, or else a tag or filling behind the last one."""
+    stream.seek(position)
+    tail = b""
+    while block := stream.read(1 << 20):
+        if b"OggS\0" in tail + block:
+            return f"the Ogg page at byte {position} is broken"
+        tail = block[-4:]
+    return None
+
+
+def _ogg_checksum(page: bytes) -> bytes:
+    # Ogg's CRC has zlib's polynomial, but takes bits in the other order and starts from 0.
+    crc = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return crc.to_bytes(4, "big").translate(_REVERSED_BITS)

@@ -1,0 +1,93 @@
+"""From a source to checked blocks of 16 kHz mono."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from sewcli.audio.checks import cannot_open, check_length, check_rate, checked, shown
+from sewcli.audio.decoding import decoding
+from sewcli.audio.dsp import SAMPLE_RATE, Block, resample, to_mono
+from sewcli.audio.libsndfile import name_for_libsndfile
+from sewcli.audio.native import NativeAudio
+from sewcli.audio.spool import on_disk
+from sewcli.errors import AudioError
+from sewcli.sources import Source
+
+ENGINES = ("soundfile", "librosa")
+
+
+def read_blocks(
+    source: Source, *, engine: str = "soundfile", stdin: BinaryIO | None = None
+) -> Iterator[Block]:
+    """Yield the audio of a source as 1-D float32 blocks of 16 kHz mono, of any sizes.
+
+    Together the blocks are librosa.load(file, sr=16000, mono=True, offset=, duration=), to 1e-6 or better.
+    Files are decoded in blocks: memory does not grow with their length. Nothing is opened before the first
+    block is asked for, and everything is closed, and temporary files deleted, with the generator.
+
+    Where librosa.load would lose audio or fail, all of it is read: MP3 with variable bitrate and no Xing
+    header, FLAC of unknown length, formats that need ffmpeg.
+
+    Args:
+        source: what to read; its path is the name in messages.
+        engine: "soundfile" streams; "librosa" calls librosa.load (or librosa.resample, for what
+            librosa.load cannot read), with the whole file in memory.
+        stdin: where the source "-" is read from; sys.stdin.buffer by default.
+
+    Raises:
+        ValueError: there is no such engine.
+        AudioError: from the iterator, possibly after some blocks; the input as a whole has then failed.
+            Its codes are listed in sewcli.audio.checks.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
+    return _read(source, engine, stdin)
+
+
+def _read(source: Source, engine: str, stdin: BinaryIO | None) -> Iterator[Block]:
+    name = shown(source)
+    if source.error is not None:
+        raise AudioError(f"{name}: {source.error}", hint="correct it, or leave it out", code="source")
+    try:
+        samples = 0
+        with (
+            on_disk(source, stdin) as file,
+            decoding(name, file, source.offset, source.duration) as native,
+        ):
+            for block in _resampled(name, source, file, native, engine):
+                samples += len(block)
+                yield block
+        check_length(name, samples)
+    except AudioError:
+        raise
+    except OSError as error:  # the file is gone, or the disk fails, while it is read
+        raise cannot_open(name, error) from error
+
+
+def _resampled(name: str, source: Source, file: Path, native: NativeAudio, engine: str) -> Iterator[Block]:
+    check_rate(name, native.rate)
+    mono = (to_mono(block) for block in checked(name, native.blocks, native.rate, source.offset))
+    if engine == "librosa":
+        yield _with_librosa(source, file, native, mono)
+    else:
+        yield from resample(mono, native.rate)
+
+
+def _with_librosa(source: Source, file: Path, native: NativeAudio, mono: Iterator[Block]) -> Block:
+    import librosa
+
+    decoded = np.concatenate(list(mono))  # this is what checks the file
+    samples: Block
+    if native.librosa_reads_it:
+        with soundfile.SoundFile(name_for_libsndfile(file)) as handle:
+            samples, _ = librosa.load(
+                handle, sr=SAMPLE_RATE, mono=True, offset=source.offset, duration=source.duration
+            )
+    else:
+        samples = librosa.resample(decoded, orig_sr=native.rate, target_sr=SAMPLE_RATE)
+    return samples

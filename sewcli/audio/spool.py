@@ -1,0 +1,56 @@
+"""A place on disk for what can be read only once: standard input and pipes."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from sewcli.audio.checks import check_place, empty, shown
+from sewcli.errors import AudioError
+from sewcli.sources import STDIN, Source
+
+_COPY_BYTES = 1 << 20
+
+
+@contextmanager
+def on_disk(source: Source, stdin: BinaryIO | None) -> Iterator[Path]:
+    """Yield a regular, readable, non-empty file with the audio of a source.
+
+    Standard input and pipes are copied to a temporary file, block by block, which is deleted at the end.
+
+    Raises:
+        AudioError: there is nothing to read at its path, or no room for the copy.
+    """
+    name = shown(source)
+    if source.path == STDIN:
+        with _copied(name, stdin if stdin is not None else sys.stdin.buffer) as copy:
+            yield copy
+    elif stat.S_ISREG(check_place(name, source.file).st_mode):
+        yield source.file
+    else:  # a named pipe, or the /dev/fd/63 of a shell's <(command)
+        with source.file.open("rb") as stream, _copied(name, stream) as copy:
+            yield copy
+
+
+@contextmanager
+def _copied(name: str, stream: BinaryIO) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=".sew-") as folder:
+        copy = Path(folder) / "audio"
+        try:
+            with copy.open("wb") as target:
+                shutil.copyfileobj(stream, target, _COPY_BYTES)
+        except OSError as error:
+            raise AudioError(
+                f"{name}: cannot be copied to {folder}: {error.strerror}",
+                hint="make room there, or set TMPDIR to another place",
+                code="unreadable",
+            ) from error
+        if copy.stat().st_size == 0:
+            raise empty(name)
+        yield copy

@@ -1,0 +1,142 @@
+"""Beam search through pyctcdecode, once over the logits of a whole recording.
+
+pyctcdecode has no streaming decoder, and decoding chunk by chunk would split words; so the frames
+of a recording wait in a temporary file that is mapped into memory when the last one has come.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.decoding.alignment import align
+from sewcli.decoding.hypothesis import Hypothesis, Token
+from sewcli.decoding.vocabulary import Vocabulary
+from sewcli.errors import UsageError
+
+#: log-posteriors below this are equally impossible; pyctcdecode cannot take -inf
+_FLOOR = -50.0
+
+
+class BeamSearch:
+    """The search, built once and used for every recording.
+
+    Args:
+        vocabulary: of the model.
+        width: how many prefixes are kept at each frame.
+        hotwords: words and phrases to prefer, in any letter case.
+        hotword_weight: how strongly.
+
+    Raises:
+        UsageError: pyctcdecode is not installed or cannot be on this Python, or the vocabulary
+            cannot spell a hotword.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        width: int = 100,
+        hotwords: tuple[str, ...] = (),
+        hotword_weight: float = 10.0,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.width = width
+        self.hotwords = spellable(vocabulary, hotwords)
+        self.hotword_weight = hotword_weight
+        self._decoder = _build(vocabulary)
+
+    def recording(self) -> BeamDecoder:
+        """A decoder for one recording."""
+        return BeamDecoder(self)
+
+    def search(self, log_posteriors: NDArray[np.float32]) -> Hypothesis:
+        """Decode all frames of a recording, shape (T, V)."""
+        vocabulary = self.vocabulary
+        beams = self._decoder.decode_beams(
+            np.maximum(log_posteriors[:, vocabulary.columns], _FLOOR),
+            beam_width=self.width,
+            hotwords=list(self.hotwords) or None,
+            hotword_weight=self.hotword_weight,
+        )
+        words = beams[0][2]
+        ids = {token: index for index, token in enumerate(vocabulary.tokens)}
+        tokens: list[Token] = []
+        for index, (word, (first, end)) in enumerate(words):
+            spelling = [ids[character] for character in word]
+            spans = align(log_posteriors[first:end], spelling, vocabulary.blank)
+            tokens += [
+                Token(character, first + start, first + last, score, index)
+                for character, (start, last, score) in zip(word, spans, strict=True)
+            ]
+        return Hypothesis(" ".join(word for word, _ in words), tuple(tokens))
+
+
+class BeamDecoder:
+    """Collects the frames of one recording and decodes them at its end."""
+
+    def __init__(self, search: BeamSearch) -> None:
+        self._search = search
+        self._file = tempfile.TemporaryFile(prefix="sew-logits-")
+        self._frames = 0
+
+    def push(self, logits: NDArray[np.float32]) -> None:
+        """Take in the logits of the next frames, shape (T, V)."""
+        self._search.vocabulary.log_posteriors(logits).tofile(self._file)
+        self._frames += logits.shape[0]
+
+    def finish(self) -> Hypothesis:
+        """The best transcript of all frames."""
+        if self._frames == 0:
+            return Hypothesis("", ())
+        self._file.flush()
+        shape = (self._frames, len(self._search.vocabulary.tokens))
+        return self._search.search(np.memmap(self._file, dtype=np.float32, mode="r", shape=shape))
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        self._file.close()
+
+
+def spellable(vocabulary: Vocabulary, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Words in the letter case of the vocabulary.
+
+    Raises:
+        UsageError: the vocabulary has no token for a character of one of them.
+    """
+    folded = tuple(vocabulary.fold(word) for word in words)
+    for word in folded:
+        unknown = sorted({c for c in word if c != " " and c not in vocabulary.text_tokens})
+        if unknown or not word.strip():
+            raise UsageError(
+                f"the model cannot spell the hotword {word!r}: its vocabulary has no {' '.join(unknown)}",
+                hint="spell it with the characters the model writes, numbers as words",
+            )
+    return folded
+
+
+def _build(vocabulary: Vocabulary) -> Any:
+    try:
+        import pyctcdecode
+    except ImportError as error:
+        if sys.version_info >= (3, 13):
+            raise UsageError(
+                "beam search needs pyctcdecode, which has no release for Python 3.13 or newer",
+                hint="use --decoder greedy, or Python 3.11 or 3.12",
+            ) from error
+        raise UsageError(
+            "beam search needs pyctcdecode, which is not installed", hint="pip install pyctcdecode"
+        ) from error
+    labels = []
+    for index in vocabulary.columns:
+        if index == vocabulary.blank:
+            labels.append("")
+        elif index == vocabulary.delimiter:
+            labels.append(" ")
+        else:
+            labels.append(vocabulary.tokens[index])
+    return pyctcdecode.build_ctcdecoder(labels)

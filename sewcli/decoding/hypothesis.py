@@ -1,0 +1,57 @@
+"""What a decoder returns: text, and each token with its frames."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sewcli.chunking import frame_end, frame_start
+from sewcli.results import Span
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of a hypothesis.
+
+    Attributes:
+        text: the token.
+        first, last: its frames in the recording, as a closed range.
+        log_posterior: sum of the log-posteriors of those frames.
+        word: index of the word it belongs to.
+    """
+
+    text: str
+    first: int
+    last: int
+    log_posterior: float
+    word: int
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A decoded utterance: its words joined by spaces, and their tokens."""
+
+    text: str
+    tokens: tuple[Token, ...]
+
+    def chars(self, duration: float) -> tuple[Span, ...]:
+        """Every token as a span, its end not past `duration` seconds."""
+        return tuple(_span([token], duration) for token in self.tokens)
+
+    def words(self, duration: float) -> tuple[Span, ...]:
+        """Every word as a span, its end not past `duration` seconds."""
+        words: dict[int, list[Token]] = {}
+        for token in self.tokens:
+            words.setdefault(token.word, []).append(token)
+        return tuple(_span(tokens, duration) for tokens in words.values())
+
+
+def _span(tokens: list[Token], duration: float) -> Span:
+    frames = sum(token.last - token.first + 1 for token in tokens)
+    confidence = math.exp(sum(token.log_posterior for token in tokens) / frames)
+    return Span(
+        text="".join(token.text for token in tokens),
+        start=round(frame_start(tokens[0].first), 3),
+        end=round(min(frame_end(tokens[-1].last), duration), 3),
+        confidence=round(min(confidence, 1.0), 4),
+    )

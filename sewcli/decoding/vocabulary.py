@@ -1,0 +1,135 @@
+"""The vocabulary of a CTC model, read from its tokenizer files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.errors import ModelError
+
+#: what Wav2Vec2CTCTokenizer takes where its files do not say
+_DEFAULTS = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+_DEFAULT_DELIMITER = "|"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tokens by id, and which of them are no text.
+
+    Attributes:
+        tokens: the tokens, in the order of the columns of the logits.
+        blank: id of the CTC blank (the tokenizer's padding token).
+        delimiter: id of the token between words, or None.
+        special: ids that are never text (sentence marks, unknown, columns without a token).
+    """
+
+    tokens: tuple[str, ...]
+    blank: int
+    delimiter: int | None
+    special: frozenset[int]
+
+    @property
+    def columns(self) -> list[int]:
+        """Ids that decoding may choose: the blank and all text."""
+        return [i for i in range(len(self.tokens)) if i not in self.special]
+
+    @property
+    def text_tokens(self) -> set[str]:
+        """The tokens that spell words."""
+        return {
+            token
+            for i, token in enumerate(self.tokens)
+            if i not in self.special and i not in (self.blank, self.delimiter)
+        }
+
+    def fold(self, text: str) -> str:
+        """The text in the letter case of the vocabulary, as is where that holds both."""
+        letters = {token for token in self.text_tokens if len(token) == 1 and token.isalpha()}
+        if all(letter == letter.upper() for letter in letters):
+            return text.upper()
+        if all(letter == letter.lower() for letter in letters):
+            return text.lower()
+        return text
+
+    def log_posteriors(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log-softmax over the columns decoding may choose: (T, V) -> (T, V), -inf elsewhere.
+
+        Without the mask `<s>`, `</s>` and `<unk>` could be the best token of a frame and would
+        have to be either printed or dropped; so they take no part.
+        """
+        masked = logits.astype(np.float32, copy=True)
+        if self.special:
+            masked[:, sorted(self.special)] = -np.inf
+        masked -= masked.max(axis=1, keepdims=True)
+        normalised: NDArray[np.float32] = masked - np.log(np.exp(masked).sum(axis=1, keepdims=True))
+        return normalised
+
+
+def load_vocabulary(directory: Path, columns: int) -> Vocabulary:
+    """Read vocab.json and the tokenizer's other files.
+
+    Args:
+        directory: of the model.
+        columns: of its logits (vocab_size); columns beyond the tokens are never chosen.
+
+    Raises:
+        ModelError: a file is missing or damaged, there is no blank, or tokens are beyond the logits.
+    """
+    ids: dict[str, Any] = _read(directory, "vocab.json", required=True)
+    if ids and all(isinstance(value, dict) for value in ids.values()):
+        raise ModelError(
+            f"{directory}: its vocab.json holds one vocabulary for each of several languages (adapters)",
+            hint="such models are not supported; use one with a single vocabulary",
+            code="adapters",
+        )
+    ids = {**ids, **_read(directory, "added_tokens.json")}
+    tokenizer = {**_read(directory, "special_tokens_map.json"), **_read(directory, "tokenizer_config.json")}
+    by_id = {int(index): token for token, index in ids.items()}
+    if len(by_id) != len(ids) or not by_id or min(by_id) < 0 or max(by_id) >= columns:
+        raise ModelError(
+            f"{directory}: vocab.json does not fit the model: {len(ids)} tokens with ids up to "
+            f"{max(by_id, default=-1)}, logits of {columns} columns",
+            code="damaged_model",
+        )
+    names = {role: _content(tokenizer.get(role, default)) for role, default in _DEFAULTS.items()}
+    delimiter = ids.get(_content(tokenizer.get("word_delimiter_token", _DEFAULT_DELIMITER)))
+    blank = ids.get(names["pad_token"])
+    if blank is None:
+        raise ModelError(
+            f"{directory}: the tokenizer's padding token {names['pad_token']!r}, the CTC blank, "
+            "is not in vocab.json",
+            code="damaged_model",
+        )
+    special = {ids[name] for role, name in names.items() if role != "pad_token" and name in ids}
+    special |= set(range(columns)) - by_id.keys()
+    tokens = tuple(by_id.get(index, "") for index in range(columns))
+    return Vocabulary(tokens, blank, delimiter, frozenset(special - {blank}))
+
+
+def _content(token: Any) -> str:
+    """The text of a token, which tokenizer files hold as a string or as an object."""
+    return str(token["content"] if isinstance(token, dict) else token)
+
+
+def _read(directory: Path, name: str, *, required: bool = False) -> dict[str, Any]:
+    file = directory / name
+    if not file.exists():
+        if not required:
+            return {}
+        raise ModelError(
+            f"{directory} has no {name}: its logits cannot be read as text",
+            hint="copy the tokenizer files of the checkpoint beside config.json",
+            code="no_vocabulary",
+        )
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read: {error}", code="damaged_model") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} is not a JSON object", code="damaged_model")
+    return content

@@ -1,0 +1,329 @@
+"""From a model's specification to a local directory with its files.
+
+Embedded models and local directories are checked; hub models are looked for in the cache and downloaded by
+huggingface_hub. What is in the cache is found by reading its layout, not by asking the library, so that a
+cached model at a pinned revision, an offline run and `sew models list` neither import it nor reach a network:
+
+    CACHE/models--owner--name/refs/REVISION       the commit hash a branch or tag stood for
+    CACHE/models--owner--name/snapshots/HASH/...  the files of that commit
+
+No file is loaded here; a checkpoint in pickle format is only carried to the cache.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import json
+import logging
+import os
+import re
+import sys
+import uuid
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sewcli import __version__
+from sewcli.errors import ModelError
+from sewcli.registry import DEFAULT_REVISION, ModelSpec
+
+_log = logging.getLogger("sewcli")
+
+_TRUE = {"1", "ON", "YES", "TRUE"}
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SAFETENSORS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
+_INDEX = "model.safetensors.index.json"
+_PICKLED = "pytorch_model.bin"
+_COMMANDS = {"ctc": "sew transcribe", "classification": "sew classify", "features": "sew embed"}
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model whose files are on this machine.
+
+    Attributes:
+        spec: what was asked for.
+        directory: holds config.json and the weights.
+        revision: commit hash of a hub model, version of the package for an embedded one, else None.
+    """
+
+    spec: ModelSpec
+    directory: Path
+    revision: str | None
+
+
+def set_offline() -> None:
+    """Keep huggingface_hub and transformers off the network for the rest of the process.
+
+    Both read their switch when they are imported: call this before either is.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TRANSFORMERS_OFFLINE"] = "1"
+
+
+def is_offline() -> bool:
+    """Tell whether the environment forbids the network, by the rule huggingface_hub follows."""
+    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.upper() in _TRUE
+
+
+def cache_directory() -> Path:
+    """Find the cache of the hub as huggingface_hub does: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, ~/.cache.
+
+    Returns its path; it need not exist.
+    """
+    env = os.environ
+    home = env.get("HF_HOME", str(Path(env.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"))
+    cache = env.get("HF_HUB_CACHE", env.get("HUGGINGFACE_HUB_CACHE", str(Path(home) / "hub")))
+    return Path(os.path.expandvars(cache)).expanduser()
+
+
+def cached_snapshot(repo: str, revision: str | None = None) -> Path | None:
+    """Look in the cache for a complete copy of a hub model, without the network.
+
+    Returns the snapshot directory, named by its commit hash, or None when the revision is not there or
+    lacks its configuration, its weights or, for a CTC model, its vocabulary.
+    """
+    commit = revision or DEFAULT_REVISION
+    if not _COMMIT.fullmatch(commit):
+        try:
+            commit = _reference(repo, commit).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return None
+    snapshot = _storage(repo) / "snapshots" / commit
+    return snapshot if _COMMIT.fullmatch(commit) and _is_complete(snapshot) else None
+
+
+def fetch(spec: ModelSpec, *, offline: bool = False, progress: bool = True) -> LocalModel:
+    """Bring a model's files to this machine.
+
+    A directory, embedded or not, is checked. A hub model at a commit hash comes from the cache when it is
+    there; at a branch or tag the hub is asked first, and the cached copy is the fallback, with a warning in
+    the log. With `offline`, or HF_HUB_OFFLINE in the environment, only the cache counts. `progress` allows
+    progress bars on standard error where that is a terminal.
+
+    Returns the directory and the exact revision. Raises ModelError, with what to do next, for everything
+    that keeps the model from being there in full.
+    """
+    if spec.repo is None:
+        return _check_directory(spec)
+    cached = cached_snapshot(spec.repo, spec.revision)
+    if offline or is_offline():
+        if cached is None:
+            raise _not_cached(spec, by_option=offline)
+        return LocalModel(spec, cached, cached.name)
+    if cached is not None and cached.name == spec.revision:
+        return LocalModel(spec, cached, cached.name)
+
+    with _quiet(progress and sys.stderr.isatty()):
+        try:
+            directory = _download(spec.repo, spec.revision or DEFAULT_REVISION)
+        except ModelError:
+            raise
+        except Exception as error:
+            failure = _explain(error, spec)
+            if failure is None:
+                raise
+            if cached is None or failure.code == "revision_not_found":
+                raise failure from error
+            _log.warning("%s; using the copy in the cache (%s)", failure.message, cached.name[:12])
+            directory = cached
+    return LocalModel(spec, directory, directory.name)
+
+
+def _check_directory(spec: ModelSpec) -> LocalModel:
+    directory = spec.path
+    if directory is None:
+        raise ValueError("a specification needs a repo or a path")
+    hint = (
+        "install the package again" if spec.embedded else "give the directory of a transformers model with -m"
+    )
+    if not directory.is_dir():
+        raise ModelError(f"model {spec.name}: no directory {directory}", hint=hint, code="damaged_model")
+    if not (directory / "config.json").is_file():
+        raise ModelError(f"model {spec.name}: no config.json in {directory}", hint=hint, code="damaged_model")
+    return LocalModel(spec, directory, __version__ if spec.embedded else None)
+
+
+def _storage(repo: str) -> Path:
+    return cache_directory() / f"models--{repo.replace('/', '--')}"
+
+
+def _reference(repo: str, revision: str) -> Path:
+    if revision.startswith("/") or ".." in revision:  # git has no such name, and it would leave the cache
+        raise ValueError(f"{revision!r} is no name of a revision")
+    return _storage(repo) / "refs" / revision
+
+
+def _is_complete(snapshot: Path) -> bool:
+    """Check that a snapshot holds what loading needs: others may have cached a part of it only."""
+    try:
+        config = json.loads((snapshot / "config.json").read_text(encoding="utf-8"))
+        names = {entry.name for entry in snapshot.iterdir() if entry.is_file()}
+        weights = {"model.safetensors"} if "model.safetensors" in names else {_PICKLED}
+        if _INDEX in names:
+            weights = set(json.loads((snapshot / _INDEX).read_text(encoding="utf-8"))["weight_map"].values())
+        needs_vocabulary = any(name.endswith("ForCTC") for name in config.get("architectures") or [])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    has_vocabulary = bool(names & {"vocab.json", "tokenizer.json"})
+    return weights <= names and (has_vocabulary or not needs_vocabulary)
+
+
+def _choose_files(repo: str, names: Sequence[str]) -> list[str]:
+    """Pick the files at the top of a repository that loading needs, and one format of the weights."""
+    weights = [name for name in names if _SAFETENSORS.fullmatch(name)]
+    weights = weights or [name for name in names if name == _PICKLED]
+    if "config.json" not in names or not weights:
+        missing = "weights (model.safetensors)" if "config.json" in names else "config.json"
+        raise ModelError(
+            f"{repo} on the hub holds no {missing}",
+            hint="choose a transformers model with -m",
+            code="damaged_model",
+        )
+    return [name for name in names if "/" not in name and name.endswith(".json")] + weights
+
+
+def _download(repo: str, revision: str) -> Path:
+    """Download what is missing of a revision; returns its snapshot directory."""
+    from huggingface_hub import HfApi, constants, snapshot_download
+
+    # Without a timeout the library waits for ever on a network that swallows packets.
+    info = HfApi().model_info(repo, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    commit = info.sha or ""
+    if not _COMMIT.fullmatch(commit):
+        raise ValueError("no commit hash in the answer of the hub")
+    snapshot = cached_snapshot(repo, commit)
+    if snapshot is None:
+        files = _choose_files(repo, [sibling.rfilename for sibling in info.siblings or []])
+        # At the hash, not at the branch: the library moves the reference of a branch before it has the
+        # files, and a download that breaks off would take the older copy away from offline runs.
+        snapshot = Path(
+            snapshot_download(
+                repo,
+                revision=commit,
+                cache_dir=cache_directory(),
+                allow_patterns=[glob.escape(name) for name in files],
+            )
+        )
+    if revision != commit:
+        _record_reference(repo, revision, commit)
+    return snapshot
+
+
+def _record_reference(repo: str, revision: str, commit: str) -> None:
+    """Note in the cache which commit a branch stands for, so that it is found offline."""
+    try:
+        reference = _reference(repo, revision)
+        temporary = reference.with_name(f"{reference.name}.{uuid.uuid4().hex}.incomplete")
+        if reference.is_file() and reference.read_text(encoding="ascii") == commit:
+            return
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(commit, encoding="ascii")
+        temporary.replace(reference)
+    except (OSError, ValueError) as error:
+        # A read-only cache that holds the snapshot is good enough for this run.
+        _log.debug("revision %s of %s not recorded in the cache: %s", revision, repo, error)
+
+
+@contextmanager
+def _quiet(progress: bool) -> Iterator[None]:
+    """Keep the library's own lines off standard error; its progress bars too, unless wanted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # The first import sets the level of the library's logger, so it has to come before ours.
+        from huggingface_hub.utils.logging import get_logger
+        from huggingface_hub.utils.tqdm import (
+            are_progress_bars_disabled,
+            disable_progress_bars,
+            enable_progress_bars,
+        )
+
+        logger = get_logger("huggingface_hub")
+        level, hide = logger.level, not progress and not are_progress_bars_disabled()
+        if not os.environ.get("HF_HUB_VERBOSITY"):
+            logger.setLevel(logging.CRITICAL)
+        if hide:
+            disable_progress_bars()
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+            if hide:
+                enable_progress_bars()
+
+
+def _not_cached(spec: ModelSpec, *, by_option: bool) -> ModelError:
+    way = "without --offline" if by_option else "without HF_HUB_OFFLINE"
+    return ModelError(
+        f"model {_at_revision(spec)} is not in the cache, or not in full, and this run is offline",
+        hint=f"run once {way}: {_next_command(spec, online=not by_option)}",
+        code="not_cached",
+    )
+
+
+def _at_revision(spec: ModelSpec) -> str:
+    revision = spec.revision or DEFAULT_REVISION
+    return spec.name if revision == DEFAULT_REVISION else f"{spec.name} at revision {revision}"
+
+
+def _next_command(spec: ModelSpec, *, online: bool) -> str:
+    revision = f" --revision {spec.revision}" if spec.revision not in (None, DEFAULT_REVISION) else ""
+    command = f"{_COMMANDS[spec.task or 'ctc']} -m {spec.name}{revision} FILE"
+    return f"HF_HUB_OFFLINE=0 {command}" if online else command
+
+
+def _explain(error: Exception, spec: ModelSpec) -> ModelError | None:
+    """Say what a failed request or download means; None for an error that is not about the hub."""
+    from huggingface_hub import constants, errors
+
+    # The library wraps what happened into "not in the cache"; the cause says more.
+    while isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    name, reason = _at_revision(spec), (str(error).strip().splitlines() or [type(error).__name__])[0]
+    token = "set HF_TOKEN to a token of an account that may read it"
+
+    if isinstance(error, errors.RevisionNotFoundError):
+        message, code = f"{spec.repo} has no revision {spec.revision!r} on the hub", "revision_not_found"
+        hint = "check --revision: a branch, a tag or a commit hash"
+    elif isinstance(error, errors.GatedRepoError):
+        message, code = f"access to {spec.repo} is restricted on the hub", "gated_repo"
+        hint = f"ask for access on the page of the model, then {token}"
+    elif isinstance(error, errors.RepositoryNotFoundError):
+        message, code = f"the hub has no model {spec.repo}, or it is private or gated", "repo_not_found"
+        hint = f"check the name (`sew models list`); if it is private, {token}"
+    elif isinstance(error, errors.HfHubHTTPError):
+        status = error.response.status_code
+        message, code = f"the hub answered {status} for {name}", "hub_error"
+        hint = token if status in (401, 403) else "try again later, or give a local directory with -m"
+    elif isinstance(error, errors.HFValidationError):
+        message, code = f"{spec.repo!r} is no name of a model on the hub", "unknown_model"
+        hint = "run `sew models list` for the names there are"
+    elif type(error).__name__ in ("RemoteProtocolError", "ReadError") or "Consistency check" in reason:
+        message, code = f"the download of {name} broke off", "download_failed"
+        hint = "run the same command again; files already complete are kept"
+    elif type(error).__module__.startswith("httpx") or isinstance(
+        error, ConnectionError | TimeoutError | errors.LocalEntryNotFoundError | errors.FileMetadataError
+    ):
+        message, code = (
+            f"the hub at {constants.ENDPOINT} is out of reach for {name}: {reason}",
+            "hub_unreachable",
+        )
+        hint = (
+            "the model is not in the cache; check the connection, or run the same command once on a machine "
+            "with network and copy its HF_HOME here, or give a local directory with -m"
+        )
+    elif isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        problem = "no space left" if full else f"cannot write ({error.strerror or reason})"
+        message, code = f"{problem} in the cache {cache_directory()}", "cache_not_writable"
+        hint = "free some space, or set HF_HOME to another place"
+    elif isinstance(error, ValueError):
+        message, code = f"what answered at {constants.ENDPOINT} is no model hub: {reason}", "hub_error"
+        hint = "check HF_ENDPOINT, the proxy and the connection"
+    else:
+        return None
+    return ModelError(message, hint=hint, code=code)

@@ -1,0 +1,98 @@
+"""What flows out of the pipeline: frozen values, times in seconds.
+
+Nothing here depends on how a result was made or how it will be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Span:
+    """A word or a character of a transcript.
+
+    Attributes:
+        text: as the vocabulary spells it.
+        start, end: in seconds from the beginning of the file.
+        confidence: geometric mean of the posteriors of its characters' frames, blanks excluded,
+            between 0 and 1.
+    """
+
+    text: str
+    start: float
+    end: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model made a result.
+
+    Attributes:
+        id: alias, hub repository or directory, as the user would name it.
+        revision: commit of the hub repository or version of an embedded model; None if unknown.
+    """
+
+    id: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was said in one input.
+
+    Attributes:
+        path: of the input, as given.
+        duration: of the audio that was read, in seconds.
+        text: the transcript; empty where nothing was recognised.
+        words, chars: with times and confidence, or None where they were not asked for.
+        model: that made it.
+        settings: everything that can change the text.
+        offset: where a part of a file began, in seconds; None for a whole file.
+    """
+
+    path: str
+    duration: float
+    text: str
+    model: ModelInfo
+    words: tuple[Span, ...] | None = None
+    chars: tuple[Span, ...] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    offset: float | None = None
+
+
+@dataclass(frozen=True)
+class LabelScore:
+    """A label and its probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The labels of one clip, best first."""
+
+    path: str
+    duration: float
+    labels: tuple[LabelScore, ...]
+    model: ModelInfo
+    offset: float | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that could not be done.
+
+    Attributes:
+        path: of the input, as given.
+        code: short stable identifier of what is wrong.
+        message: one line that names the input, says what is wrong and what to do next.
+    """
+
+    path: str
+    code: str
+    message: str

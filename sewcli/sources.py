@@ -1,0 +1,267 @@
+"""What to read, in order: the inputs of a command as a stream of sources.
+
+Nothing is opened here but lists and folders: a file that does not exist is a source as well, and fails
+when its turn comes. Only what makes the whole command meaningless is a UsageError.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sewcli.errors import UsageError
+
+STDIN = "-"
+
+LIBSNDFILE_EXTENSIONS = frozenset(
+    ["wav", "flac", "ogg", "oga", "opus", "mp3", "aif", "aiff", "au", "caf", "w64"]
+)
+"""Extensions of the formats that libsndfile reads."""
+
+FFMPEG_EXTENSIONS = frozenset(["m4a", "aac", "mp4", "mkv", "webm", "mov", "wma"])
+"""Extensions of the formats that are read through ffmpeg, where it is installed."""
+
+AUDIO_EXTENSIONS = LIBSNDFILE_EXTENSIONS | FFMPEG_EXTENSIONS
+"""Extensions (lower case, no dot) that make a file in a folder an input."""
+
+_READ_SIZE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input: a file, a part of a file, or standard input.
+
+    Attributes:
+        path: the name shown to the user and written to the output; "-" is standard input. Bytes that are
+            not UTF-8 are surrogate escapes, as os.fsdecode gives them.
+        file: the place to open; Path("-") for standard input.
+        offset: where to start, in seconds.
+        duration: how much to read, in seconds; None reads to the end.
+        text: the reference transcript of a manifest row, or None.
+        error: why there is nothing to open (a bad manifest row, a folder that cannot be listed), or None.
+    """
+
+    path: str
+    file: Path
+    offset: float = 0.0
+    duration: float | None = None
+    text: str | None = None
+    error: str | None = None
+
+
+def check(inputs: Sequence[str], files_from: str | None = None) -> None:
+    """Raise what is wrong with the inputs as a whole, before anything runs.
+
+    Folders are listed up to their first audio file; no file is opened.
+
+    Raises:
+        UsageError: there is no input, one is an empty string, standard input is used twice, a folder holds
+            no audio, or the list is not a readable file.
+    """
+    if not inputs and files_from is None:
+        raise UsageError(
+            "no input given", hint="name files or folders, - for standard input, or --files-from FILE"
+        )
+    if "" in inputs:
+        raise UsageError("an input is an empty string", hint="look for a shell variable that is not set")
+    if list(inputs).count(STDIN) + (files_from == STDIN) > 1:
+        raise UsageError(
+            "standard input can be read only once", hint="use - for one input or for --files-from"
+        )
+    for given in inputs:
+        if given != STDIN and _is_folder(given) and next(_walk(given), None) is None:
+            raise _no_audio_in(given)
+    if files_from is not None and files_from != STDIN:
+        _check_list(files_from)
+
+
+def expand(
+    inputs: Sequence[str],
+    *,
+    files_from: str | None = None,
+    null_separated: bool = False,
+    stdin: BinaryIO | None = None,
+) -> Iterator[Source]:
+    """Yield one source an input, in order: the inputs first, then the entries of the list.
+
+    Folders are read recursively with their entries sorted by name; hidden entries and links to folders are
+    skipped, and only files with an audio extension count. A list is streamed: an entry is yielded as soon
+    as its line is there. A line that begins with { is a row of a NeMo manifest, with its path relative to
+    the folder of the manifest; any other line is a path as it stands (also if it is a folder, which then
+    fails as an input). With null_separated every entry is a path. A row is cut to [offset, offset +
+    duration) only if it has the key "offset": the duration alone describes a whole file.
+
+    Args:
+        inputs: files, folders and "-".
+        files_from: a file that lists inputs, or "-" for standard input.
+        null_separated: the entries of the list end with a NUL byte, as from find -print0.
+        stdin: where the list "-" is read from; sys.stdin.buffer by default.
+
+    Raises:
+        UsageError: as check(), which it does not call; also if the list turns out to be empty and there
+            is no other input.
+    """
+    for given in inputs:
+        if given != STDIN and _is_folder(given):
+            yield from _folder(given)
+        else:
+            yield Source(given, Path(given))
+    if files_from is None:
+        return
+    listed = False
+    for listed_source in _listed(files_from, null_separated, stdin):
+        listed = True
+        yield listed_source
+    if not listed and not inputs:
+        raise UsageError(
+            f"{_list_name(files_from)} lists no input", hint="give one path or manifest row a line"
+        )
+
+
+def _is_folder(given: str) -> bool:
+    try:
+        return Path(given).is_dir()
+    except OSError:  # a parent that may not be entered: opening it says so later
+        return False
+
+
+def _folder(folder: str) -> Iterator[Source]:
+    found = False
+    for source in _walk(folder):
+        found = True
+        yield source
+    if not found:
+        raise _no_audio_in(folder)
+
+
+def _walk(folder: str) -> Iterator[Source]:
+    """Audio files below a folder, one level in memory at a time."""
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        yield Source(folder, Path(folder), error=f"the folder cannot be listed: {error.strerror}")
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+        elif _has_audio_extension(entry.name) and not _is_folder(entry.path):
+            yield Source(entry.path, Path(entry.path))
+
+
+def _has_audio_extension(name: str) -> bool:
+    return Path(name).suffix[1:].lower() in AUDIO_EXTENSIONS
+
+
+def _no_audio_in(folder: str) -> UsageError:
+    return UsageError(
+        f"{folder}: no audio file in this folder",
+        hint=f"files that count end in {' '.join(sorted(AUDIO_EXTENSIONS))}; hidden ones are skipped",
+    )
+
+
+def _list_name(files_from: str) -> str:
+    return "standard input" if files_from == STDIN else files_from
+
+
+def _check_list(files_from: str) -> None:
+    # Not opened: the list may be a pipe, <(find ...), that can be opened only once.
+    hint = "--files-from takes a file with one path or manifest row a line"
+    try:
+        is_folder = stat.S_ISDIR(Path(files_from).stat().st_mode)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        raise UsageError(f"{files_from}: the list cannot be read: {reason}", hint=hint) from error
+    if is_folder:
+        raise UsageError(f"{files_from}: the list is a folder", hint=hint)
+    if not os.access(files_from, os.R_OK):
+        raise UsageError(f"{files_from}: the list cannot be read: permission denied", hint=hint)
+
+
+def _listed(files_from: str, null_separated: bool, stdin: BinaryIO | None) -> Iterator[Source]:
+    if files_from == STDIN:
+        yield from _entries(stdin if stdin is not None else sys.stdin.buffer, STDIN, Path(), null_separated)
+        return
+    _check_list(files_from)
+    with Path(files_from).open("rb") as stream:
+        yield from _entries(stream, files_from, Path(files_from).parent, null_separated)
+
+
+def _entries(stream: BinaryIO, name: str, folder: Path, null_separated: bool) -> Iterator[Source]:
+    for number, record in enumerate(_records(stream, b"\0" if null_separated else b"\n"), start=1):
+        if null_separated:
+            if record:
+                yield _plain(record)
+            continue
+        line = record.removeprefix(codecs.BOM_UTF8) if number == 1 else record
+        line = line.removesuffix(b"\r")
+        if not line.strip():
+            continue
+        yield _row(line, f"{name}:{number}", folder) if line.lstrip().startswith(b"{") else _plain(line)
+
+
+def _records(stream: BinaryIO, separator: bytes) -> Iterator[bytes]:
+    """Split a stream at a separator, each piece as soon as its end is there."""
+    # read1 returns what a pipe holds; read would wait until its block is full.
+    read = getattr(stream, "read1", stream.read)
+    parts: list[bytes] = []
+    while block := read(_READ_SIZE):
+        first, *others = block.split(separator)
+        parts.append(first)
+        for piece in others:
+            yield b"".join(parts)
+            parts = [piece]
+    if last := b"".join(parts):
+        yield last
+
+
+def _plain(record: bytes) -> Source:
+    path = _not_stdin(os.fsdecode(record))
+    return Source(path, Path(path))
+
+
+def _not_stdin(path: str) -> str:
+    # In a list "-" can only be a file of that name; "./-" is how a shell user writes it.
+    return f"./{STDIN}" if path == STDIN else path
+
+
+def _row(line: bytes, where: str, folder: Path) -> Source:
+    try:
+        row = json.loads(line.decode("utf-8", "surrogateescape"))
+        return _manifest_source(row, folder)
+    except (ValueError, OverflowError, RecursionError) as error:
+        return Source(where, Path(where), error=f"not a row of a manifest: {error}")
+
+
+def _manifest_source(row: dict[str, object], folder: Path) -> Source:
+    path = row.get("audio_filepath")
+    if not isinstance(path, str) or not path:
+        raise ValueError('"audio_filepath" is missing or not a string')
+    text = row.get("text")
+    if text is not None and not isinstance(text, str):
+        raise ValueError('"text" is not a string')
+    offset, duration = _seconds(row, "offset"), _seconds(row, "duration")
+    shown = _not_stdin(path)
+    if offset is None:
+        return Source(shown, folder / path, text=text)
+    return Source(shown, folder / path, offset, duration, text)
+
+
+def _seconds(row: dict[str, object], key: str) -> float | None:
+    value: Any = row.get(key)
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < 0:
+        raise ValueError(f'"{key}" is not a number of seconds from 0 up')
+    return float(value)

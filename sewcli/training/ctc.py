@@ -1,0 +1,140 @@
+"""Training for transcription: transcripts as targets, the CTC loss, error rates on dev."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sewcli.acoustic.batch import Batch, make_batch
+from sewcli.acoustic.forward import Model, ctc_logits
+from sewcli.acoustic.statistics import wave_statistics
+from sewcli.chunking import PAIR, SAMPLE_RATE, kept_frame_count
+from sewcli.training.augment import Samples, change_speed
+from sewcli.training.manifest import AudioCache
+from sewcli.training.recipe import Recipe
+from sewcli.training.vocabulary import BLANK, DELIMITER, ENGLISH, encode
+
+log = logging.getLogger("sewcli")
+
+#: logit a fresh head gives the blank: most frames are blank where a model has converged
+BLANK_BIAS = 2.0
+
+
+class CtcTask:
+    """Clips with transcripts.
+
+    Clips whose text does not fit their frames, is empty, holds a character outside the vocabulary,
+    or that are longer or shorter than the recipe allows are left out; the count is logged.
+    """
+
+    selection_metric = "wer"
+
+    def __init__(self, recipe: Recipe, train: AudioCache, dev: AudioCache) -> None:
+        self._tokens = ENGLISH
+        self._train = train
+        self._dev = dev
+        self._targets: list[list[int]] = []
+        self.clips: list[int] = []
+        left_out: dict[str, int] = {}
+        for index, row in enumerate(train.rows):
+            reason, ids = self._check(recipe, row.text, int(train.lengths[index]))
+            if reason:
+                left_out[reason] = left_out.get(reason, 0) + 1
+                continue
+            self.clips.append(index)
+            self._targets.append(ids)
+        for reason, count in left_out.items():
+            log.warning("%d of %d training clips left out: %s", count, len(train), reason)
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """Configuration of the head."""
+        return {
+            "vocab_size": len(self._tokens),
+            "pad_token_id": BLANK,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "ctc_zero_infinity": True,
+            "ctc_loss_reduction": "mean",
+        }
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Samples of each training clip, shape (clips,)."""
+        lengths: NDArray[np.int64] = self._train.lengths[self.clips]
+        return lengths
+
+    def _check(self, recipe: Recipe, text: str | None, samples: int) -> tuple[str, list[int]]:
+        seconds = samples / SAMPLE_RATE
+        if not recipe.min_seconds <= seconds <= recipe.max_seconds:
+            return f"outside {recipe.min_seconds} to {recipe.max_seconds} s", []
+        if not text or not text.strip():
+            return "no text", []
+        try:
+            ids = encode(text, self._tokens)
+        except KeyError as error:
+            return f"the vocabulary has no {error}", []
+        # CTC needs a frame a token and a blank between equal neighbours; leave room for speed-up
+        repeats = sum(a == b for a, b in zip(ids, ids[1:], strict=False))
+        if len(ids) + repeats > kept_frame_count(int(samples / max(recipe.speeds))):
+            return "text longer than its frames", []
+        return "", ids
+
+    def prepare_head(self, model: Model) -> None:
+        """Start a fresh head near the state of a converged one."""
+        with torch.no_grad():
+            model.lm_head.bias[BLANK] = BLANK_BIAS
+
+    def example(self, index: int, speed: float, _rng: np.random.Generator) -> tuple[Samples, list[int]]:
+        """Samples and target ids of one training clip."""
+        return change_speed(self._train.clip(self.clips[index]), speed), self._targets[index]
+
+    def loss(self, model: Model, batch: Batch, targets: list[list[int]]) -> torch.Tensor:
+        """CTC loss of a batch, each utterance's divided by its target length, their mean."""
+        logits = ctc_logits(model, batch)
+        return torch.nn.functional.ctc_loss(
+            logits.float().log_softmax(-1).transpose(0, 1),
+            torch.tensor([token for ids in targets for token in ids]),
+            batch.frames // PAIR * PAIR,
+            torch.tensor([len(ids) for ids in targets]),
+            blank=BLANK,
+            reduction="mean",
+            zero_infinity=True,
+        )
+
+    @torch.no_grad()
+    def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """Error rates on dev, in all and by set, and the (reference, hypothesis) pairs."""
+        import jiwer
+
+        order = np.argsort(self._dev.lengths)
+        pairs: dict[int, tuple[str, str]] = {}
+        start = 0
+        while start < order.size:
+            count = max(1, batch_samples // int(self._dev.lengths[order[min(start + 16, order.size - 1)]]))
+            clips = order[start : start + count]
+            start += count
+            rows = [self._dev.clip(int(i)) for i in clips]
+            batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
+            best = ctc_logits(model, batch).argmax(-1)
+            for clip, ids, frames in zip(clips, best, batch.frames, strict=True):
+                text = self._spell(ids[: int(frames) // PAIR * PAIR].tolist())
+                pairs[int(clip)] = (self._dev.rows[int(clip)].text or "", text)
+        metrics: dict[str, Any] = {}
+        sets = ["", *sorted({row.set for row in self._dev.rows})]
+        for name in sets:
+            chosen = [pair for i, pair in sorted(pairs.items()) if name in ("", self._dev.rows[i].set)]
+            references, hypotheses = [list(side) for side in zip(*chosen, strict=True)]
+            suffix = f"_{name}" if name else ""
+            metrics[f"wer{suffix}"] = jiwer.wer(references, hypotheses)
+            metrics[f"cer{suffix}"] = jiwer.cer(references, hypotheses)
+        return metrics, [pair for _, pair in sorted(pairs.items())]
+
+    def _spell(self, ids: list[int]) -> str:
+        kept = [b for a, b in zip([-1, *ids], ids, strict=False) if a != b and b != BLANK]
+        letters = "".join(self._tokens[i] for i in kept if len(self._tokens[i]) == 1)
+        return " ".join(letters.replace(DELIMITER, " ").split())

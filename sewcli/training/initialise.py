@@ -1,0 +1,116 @@
+"""Starting points for training: a model from a recipe, and a front end that hears before it learns.
+
+Two things keep a small post-norm SEW from falling into "blank everywhere" when it starts from
+nothing. The residual branches begin small, so that each layer is near the identity and gradients
+pass through the stack of norms (the idea of DeepNorm, arXiv 2203.00555, and of T-Fixup). And the
+convolutions first learn to predict the log-mel energies of their frames, a regression without any
+alignment to find.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.forward import Model, base_model, convolutions, frame_mask
+from sewcli.chunking import HOP, RECEPTIVE_FIELD, SAMPLE_RATE
+from sewcli.training.recipe import Recipe
+
+log = logging.getLogger("sewcli")
+
+MEL_BANDS = 80
+
+
+def build_model(recipe: Recipe, head: dict[str, Any]) -> Model:
+    """The model of a recipe, freshly initialised or with the encoder of `recipe.init`.
+
+    Args:
+        recipe: task, family, configuration and starting point.
+        head: configuration of the head (vocabulary size or labels).
+    """
+    import transformers
+
+    family = {"sew": "SEW", "sew-d": "SEWD"}[recipe.family]
+    kind = {"ctc": "ForCTC", "classification": "ForSequenceClassification"}[recipe.task]
+    model_class = getattr(transformers, family + kind)
+    if recipe.init is not None:
+        return _start_from(model_class, recipe.init, {**recipe.config, **head})
+    config = getattr(transformers, f"{family}Config")(**recipe.config, **head)
+    model = model_class(config)
+    widen(model, recipe.residual_gain)
+    return model
+
+
+def _start_from(model_class: Any, directory: Path, changes: dict[str, Any]) -> Model:
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    return model_class.from_pretrained(directory, dtype=torch.float32, ignore_mismatched_sizes=True, **changes)
+
+
+@torch.no_grad()
+def widen(model: Model, residual_gain: float) -> None:
+    """Replace the library's narrow normal initialisation (std 0.02) of the linear layers by Xavier.
+
+    The last layer of every residual branch is scaled by `residual_gain`.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            last = name.endswith(("out_proj", "output_dense", "output.dense"))
+            nn.init.xavier_uniform_(module.weight, gain=residual_gain if last else 1.0)
+            nn.init.zeros_(module.bias)
+
+
+def log_mel(samples: torch.Tensor) -> torch.Tensor:
+    """Log-mel energies of the frames of a SEW model: (B, n) samples -> (B, F, 80)."""
+    import librosa
+
+    window = torch.hann_window(RECEPTIVE_FIELD)
+    spectrum = torch.stft(samples, 512, HOP, RECEPTIVE_FIELD, window, center=False, return_complex=True)
+    bank = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=512, n_mels=MEL_BANDS)
+    energies = torch.einsum("mf,bft->btm", torch.from_numpy(np.asarray(bank)), spectrum.abs().square())
+    return torch.log(energies + 1e-5)
+
+
+def teach_front_end(
+    model: Model, batches: Iterator[Batch], steps: int, report: Callable[[int, float], None]
+) -> None:
+    """Train the convolutions and their layer norm to predict log-mel energies, in place.
+
+    The targets are standardised per band over each batch; the regression head is thrown away.
+    """
+    base = base_model(model)
+    head = nn.Linear(model.config.conv_dim[-1], MEL_BANDS)
+    parameters = [
+        *base.feature_extractor.parameters(),
+        *base.layer_norm.parameters(),
+        *head.parameters(),
+    ]
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    model.train()
+    for step in range(steps):
+        batch = next(batches)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            predicted = head(base.layer_norm(convolutions(model, batch).transpose(1, 2)))
+        target = log_mel(batch.samples)
+        # torch.stft wants 512 samples for its last frame where the model reads 400
+        frames = min(target.shape[1], predicted.shape[1])
+        inside = frame_mask(batch.frames.clamp(max=frames), frames)
+        target = target[:, :frames][inside]
+        target = (target - target.mean(0)) / (target.std(0) + 1e-3)
+        loss = nn.functional.mse_loss(predicted[:, :frames][inside].float(), target)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0 or step == steps - 1:
+            report(step, loss.item())

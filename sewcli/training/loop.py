@@ -1,0 +1,217 @@
+"""The training loop: updates, evaluations, checkpoints, and resuming as if never stopped.
+
+Every random choice of an update follows from (seed, step) alone and the order of the clips from
+(seed, epoch), so a checkpoint needs no generator states and a resumed run continues the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from sewcli.acoustic.batch import Batch, make_batch
+from sewcli.acoustic.forward import Model
+from sewcli.acoustic.statistics import wave_statistics
+from sewcli.chunking import SAMPLE_RATE
+from sewcli.training.augment import Samples, add_noise, cut, load_noise
+from sewcli.training.batches import endless
+from sewcli.training.initialise import teach_front_end
+from sewcli.training.recipe import Recipe
+
+log = logging.getLogger("sewcli")
+
+
+class Task(Protocol):
+    """What differs between transcription and classification."""
+
+    selection_metric: str
+
+    @property
+    def lengths(self) -> NDArray[np.int64]: ...  # noqa: D102
+    def example(self, index: int, speed: float, rng: np.random.Generator) -> tuple[Samples, Any]: ...  # noqa: D102
+    def loss(self, model: Model, batch: Batch, targets: list[Any]) -> torch.Tensor: ...  # noqa: D102
+    def prepare_head(self, model: Model) -> None: ...  # noqa: D102
+    def evaluate(  # noqa: D102
+        self, model: Model, batch_samples: int
+    ) -> tuple[dict[str, Any], list[tuple[str, str]]]: ...
+
+
+class Trainer:
+    """Trains one model by a recipe, in a directory that holds its checkpoint and its log.
+
+    Files in the directory: `state.pt` (all that resuming needs, written atomically) and
+    `metrics.jsonl` (one line an evaluation).
+    """
+
+    def __init__(self, recipe: Recipe, model: Model, task: Task, directory: Path) -> None:
+        self.recipe = recipe
+        self.model = model
+        self.task = task
+        self.directory = directory
+        self.step = 0
+        self.best: float | None = None
+        self.noise = load_noise(recipe.noise) if recipe.noise_probability else []
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+        )
+        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
+        directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def state_file(self) -> Path:
+        """Where the checkpoint lies."""
+        return self.directory / "state.pt"
+
+    def run(self) -> None:
+        """Train to the recipe's last step, from the checkpoint if there is one."""
+        if self.state_file.exists():
+            self._load()
+            log.info("resumed at step %d of %d", self.step, self.recipe.steps)
+        elif self.recipe.init is None:
+            self.task.prepare_head(self.model)
+            if self.recipe.front_end_steps:
+                self._teach_front_end()
+        self.model.train()
+        started, audio, total_loss, since = time.monotonic(), 0.0, 0.0, 0
+        for batch, targets in self._batches(self.step):
+            if self.step >= self.recipe.steps:
+                break
+            total_loss += self._update(batch, targets)
+            audio += float(batch.frames.sum()) * 0.02
+            since += 1
+            self.step += 1
+            if self.step % self.recipe.eval_every == 0 or self.step == self.recipe.steps:
+                speed = audio / (time.monotonic() - started)
+                self._evaluate(total_loss / since, speed)
+                started, audio, total_loss, since = time.monotonic(), 0.0, 0.0, 0
+            elif self.step % 50 == 0:
+                log.info("step %d loss %.3f", self.step, total_loss / since)
+
+    def learning_rate(self, step: int) -> float:
+        """Linear rise over the warm-up, then constant, then linear fall to zero."""
+        decay_start = self.recipe.decay_from * self.recipe.steps
+        rise = min(1.0, (step + 1) / max(1, self.recipe.warmup))
+        fall = min(1.0, (self.recipe.steps - step) / max(1.0, self.recipe.steps - decay_start))
+        return self.recipe.peak_rate * min(rise, fall)
+
+    def _update(self, batch: Batch, targets: list[Any]) -> float:
+        torch.manual_seed((self.recipe.seed << 32) + self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(self.step)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = self.task.loss(self.model, batch, targets)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        if not torch.isfinite(norm):
+            log.warning("step %d skipped: the gradient is not finite", self.step)
+            return 0.0
+        self.optimizer.step()
+        self.average.update_parameters(self.model)
+        return loss.item()
+
+    def _teach_front_end(self) -> None:
+        def report(step: int, loss: float) -> None:
+            log.info("front end %d/%d: squared error %.3f", step, self.recipe.front_end_steps, loss)
+
+        batches = (batch for batch, _ in self._batches(0))
+        teach_front_end(self.model, batches, self.recipe.front_end_steps, report)
+        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.recipe.average))
+
+    def _batches(self, start_step: int) -> Iterator[tuple[Batch, list[Any]]]:
+        """Batches from update `start_step` on, made one ahead in a thread."""
+        ready: queue.Queue[tuple[Batch, list[Any]]] = queue.Queue(maxsize=3)
+        stop = threading.Event()
+
+        def fill() -> None:
+            batch_samples = int(self.recipe.batch_seconds * SAMPLE_RATE)
+            plan = endless(self.task.lengths, batch_samples, self.recipe.seed, start_step)
+            for step, (_, clips) in enumerate(plan, start=start_step):
+                item = self._make(step, clips)
+                while not stop.is_set():
+                    try:
+                        ready.put(item, timeout=1.0)
+                        break
+                    except queue.Full:
+                        continue
+                if stop.is_set():
+                    return
+
+        thread = threading.Thread(target=fill, daemon=True)
+        thread.start()
+        try:
+            while True:
+                yield ready.get()
+        finally:
+            stop.set()
+
+    def _make(self, step: int, clips: NDArray[np.int64]) -> tuple[Batch, list[Any]]:
+        rng = np.random.default_rng([self.recipe.seed, 1, step])
+        rows, targets = [], []
+        for clip in clips:
+            speed = float(rng.choice(self.recipe.speeds))
+            samples, target = self.task.example(int(clip), speed, rng)
+            if self.noise and rng.random() < self.recipe.noise_probability:
+                noise = cut(self.noise[int(rng.integers(len(self.noise)))], samples.size, rng)
+                samples = add_noise(samples, noise, float(rng.uniform(*self.recipe.noise_snr)))
+            rows.append(samples)
+            targets.append(target)
+        return make_batch(rows, [wave_statistics(row) for row in rows], normalize=True), targets
+
+    def _evaluate(self, loss: float, speed: float) -> None:
+        model = self.average.module
+        model.eval()
+        metrics, pairs = self.task.evaluate(model, int(4 * self.recipe.batch_seconds * SAMPLE_RATE))
+        model.train()
+        record = {"step": self.step, "train_loss": loss, "speed": speed, **metrics}
+        with (self.directory / "metrics.jsonl").open("a") as out:
+            out.write(json.dumps(record) + "\n")
+        shown = ", ".join(f"{key} {value:.3f}" for key, value in metrics.items() if "_" not in key)
+        log.info("step %d: train loss %.3f, dev %s, %.0f x real time", self.step, loss, shown, speed)
+        for reference, hypothesis in pairs[:: max(1, len(pairs) // 4)][:4]:
+            log.info("    %s | %s", reference, hypothesis)
+        score = metrics[self.task.selection_metric]
+        if self.best is None or score <= self.best:
+            self.best = score
+            self._save(self.directory / "best.pt", {"model": model.state_dict(), "step": self.step})
+        self._save(self.state_file, self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "best": self.best,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def _load(self) -> None:
+        state = torch.load(self.state_file, weights_only=True)
+        self.step, self.best = state["step"], state["best"]
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    @staticmethod
+    def _save(target: Path, content: Any) -> None:
+        temporary = target.with_suffix(".tmp")
+        torch.save(content, temporary)
+        temporary.replace(target)
+
+
+def timed(action: Callable[[], None]) -> float:
+    """Seconds that `action` takes."""
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started

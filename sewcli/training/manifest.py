@@ -1,0 +1,122 @@
+"""Training manifests (JSON Lines) and a cache of their audio.
+
+A manifest row has `audio_filepath` (relative to the manifest), `text` or `label`, and may have
+`speaker` and `set`. Decoding and resampling thousands of compressed clips again in every pass would
+cost more than the training itself, so the samples of a manifest are kept as 16-bit integers at
+16 kHz in one file that is mapped into memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.audio import read_blocks
+from sewcli.errors import AudioError, UsageError
+from sewcli.sources import Source
+
+log = logging.getLogger("sewcli")
+
+FULL_SCALE = 32767.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a manifest: where its audio is and what is said in it."""
+
+    path: Path
+    text: str | None = None
+    label: str | None = None
+    set: str = ""
+
+
+def read_manifest(path: Path) -> list[Row]:
+    """Rows of a manifest.
+
+    Raises:
+        UsageError: a line that is no JSON object or names no audio; the message says which line.
+    """
+    rows = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            fields: dict[str, Any] = json.loads(line)
+            audio = path.parent / fields["audio_filepath"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(
+                f"{path}:{number}: not a JSON object with the key audio_filepath",
+                hint='write one line a clip: {"audio_filepath": "a.wav", "text": "HELLO"}',
+            ) from error
+        rows.append(Row(audio, fields.get("text"), fields.get("label"), fields.get("set", "")))
+    if not rows:
+        raise UsageError(f"the manifest {path} is empty")
+    return rows
+
+
+class AudioCache:
+    """The samples of many clips, mapped from one file.
+
+    Attributes:
+        rows: the rows whose audio could be read, in manifest order; clip i belongs to rows[i].
+        lengths: samples of each clip, shape (clips,).
+    """
+
+    def __init__(self, samples: NDArray[np.int16], lengths: NDArray[np.int64], rows: list[Row]) -> None:
+        self._samples = samples
+        self._starts = np.concatenate([[0], np.cumsum(lengths)])
+        self.lengths = lengths
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def clip(self, index: int) -> NDArray[np.float32]:
+        """Samples of one clip, shape (n,), float32 within -1 ... 1."""
+        piece = self._samples[self._starts[index] : self._starts[index + 1]]
+        return piece.astype(np.float32) / np.float32(FULL_SCALE)
+
+    @classmethod
+    def build(cls, rows: Sequence[Row], directory: Path) -> AudioCache:
+        """Decode the clips of `rows` into `directory`, or map what an earlier run left there.
+
+        Clips that cannot be read are left out, each with a warning that names it.
+        """
+        key = hashlib.sha256("\n".join(str(row.path) for row in rows).encode()).hexdigest()[:16]
+        samples_file, index_file = directory / f"{key}.int16", directory / f"{key}.json"
+        if not index_file.exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            lengths = _decode_all(rows, samples_file)
+            index_file.write_text(json.dumps(lengths))
+        lengths = json.loads(index_file.read_text())
+        readable = [row for row, length in zip(rows, lengths, strict=True) if length]
+        samples = np.memmap(samples_file, dtype=np.int16, mode="r")
+        return cls(samples, np.array([length for length in lengths if length], dtype=np.int64), readable)
+
+
+def _decode_all(rows: Sequence[Row], target: Path) -> list[int]:
+    """Write the samples of all clips one after another; lengths in samples, 0 where unreadable."""
+    lengths = []
+    with target.open("wb") as out:
+        for row in rows:
+            try:
+                samples = np.concatenate(list(read_blocks(Source(str(row.path), row.path))))
+            except AudioError as error:
+                log.warning("left out: %s", error)
+                lengths.append(0)
+                continue
+            np.clip(np.rint(samples * FULL_SCALE), -32768, 32767).astype(np.int16).tofile(out)
+            lengths.append(samples.size)
+    return lengths
