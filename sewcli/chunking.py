@@ -107,6 +107,16 @@ class ChunkPlan:
             *(round(seconds * SAMPLE_RATE / PAIR_SAMPLES) * PAIR_SAMPLES for seconds in (chunk, stride))
         )
 
+    @property
+    def chunk_seconds(self) -> float:
+        """Length of a chunk in seconds."""
+        return self.chunk / SAMPLE_RATE
+
+    @property
+    def stride_seconds(self) -> float:
+        """Length of the context on each side in seconds."""
+        return self.stride / SAMPLE_RATE
+
     def chunks(self, samples: int) -> Iterator[Chunk]:
         """Cut a recording of `samples` samples; the kept frames are 0 ... K(samples) - 1, in order.
 

@@ -1,11 +1,11 @@
 """What can go wrong, each with the exit code and the hint the command line shows.
 
-    SewError                 1   a bug, or anything not named below
-    ├── UsageError           2   wrong option, bad value, nothing to do, extra not installed
-    ├── InputError           3/4 one input has failed; the run goes on
-    │   └── AudioError           ... because its audio cannot be used
-    ├── ModelError           5   model or alias not available, damaged or of the wrong kind
-    └── DeviceError          6   no such device, or out of memory
+SewError                 1   a bug, or anything not named below
+├── UsageError           2   wrong option, bad value, nothing to do, extra not installed
+├── InputError           3/4 one input has failed; the run goes on
+│   └── AudioError           ... because its audio cannot be used
+├── ModelError           5   model or alias not available, damaged or of the wrong kind
+└── DeviceError          6   no such device, or out of memory
 """
 
 from __future__ import annotations

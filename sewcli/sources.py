@@ -46,6 +46,7 @@ class Source:
         offset: where to start, in seconds.
         duration: how much to read, in seconds; None reads to the end.
         text: the reference transcript of a manifest row, or None.
+        root: the folder given by the user in which the file was found, or None.
         error: why there is nothing to open (a bad manifest row, a folder that cannot be listed), or None.
     """
 
@@ -54,6 +55,7 @@ class Source:
     offset: float = 0.0
     duration: float | None = None
     text: str | None = None
+    root: str | None = None
     error: str | None = None
 
 
@@ -77,7 +79,7 @@ def check(inputs: Sequence[str], files_from: str | None = None) -> None:
             "standard input can be read only once", hint="use - for one input or for --files-from"
         )
     for given in inputs:
-        if given != STDIN and _is_folder(given) and next(_walk(given), None) is None:
+        if given != STDIN and _is_folder(given) and next(_walk(given, given), None) is None:
             raise _no_audio_in(given)
     if files_from is not None and files_from != STDIN:
         _check_list(files_from)
@@ -135,14 +137,14 @@ def _is_folder(given: str) -> bool:
 
 def _folder(folder: str) -> Iterator[Source]:
     found = False
-    for source in _walk(folder):
+    for source in _walk(folder, folder):
         found = True
         yield source
     if not found:
         raise _no_audio_in(folder)
 
 
-def _walk(folder: str) -> Iterator[Source]:
+def _walk(folder: str, root: str) -> Iterator[Source]:
     """Audio files below a folder, one level in memory at a time."""
     try:
         with os.scandir(folder) as listing:
@@ -154,9 +156,9 @@ def _walk(folder: str) -> Iterator[Source]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
+            yield from _walk(entry.path, root)
         elif _has_audio_extension(entry.name) and not _is_folder(entry.path):
-            yield Source(entry.path, Path(entry.path))
+            yield Source(entry.path, Path(entry.path), root=root)
 
 
 def _has_audio_extension(name: str) -> bool:

@@ -29,10 +29,10 @@ class Batch:
     window_mean: torch.Tensor
     window_covariance: torch.Tensor
 
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Batch:
+        """The same batch on another device, its samples in `dtype`; the moments stay float32."""
         return Batch(
-            self.samples.to(device),
+            self.samples.to(device, dtype),
             self.frames.to(device),
             self.window_mean.to(device),
             self.window_covariance.to(device),

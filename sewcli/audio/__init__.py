@@ -9,8 +9,7 @@ dsp         cutting, mixing to mono and resampling as librosa does them, in a st
 
 from __future__ import annotations
 
-from sewcli.audio.checks import MIN_SAMPLES
-from sewcli.audio.dsp import SAMPLE_RATE
 from sewcli.audio.reader import ENGINES, read_blocks
+from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE
 
 __all__ = ["ENGINES", "MIN_SAMPLES", "SAMPLE_RATE", "read_blocks"]

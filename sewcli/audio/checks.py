@@ -14,12 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sewcli.audio.dsp import SAMPLE_RATE, Block
+from sewcli.audio.dsp import Block
+from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE
 from sewcli.errors import AudioError
 from sewcli.sources import STDIN, Source
-
-MIN_SAMPLES = 720
-"""The least a SEW or SEW-D model can read, in samples at 16 kHz (45 ms)."""
 
 MIN_RATE = 1_000
 MAX_RATE = 768_000

@@ -11,9 +11,10 @@ import struct
 import zlib
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from sewcli.audio.checks import damaged
+from sewcli.audio.prefix import open_with_prefix
 
 # Some writers count their own 44 byte header as audio; that little can be missing.
 _SLACK = 44
@@ -59,28 +60,61 @@ def _fault(file: Path, size: int, _modified: int) -> str | None:
 
 def announced_end(stream: BinaryIO) -> int | None:
     """Where the audio of a container ends by its own header, in bytes; None if it does not say."""
+    chunk = _audio_chunk(stream)
+    if chunk is None or _is_open(chunk.length, chunk.field_bytes):
+        return None
+    return chunk.start + chunk.length
+
+
+def opened_wav(file: Path) -> BinaryIO | None:
+    """Open a WAV file whose data chunk says 0 bytes though audio follows; None for any other file.
+
+    Streaming writers and recorders that were stopped leave such files. libsndfile reads them to the end
+    only if the size of the whole is 8, which is what this stream begins with.
+    """
+    with file.open("rb") as stream:
+        head = stream.read(4)
+        stream.seek(0)
+        chunk = _audio_chunk(stream) if head == b"RIFF" else None
+        if chunk is None or chunk.length != 0:
+            return None
+        stream.seek(chunk.start)
+        following = stream.read(8)
+    behind = file.stat().st_size - chunk.start - 8
+    is_chunk = following[:4].isascii() and int.from_bytes(following[4:], "little") <= behind
+    if behind < 0 or is_chunk:
+        return None
+    return open_with_prefix(b"RIFF" + (8).to_bytes(4, "little"), file, 8)
+
+
+class _Chunk(NamedTuple):
+    start: int
+    length: int
+    field_bytes: int
+
+
+def _audio_chunk(stream: BinaryIO) -> _Chunk | None:
     head = stream.read(12)
     magic, form = head[:4], head[8:12]
     if magic in {b"RIFF", b"RIFX", b"RF64"} and form == b"WAVE":
-        return _chunk_end(stream, 12, b"data", ">4sI" if magic == b"RIFX" else "<4sI")
+        return _find_chunk(stream, 12, b"data", ">4sI" if magic == b"RIFX" else "<4sI")
     if magic == b"FORM" and form in {b"AIFF", b"AIFC"}:
-        return _chunk_end(stream, 12, b"SSND", ">4sI")
+        return _find_chunk(stream, 12, b"SSND", ">4sI")
     if magic == b"caff":
-        return _chunk_end(stream, 8, b"data", ">4sq", align=1)
+        return _find_chunk(stream, 8, b"data", ">4sq", align=1)
     if magic == b"riff":
-        return _chunk_end(stream, 40, b"data", "<4s12xq", align=8, inclusive=True)
+        return _find_chunk(stream, 40, b"data", "<4s12xq", align=8, inclusive=True)
     if magic in {b".snd", b"dns."} and len(head) == 12:
-        offset, length = struct.unpack(">II" if magic == b".snd" else "<II", head[4:])
-        return None if _is_open(length, 4) else offset + length
+        start, length = struct.unpack(">II" if magic == b".snd" else "<II", head[4:])
+        return _Chunk(start, length, 4)
     return None
 
 
-def _chunk_end(
+def _find_chunk(
     stream: BinaryIO, position: int, wanted: bytes, layout: str, *, align: int = 2, inclusive: bool = False
-) -> int | None:
-    """Walk over chunks to the one with the samples; layout is its name and its size."""
+) -> _Chunk | None:
+    """Walk over chunks to the one with the samples; layout is that of a chunk's name and size."""
     header_size = struct.calcsize(layout)
-    field_bytes = 8 if layout.endswith("q") else 4
     long_size = 0
     while True:
         stream.seek(position)
@@ -94,8 +128,8 @@ def _chunk_end(
             long_size = int.from_bytes(stream.read(16)[8:], "little")
         elif name == wanted:
             if long_size and length == 0xFFFFFFFF:
-                length, field_bytes = long_size, 8
-            return None if _is_open(length, field_bytes) else position + header_size + int(length)
+                return _Chunk(position + header_size, long_size, 8)
+            return _Chunk(position + header_size, length, 8 if layout.endswith("q") else 4)
         if length < 0:
             return None
         position += header_size + -(-length // align) * align

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-SAMPLE_RATE = 16_000
-"""The sample rate every SEW and SEW-D model reads, in Hz."""
+from sewcli.chunking import SAMPLE_RATE
 
 Block = npt.NDArray[np.float32]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import soundfile
 
-from sewcli.audio import mp3
+from sewcli.audio import containers, mp3
 from sewcli.audio.checks import damaged
 from sewcli.audio.dsp import Block, block_frames, cut, frames_in
 from sewcli.audio.native import NativeAudio, UnreadableError
@@ -47,7 +47,8 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
         UnreadableError: libsndfile does not read it.
         AudioError: it ends before the offset; while reading: it is damaged, or shorter than announced.
     """
-    with _opened(name_for_libsndfile(file)) as handle:
+    patched = containers.opened_wav(file)
+    with patched or nullcontext(), _opened(patched or name_for_libsndfile(file)) as handle:
         trusted = handle.frames < _UNKNOWN_LENGTH and (
             "MPEG" not in handle.subtype or mp3.says_its_length(file)
         )
@@ -68,7 +69,7 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
             _seek(name, handle, start)
             end = handle.frames if count is None else min(handle.frames, start + count)
             blocks = _decode(name, handle, start, end)
-        yield NativeAudio(rate, blocks, librosa_reads_it=trusted and handle.can_seek())
+        yield NativeAudio(rate, blocks, librosa_reads_it=trusted and handle.can_seek() and patched is None)
 
 
 def _opened(file: str | bytes | BinaryIO) -> Any:

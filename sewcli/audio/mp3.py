@@ -8,10 +8,11 @@ Xing header that announces more frames than there can be lets it read all of the
 
 from __future__ import annotations
 
-import io
 import struct
 from pathlib import Path
 from typing import BinaryIO
+
+from sewcli.audio.prefix import open_with_prefix
 
 DECODER_DELAY = 529
 """Frames that libmpg123 leaves out at the start of a file with a Xing header."""
@@ -49,7 +50,7 @@ def with_length_header(file: Path) -> BinaryIO | None:
     if not _is_layer3(first):
         return None
     header = _xing_frame(first, file.stat().st_size // _SHORTEST_FRAME)
-    return io.BufferedReader(_Prefixed(header, file, start))
+    return open_with_prefix(header, file, start)
 
 
 def _first_frame(stream: BinaryIO) -> int:
@@ -93,40 +94,3 @@ def _xing_frame(first: bytes, frames: int) -> bytes:
     header = bytes([first[0], first[1] | 1, 9 << 4 | first[2] & 0x0C, first[3]])
     tag = b"Xing" + struct.pack(">II", 1, frames)
     return (header + bytes(_side_info(first)) + tag).ljust(size, b"\0")
-
-
-class _Prefixed(io.RawIOBase):
-    """Some bytes, and then a file from an offset on."""
-
-    def __init__(self, prefix: bytes, file: Path, start: int) -> None:
-        self._prefix = prefix
-        self._file = file.open("rb")
-        self._start = start
-        self._size = len(prefix) + file.stat().st_size - start
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        behind = self._position - len(self._prefix)
-        if behind < 0:
-            piece = self._prefix[self._position :][: len(buffer)]
-        else:
-            self._file.seek(self._start + behind)
-            piece = self._file.read(len(buffer))
-        buffer[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

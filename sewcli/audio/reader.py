@@ -11,10 +11,11 @@ import soundfile
 
 from sewcli.audio.checks import cannot_open, check_length, check_rate, checked, shown
 from sewcli.audio.decoding import decoding
-from sewcli.audio.dsp import SAMPLE_RATE, Block, resample, to_mono
+from sewcli.audio.dsp import Block, resample, to_mono
 from sewcli.audio.libsndfile import name_for_libsndfile
 from sewcli.audio.native import NativeAudio
 from sewcli.audio.spool import on_disk
+from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import AudioError
 from sewcli.sources import Source
 

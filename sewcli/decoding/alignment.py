@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def align(
-    log_posteriors: NDArray[np.float32], tokens: list[int], blank: int
-) -> list[tuple[int, int, float]]:
+def align(log_posteriors: NDArray[np.float32], tokens: list[int], blank: int) -> list[tuple[int, int, float]]:
     """The most probable CTC path through `tokens` (Viterbi over blanks and tokens).
 
     Args:

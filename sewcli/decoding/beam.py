@@ -6,6 +6,7 @@ of a recording wait in a temporary file that is mapped into memory when the last
 
 from __future__ import annotations
 
+import logging
 import sys
 import tempfile
 from typing import Any
@@ -81,7 +82,7 @@ class BeamDecoder:
 
     def __init__(self, search: BeamSearch) -> None:
         self._search = search
-        self._file = tempfile.TemporaryFile(prefix="sew-logits-")
+        self._file = tempfile.TemporaryFile(prefix="sew-logits-")  # noqa: SIM115 - closed by close()
         self._frames = 0
 
     def push(self, logits: NDArray[np.float32]) -> None:
@@ -120,6 +121,8 @@ def spellable(vocabulary: Vocabulary, words: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _build(vocabulary: Vocabulary) -> Any:
+    # it recommends kenlm at import, which nothing here uses
+    logging.getLogger("pyctcdecode").setLevel(logging.ERROR)
     try:
         import pyctcdecode
     except ImportError as error:

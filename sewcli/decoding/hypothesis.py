@@ -34,24 +34,29 @@ class Hypothesis:
     text: str
     tokens: tuple[Token, ...]
 
-    def chars(self, duration: float) -> tuple[Span, ...]:
-        """Every token as a span, its end not past `duration` seconds."""
-        return tuple(_span([token], duration) for token in self.tokens)
+    def chars(self, duration: float, offset: float = 0.0) -> tuple[Span, ...]:
+        """Every token as a span; see `words`."""
+        return tuple(_span([token], duration, offset) for token in self.tokens)
 
-    def words(self, duration: float) -> tuple[Span, ...]:
-        """Every word as a span, its end not past `duration` seconds."""
+    def words(self, duration: float, offset: float = 0.0) -> tuple[Span, ...]:
+        """Every word as a span.
+
+        Args:
+            duration: of the recording in seconds; no span ends later.
+            offset: where in its file the recording begins; times are relative to the file.
+        """
         words: dict[int, list[Token]] = {}
         for token in self.tokens:
             words.setdefault(token.word, []).append(token)
-        return tuple(_span(tokens, duration) for tokens in words.values())
+        return tuple(_span(tokens, duration, offset) for tokens in words.values())
 
 
-def _span(tokens: list[Token], duration: float) -> Span:
+def _span(tokens: list[Token], duration: float, offset: float) -> Span:
     frames = sum(token.last - token.first + 1 for token in tokens)
     confidence = math.exp(sum(token.log_posterior for token in tokens) / frames)
     return Span(
         text="".join(token.text for token in tokens),
-        start=round(frame_start(tokens[0].first), 3),
-        end=round(min(frame_end(tokens[-1].last), duration), 3),
+        start=round(offset + frame_start(tokens[0].first), 3),
+        end=round(offset + min(frame_end(tokens[-1].last), duration), 3),
         confidence=round(min(confidence, 1.0), 4),
     )

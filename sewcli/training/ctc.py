@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ class CtcTask:
         except KeyError as error:
             return f"the vocabulary has no {error}", []
         # CTC needs a frame a token and a blank between equal neighbours; leave room for speed-up
-        repeats = sum(a == b for a, b in zip(ids, ids[1:], strict=False))
+        repeats = sum(a == b for a, b in pairwise(ids))
         if len(ids) + repeats > kept_frame_count(int(samples / max(recipe.speeds))):
             return "text longer than its frames", []
         return "", ids
@@ -135,6 +136,6 @@ class CtcTask:
         return metrics, [pair for _, pair in sorted(pairs.items())]
 
     def _spell(self, ids: list[int]) -> str:
-        kept = [b for a, b in zip([-1, *ids], ids, strict=False) if a != b and b != BLANK]
+        kept = [b for a, b in pairwise([BLANK, *ids]) if b not in (a, BLANK)]
         letters = "".join(self._tokens[i] for i in kept if len(self._tokens[i]) == 1)
         return " ".join(letters.replace(DELIMITER, " ").split())

@@ -52,7 +52,9 @@ def _start_from(model_class: Any, directory: Path, changes: dict[str, Any]) -> M
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
-    return model_class.from_pretrained(directory, dtype=torch.float32, ignore_mismatched_sizes=True, **changes)
+    return model_class.from_pretrained(
+        directory, dtype=torch.float32, ignore_mismatched_sizes=True, **changes
+    )
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,8 +50,8 @@ class Task(Protocol):
 class Trainer:
     """Trains one model by a recipe, in a directory that holds its checkpoint and its log.
 
-    Files in the directory: `state.pt` (all that resuming needs, written atomically) and
-    `metrics.jsonl` (one line an evaluation).
+    Files in the directory: `state.pt` (all that resuming needs), `best.pt` (the averaged weights that
+    did best on dev), both written atomically, and `metrics.jsonl` (one line an evaluation).
     """
 
     def __init__(self, recipe: Recipe, model: Model, task: Task, directory: Path) -> None:
@@ -72,6 +72,11 @@ class Trainer:
     def state_file(self) -> Path:
         """Where the checkpoint lies."""
         return self.directory / "state.pt"
+
+    @property
+    def best_file(self) -> Path:
+        """The averaged weights that did best on dev."""
+        return self.directory / "best.pt"
 
     def run(self) -> None:
         """Train to the recipe's last step, from the checkpoint if there is one."""
@@ -184,7 +189,7 @@ class Trainer:
         score = metrics[self.task.selection_metric]
         if self.best is None or score <= self.best:
             self.best = score
-            self._save(self.directory / "best.pt", {"model": model.state_dict(), "step": self.step})
+            self._save(self.best_file, {"model": model.state_dict(), "step": self.step})
         self._save(self.state_file, self._state())
 
     def _state(self) -> dict[str, Any]:
@@ -208,10 +213,3 @@ class Trainer:
         temporary = target.with_suffix(".tmp")
         torch.save(content, temporary)
         temporary.replace(target)
-
-
-def timed(action: Callable[[], None]) -> float:
-    """Seconds that `action` takes."""
-    started = time.monotonic()
-    action()
-    return time.monotonic() - started

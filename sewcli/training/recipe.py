@@ -22,7 +22,8 @@ class Recipe:
         train, dev: manifests (JSON Lines).
         noise: directory of noise recordings: background noise for augmentation and, for
             classification, the source of `_silence_`; None for none.
-        background: manifest of transcribed speech from which `_unknown_` is cut (classification).
+        background, background_dev: manifests of transcribed speech from which `_unknown_` is cut for
+            training and for dev (classification).
         init: directory of a model whose encoder to start from; None to start from nothing.
         config: keyword arguments of SEWConfig or SEWDConfig.
         seed: of every random choice.
@@ -48,6 +49,7 @@ class Recipe:
     family: str = "sew"
     noise: Path | None = None
     background: Path | None = None
+    background_dev: Path | None = None
     init: Path | None = None
     config: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -69,7 +71,7 @@ class Recipe:
     eval_every: int = 1000
 
 
-_PATHS = {"train", "dev", "noise", "background", "init"}
+_PATHS = {"train", "dev", "noise", "background", "background_dev", "init"}
 
 
 def load_recipe(path: Path, data: Path | None, overrides: list[str]) -> Recipe:
@@ -98,7 +100,9 @@ def load_recipe(path: Path, data: Path | None, overrides: list[str]) -> Recipe:
     known = {item.name: item for item in dataclasses.fields(Recipe)}
     unknown = sorted(fields.keys() - known.keys())
     if unknown:
-        raise UsageError(f"the recipe {path} has no key {', '.join(unknown)}", hint=f"keys: {', '.join(known)}")
+        raise UsageError(
+            f"the recipe {path} has no key {', '.join(unknown)}", hint=f"keys: {', '.join(known)}"
+        )
     missing = [key for key in ("name", "task", "train", "dev") if key not in fields]
     if missing:
         raise UsageError(f"the recipe {path} lacks {', '.join(missing)}")

@@ -1,0 +1,175 @@
+"""What a model directory says about itself, checked before any weights are read.
+
+transformers loads many directories that are not what they seem: a checkpoint without a head gets a
+random one, adapters are left out, a regression model passes for a classifier. Each of these is an
+error here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sewcli.chunking import HOP, PAIR, RECEPTIVE_FIELD, SAMPLE_RATE
+from sewcli.errors import ModelError
+
+FAMILIES = {"sew": "SEW", "sew-d": "SEWD"}
+TASKS = {"ctc": "ForCTC", "classification": "ForSequenceClassification"}
+#: parameters that only a model with this head has
+HEADS = {"ctc": "lm_head.weight", "classification": "classifier.weight"}
+_COMMANDS = {"ctc": "sew transcribe", "classification": "sew classify"}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model directory that has passed the checks.
+
+    Attributes:
+        directory: with config.json, the weights and what else belongs to the model.
+        config: the contents of config.json.
+        family: "sew" or "sew-d".
+        task: "ctc" or "classification".
+        normalize: whether each utterance is brought to zero mean and unit variance.
+    """
+
+    directory: Path
+    config: dict[str, Any]
+    family: str
+    task: str
+    normalize: bool
+
+    @property
+    def class_name(self) -> str:
+        """Name of the transformers class."""
+        return FAMILIES[self.family] + TASKS[self.task]
+
+
+def inspect(directory: Path, task: str) -> Checkpoint:
+    """Check that a directory holds a model for `task`, by its JSON files and its list of weights.
+
+    Raises:
+        ModelError: it does not; the message names the directory and says what is wrong.
+    """
+    config = _read_json(directory / "config.json")
+    family = config.get("model_type")
+    if family not in FAMILIES:
+        raise ModelError(
+            f"{directory} is not a SEW model: its config.json has model_type {family!r}",
+            hint="sew runs models of type sew and sew-d",
+            code="wrong_family",
+        )
+    _refuse_unsupported(directory, config, task)
+    _check_frames(directory, config)
+    _check_head(directory, task)
+    preprocessor = directory / "preprocessor_config.json"
+    settings = _read_json(preprocessor) if preprocessor.exists() else {}
+    rate = settings.get("sampling_rate", SAMPLE_RATE)
+    if rate != SAMPLE_RATE:
+        raise ModelError(f"{directory} wants audio at {rate} Hz; SEW models read {SAMPLE_RATE} Hz")
+    return Checkpoint(directory, config, str(family), task, bool(settings.get("do_normalize", True)))
+
+
+def _refuse_unsupported(directory: Path, config: dict[str, Any], task: str) -> None:
+    for key in ("add_adapter", "adapter_attn_dim"):
+        if config.get(key):
+            raise ModelError(
+                f"{directory} uses adapters ({key} in its config.json), which sew does not run",
+                hint="merge them into the weights, or use a model without adapters",
+                code="adapters",
+            )
+    labels = config.get("id2label")
+    count = len(labels) if isinstance(labels, dict) else config.get("num_labels")
+    if task == "classification" and count == 1:
+        raise ModelError(
+            f"{directory} has num_labels 1: a regression model, which has no labels to choose from",
+            hint="use a classification model with two labels or more",
+            code="num_labels",
+        )
+
+
+def _check_frames(directory: Path, config: dict[str, Any]) -> None:
+    """The arithmetic of chunks is for the frames of the published models."""
+    kernels, strides = config.get("conv_kernel"), config.get("conv_stride")
+    if not kernels or not strides:  # the library's defaults, which are the published values
+        return
+    field, hop = 1, 1
+    for kernel, stride in zip(kernels, strides, strict=False):
+        field += (kernel - 1) * hop
+        hop *= stride
+    squeeze = config.get("squeeze_factor", PAIR)
+    if (field, hop, squeeze) != (RECEPTIVE_FIELD, HOP, PAIR):
+        raise ModelError(
+            f"{directory} has frames of {field} samples every {hop}, squeezed by {squeeze}; "
+            f"sew runs models with {RECEPTIVE_FIELD}, {HOP} and {PAIR}",
+            code="wrong_frames",
+        )
+
+
+def _check_head(directory: Path, task: str) -> None:
+    names = weight_names(directory)
+    if names is None or HEADS[task] in names:
+        return
+    for other, head in HEADS.items():
+        if head in names:
+            raise ModelError(
+                f"{directory} is a {other} model, not a {task} model",
+                hint=f"use it with `{_COMMANDS[other]}`, or choose another model: `sew models list`",
+                code="wrong_task",
+            )
+    raise ModelError(
+        f"{directory} has no {HEADS[task]}: a pre-trained encoder without a head",
+        hint="fine-tune it first (`sew train`), or choose a fine-tuned model: `sew models list`",
+        code="no_head",
+    )
+
+
+def weight_names(directory: Path) -> set[str] | None:
+    """Names of the tensors in the directory's safetensors files; None if it holds only a pickle.
+
+    Raises:
+        ModelError: no weights at all, or damaged ones.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    files = sorted(directory.glob("model*.safetensors"))
+    if not files:
+        if (directory / "pytorch_model.bin").exists():
+            return None
+        raise ModelError(
+            f"{directory} has no weights: neither model.safetensors nor pytorch_model.bin",
+            code="damaged_model",
+        )
+    names: set[str] = set()
+    for file in files:
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                names.update(tensors.keys())
+        except (SafetensorError, OSError) as error:
+            raise damaged(file, error) from error
+    return names
+
+
+def damaged(file: Path, error: Exception) -> ModelError:
+    """The error for weights that cannot be read."""
+    reason = str(error).strip().splitlines()
+    return ModelError(
+        f"{file} is damaged: {reason[0] if reason else type(error).__name__}",
+        hint="fetch the model again",
+        code="damaged_model",
+    )
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{file.parent} has no {file.name}: not a model directory", code="damaged_model"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read: {error}", code="damaged_model") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} is not a JSON object", code="damaged_model")
+    return content

@@ -1,0 +1,54 @@
+"""The acoustic model: chunks of samples in, logits out.
+
+Everything above this package sees `AcousticModel` alone; which library or device runs the network
+is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.acoustic.statistics import WaveStatistics
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One row of a batch.
+
+    Attributes:
+        samples: raw 16 kHz mono, shape (n,), n >= 720, float32.
+        statistics: moments of the utterance the segment is normalised by.
+    """
+
+    samples: NDArray[np.float32]
+    statistics: WaveStatistics
+
+
+class AcousticModel(Protocol):
+    """A SEW or SEW-D network with its head.
+
+    Attributes:
+        labels: class names in the order of the logits (classification; empty for ctc).
+        columns: width of the logits.
+        device: name of the device it runs on.
+    """
+
+    labels: tuple[str, ...]
+    columns: int
+    device: str
+
+    def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
+        """Run a batch; the result for a segment does not depend on its neighbours.
+
+        Returns:
+            For each segment (F, columns), float32, F its frames with the odd last one left out;
+            for classification (columns,).
+
+        Raises:
+            DeviceError: out of memory even for one segment.
+        """

@@ -1,0 +1,79 @@
+"""The command `sew`: its subcommands, and what every one of them does with errors and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from sewcli import __version__
+from sewcli.cli import classify, models, train, transcribe
+from sewcli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNEXPECTED, SewError
+
+EXIT_CODES = (
+    "Exit codes: 0 every input done, 1 unexpected error, 2 wrong usage, 3 some inputs failed, "
+    "4 every input failed, 5 model not available or of the wrong kind, 6 device or memory, 130 interrupted."
+)
+
+app = typer.Typer(
+    name="sew",
+    help="Speech transcription and keyword spotting with SEW and SEW-D models.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help"]},
+)
+app.command("transcribe", epilog=EXIT_CODES)(transcribe.transcribe)
+app.command("classify", epilog=EXIT_CODES)(classify.classify)
+app.command("train", epilog=EXIT_CODES)(train.train)
+app.add_typer(models.app, name="models")
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"sew {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Speech transcription and keyword spotting with SEW and SEW-D models."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that tells how it went."""
+    debug = "--debug" in sys.argv[1:] or os.environ.get("SEW_DEBUG", "") not in ("", "0")
+    try:
+        app()
+    except SewError as error:
+        if debug:
+            raise
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # the reader has what it wanted; keep the interpreter from flushing into the closed pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_OK)
+    except Exception as error:
+        if debug:
+            raise
+        reason = str(error).strip().splitlines()
+        _fail(
+            f"unexpected error: {type(error).__name__}: {reason[0] if reason else ''} "
+            "(run again with --debug for the traceback)",
+            EXIT_UNEXPECTED,
+        )
+    sys.exit(EXIT_OK)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"sew: {message}\n")
+    sys.exit(code)

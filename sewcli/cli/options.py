@@ -1,0 +1,185 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+#: defaults in seconds; docs/architecture.md has the error rates they were chosen by
+DEFAULT_CHUNK = 20.0
+DEFAULT_STRIDE = 1.0
+
+_RUN = "Model and machine"
+_AUDIO = "Audio and chunks"
+_OUTPUT = "Output"
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[INPUT]...", help="Audio files, directories (searched recursively), or - for stdin."
+    ),
+]
+FilesFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--files-from",
+        envvar="SEW_FILES_FROM",
+        metavar="FILE|-",
+        help="Read inputs from a list: one path a line, or a JSON Lines manifest.",
+    ),
+]
+NullSeparated = Annotated[
+    bool, typer.Option("-0", "--null", envvar="SEW_NULL", help="The list of --files-from is NUL-separated.")
+]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-f",
+        "--format",
+        envvar="SEW_FORMAT",
+        help="text or json; may be repeated with -o.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+OutputDirectory = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        envvar="SEW_OUTPUT",
+        metavar="DIR",
+        help="Write one file an input and format into DIR, the input tree mirrored; nothing on stdout.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        envvar="SEW_OVERWRITE",
+        help="Replace files that exist in DIR.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+WithPath = Annotated[
+    bool,
+    typer.Option(
+        "-H",
+        "--with-path",
+        help="Print the path before each line, also for one input.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+WithoutPath = Annotated[
+    bool, typer.Option("-h", "--no-path", help="Never print the path.", rich_help_panel=_OUTPUT)
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "-q",
+        "--quiet",
+        envvar="SEW_QUIET",
+        help="No progress, no warnings; errors only.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+NoProgress = Annotated[
+    bool,
+    typer.Option(
+        "--no-progress", envvar="SEW_NO_PROGRESS", help="No progress on a terminal.", rich_help_panel=_OUTPUT
+    ),
+]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug", envvar="SEW_DEBUG", help="Show the traceback of an error.", rich_help_panel=_OUTPUT
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "-m",
+        "--model",
+        metavar="ALIAS|DIR|REPO",
+        help="Which model; see `sew models list`. Also SEW_MODEL, where its task fits.",
+        rich_help_panel=_RUN,
+    ),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(
+        "--revision",
+        envvar="SEW_REVISION",
+        help="Branch, tag or commit of a hub model.",
+        rich_help_panel=_RUN,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", envvar="SEW_DEVICE", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_RUN
+    ),
+]
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option(
+        "--dtype",
+        envvar="SEW_DTYPE",
+        help="Of the network; auto is float32.",
+        rich_help_panel=_RUN,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", envvar="SEW_THREADS", min=1, help="CPU threads of the network.", rich_help_panel=_RUN
+    ),
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", envvar="SEW_OFFLINE", help="Use no network.", rich_help_panel=_RUN)
+]
+BatchSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--batch-seconds",
+        envvar="SEW_BATCH_SECONDS",
+        min=0,
+        help="Audio seconds a batch; auto by default. The text does not depend on it.",
+        rich_help_panel=_RUN,
+    ),
+]
+Chunk = Annotated[
+    float,
+    typer.Option(
+        "--chunk", envvar="SEW_CHUNK", help="Seconds the network reads at a time.", rich_help_panel=_AUDIO
+    ),
+]
+Stride = Annotated[
+    float,
+    typer.Option(
+        "--stride",
+        envvar="SEW_STRIDE",
+        help="Seconds of each chunk's ends that serve as context only.",
+        rich_help_panel=_AUDIO,
+    ),
+]
+Statistics = Annotated[
+    Literal["file", "chunk"],
+    typer.Option(
+        "--statistics",
+        envvar="SEW_STATISTICS",
+        help="Normalise by the whole file or by each chunk alone.",
+        rich_help_panel=_AUDIO,
+    ),
+]
+AudioEngine = Annotated[
+    Literal["soundfile", "librosa"],
+    typer.Option(
+        "--audio-engine",
+        envvar="SEW_AUDIO_ENGINE",
+        help="soundfile streams; librosa is librosa.load. The samples are the same.",
+        rich_help_panel=_AUDIO,
+    ),
+]

@@ -1,0 +1,177 @@
+"""From sources to results: the only module that knows all the rooms.
+
+Recordings are cut into chunks, chunks of one or several recordings make a batch, and the output of
+each chunk goes to the consumer of its recording. Results come in the order of the sources. A
+recording is read when its turn comes and given back when its result is out, so what is held at any
+time is the audio of one batch and of one recording.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.acoustic.model import AcousticModel, Segment
+from sewcli.acoustic.statistics import wave_statistics
+from sewcli.chunking import SAMPLE_RATE, Chunk, ChunkPlan
+from sewcli.errors import AudioError, InputError
+from sewcli.recording import Recording
+from sewcli.results import Failure
+from sewcli.sources import Source
+
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class Consumer(Protocol[ResultT_co]):
+    """Takes the outputs of one recording's chunks, in order, and makes a result of them."""
+
+    def push(self, output: NDArray[np.float32]) -> None:
+        """Take in the output of the next chunk: kept frames (T, V), or label logits (labels,)."""
+
+    def result(self, recording: Recording) -> ResultT_co:
+        """The result, once every chunk has been pushed."""
+
+    def close(self) -> None:
+        """Give resources back."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How recordings are read, cut and batched.
+
+    Attributes:
+        plan: chunk and stride.
+        batch_seconds: padded audio in one batch; 0 runs every chunk alone.
+        file_statistics: normalise by the statistics of the whole file, not of each chunk.
+        audio_engine: of the decoding.
+        longest: seconds a recording may last, or None.
+    """
+
+    plan: ChunkPlan
+    batch_seconds: float = 0.0
+    file_statistics: bool = True
+    audio_engine: str = "soundfile"
+    longest: float | None = None
+
+
+@dataclass
+class _Job(Generic[ResultT_co]):
+    """One recording under way."""
+
+    recording: Recording
+    consumer: Consumer[ResultT_co]
+    waiting: int
+
+
+def run(
+    sources: Iterable[Source],
+    model: AcousticModel,
+    consumer: Callable[[], Consumer[ResultT_co]],
+    options: Options,
+    *,
+    stdin: BinaryIO | None = None,
+) -> Iterator[ResultT_co | Failure]:
+    """Yield one result or failure a source, in order.
+
+    Args:
+        sources: what to read; one is not opened before its turn.
+        model: the network.
+        consumer: makes the consumer of one recording.
+        options: see `Options`.
+        stdin: where the source "-" is read from.
+
+    Raises:
+        DeviceError: the memory of the device is not enough for one chunk.
+    """
+    pending: deque[_Job[ResultT_co] | Failure] = deque()
+    batch: list[tuple[_Job[ResultT_co], Chunk, Segment]] = []
+    try:
+        for source in sources:
+            opened = _open(source, consumer, options, stdin)
+            pending.append(opened)
+            if isinstance(opened, _Job):
+                for chunk in options.plan.chunks(opened.recording.samples):
+                    if batch and _padded_seconds(batch, chunk) > options.batch_seconds:
+                        _run_batch(model, batch)
+                        yield from _finished(pending)
+                    batch.append((opened, chunk, _segment(opened.recording, chunk, options)))
+                    if _padded_seconds(batch) >= options.batch_seconds:
+                        _run_batch(model, batch)
+            yield from _finished(pending)
+        _run_batch(model, batch)
+        yield from _finished(pending)
+    finally:
+        for left in pending:
+            if isinstance(left, _Job):
+                _close(left)
+
+
+def _open(
+    source: Source, consumer: Callable[[], Consumer[ResultT_co]], options: Options, stdin: BinaryIO | None
+) -> _Job[ResultT_co] | Failure:
+    try:
+        recording = Recording(source, engine=options.audio_engine, stdin=stdin)
+    except InputError as error:
+        return Failure(source.path, error.code, str(error))
+    if options.longest is not None and recording.duration > options.longest:
+        duration = recording.duration
+        recording.close()
+        too_long = AudioError(
+            f"{source.path}: too long: {duration:.1f} s; a clip is classified as one piece of "
+            f"{options.longest:.0f} s or less",
+            hint="cut it into clips, or use `sew transcribe`",
+            code="too_long",
+        )
+        return Failure(source.path, too_long.code, str(too_long))
+    waiting = sum(1 for _ in options.plan.chunks(recording.samples))
+    return _Job(recording, consumer(), waiting)
+
+
+def _segment(recording: Recording, chunk: Chunk, options: Options) -> Segment:
+    samples = recording.read(chunk.start, chunk.stop)
+    statistics = recording.statistics if options.file_statistics else wave_statistics(samples)
+    return Segment(samples, statistics)
+
+
+def _padded_seconds(
+    batch: list[tuple[_Job[ResultT_co], Chunk, Segment]], chunk: Chunk | None = None
+) -> float:
+    """Audio of a batch, every row as long as the longest, with one more chunk if given."""
+    chunks = [entry[1] for entry in batch] + ([chunk] if chunk else [])
+    return len(chunks) * max(piece.samples for piece in chunks) / SAMPLE_RATE
+
+
+def _run_batch(model: AcousticModel, batch: list[tuple[_Job[ResultT_co], Chunk, Segment]]) -> None:
+    """Run a batch, hand its outputs to the consumers, and empty it."""
+    if not batch:
+        return
+    outputs = model([segment for _, _, segment in batch])
+    for (job, chunk, _), output in zip(batch, outputs, strict=True):
+        job.consumer.push(output[chunk.keep_from : chunk.keep_to] if output.ndim > 1 else output)
+        job.waiting -= 1
+    batch.clear()
+
+
+def _finished(pending: deque[_Job[ResultT_co] | Failure]) -> Iterator[ResultT_co | Failure]:
+    """Take what is complete from the front of the line."""
+    while pending:
+        first = pending[0]
+        if isinstance(first, _Job):
+            if first.waiting:
+                return
+            result = first.consumer.result(first.recording)
+            _close(first)
+            pending.popleft()
+            yield result
+        else:
+            yield pending.popleft()  # type: ignore[misc]
+
+
+def _close(job: _Job[ResultT_co]) -> None:
+    job.consumer.close()
+    job.recording.close()

@@ -1,0 +1,62 @@
+"""The decoded samples of one input, held so that chunks can be read in any order.
+
+The statistics of a recording are complete only when its last sample has been decoded, and every
+chunk needs them; so the samples wait, short ones in memory and long ones in a temporary file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.acoustic.statistics import StatisticsAccumulator, WaveStatistics
+from sewcli.audio import SAMPLE_RATE, read_blocks
+from sewcli.sources import Source
+
+#: samples kept in memory before they move to a temporary file: two minutes
+MEMORY_BYTES = 120 * SAMPLE_RATE * 4
+
+
+class Recording:
+    """16 kHz mono samples of one input and their statistics.
+
+    Args:
+        source: what to read.
+        engine: of the decoding, see `sewcli.audio.read_blocks`.
+        stdin: where "-" is read from.
+
+    Raises:
+        AudioError: the audio cannot be read or cannot be used.
+    """
+
+    def __init__(self, source: Source, *, engine: str = "soundfile", stdin: BinaryIO | None = None) -> None:
+        self.source = source
+        self.samples = 0
+        self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, prefix="sew-audio-")  # noqa: SIM115
+        accumulator = StatisticsAccumulator()
+        try:
+            for block in read_blocks(source, engine=engine, stdin=stdin):
+                accumulator.update(block)
+                self._file.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
+                self.samples += block.size
+        except BaseException:
+            self._file.close()
+            raise
+        self.statistics: WaveStatistics = accumulator.finish()
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return round(self.samples / SAMPLE_RATE, 3)
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Samples `start` to `stop`, shape (stop - start,)."""
+        self._file.seek(start * 4)
+        return np.frombuffer(self._file.read((stop - start) * 4), dtype=np.float32)
+
+    def close(self) -> None:
+        """Give memory and temporary file back."""
+        self._file.close()

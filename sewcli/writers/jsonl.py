@@ -1,0 +1,70 @@
+"""JSON Lines: one object an input."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sewcli.results import Classification, Failure, Span, Transcript
+
+#: keys keep their meaning within a version
+SCHEMA_VERSION = 1
+
+
+def write(result: Transcript | Classification | Failure, *, with_path: bool = True) -> bytes:  # noqa: ARG001
+    """One line of JSON; the path is always in it."""
+    return dump(as_object(result))
+
+
+def dump(content: dict[str, Any]) -> bytes:
+    """An object as one line of UTF-8.
+
+    A file name that is not UTF-8 comes as lone surrogates, which UTF-8 cannot hold; such a line is
+    written in ASCII with escapes.
+    """
+    text = json.dumps(content, ensure_ascii=False)
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(content).encode() + b"\n"
+
+
+def as_object(result: Transcript | Classification | Failure) -> dict[str, Any]:
+    """The JSON object of a result."""
+    match result:
+        case Transcript():
+            return _transcript(result)
+        case Classification():
+            return _classification(result)
+        case Failure():
+            return {"path": result.path, "error": {"code": result.code, "message": result.message}}
+
+
+def _transcript(result: Transcript) -> dict[str, Any]:
+    content = _head(result)
+    content["text"] = result.text
+    if result.words is not None:
+        content["words"] = [_span("word", span) for span in result.words]
+    if result.chars is not None:
+        content["chars"] = [_span("char", span) for span in result.chars]
+    content["model"] = {"id": result.model.id, "revision": result.model.revision}
+    content["settings"] = dict(result.settings)
+    return content
+
+
+def _classification(result: Classification) -> dict[str, Any]:
+    content = _head(result)
+    content["labels"] = [{"label": label.label, "score": label.score} for label in result.labels]
+    content["model"] = {"id": result.model.id, "revision": result.model.revision}
+    return content
+
+
+def _head(result: Transcript | Classification) -> dict[str, Any]:
+    content = {"schema_version": SCHEMA_VERSION, "path": result.path, "duration": result.duration}
+    if result.offset is not None:
+        content["offset"] = result.offset
+    return content
+
+
+def _span(key: str, span: Span) -> dict[str, Any]:
+    return {key: span.text, "start": span.start, "end": span.end, "confidence": span.confidence}
