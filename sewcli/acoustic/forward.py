@@ -24,6 +24,10 @@ from sewcli.acoustic.batch import Batch
 #: a transformers model; its modules carry no types
 Model = Any
 
+#: added to the scores of masked keys: exp() of it is 0, and no 16-bit type rounds it to -inf, of
+#: which whole blocks give NaN in the fused attention of the CPU
+_MASKED = -3e4
+
 
 def base_model(model: Model) -> Model:
     """The SEWModel or SEWDModel inside a model with a head, or the model itself."""
@@ -37,13 +41,15 @@ def first_convolution(layer: Model, batch: Batch) -> torch.Tensor:
     moments of the windows; torch.nn.GroupNorm computes the same over the output of the layer.
     """
     hidden = layer.conv(batch.samples[:, None])
-    weight = layer.conv.weight[:, 0].float()
-    mean = batch.window_mean @ weight.T
-    if layer.conv.bias is not None:
-        mean = mean + layer.conv.bias
-    variance = torch.einsum("ck,bkl,cl->bc", weight, batch.window_covariance, weight)
-    scale = layer.layer_norm.weight * torch.rsqrt(variance + layer.layer_norm.eps)
-    shift = layer.layer_norm.bias - mean * scale
+    # never in 16 bits: a variance rounded there can even come out negative
+    with torch.autocast(hidden.device.type, enabled=False):
+        weight = layer.conv.weight[:, 0].float()
+        mean = batch.window_mean @ weight.T
+        if layer.conv.bias is not None:
+            mean = mean + layer.conv.bias
+        variance = torch.einsum("ck,bkl,cl->bc", weight, batch.window_covariance, weight)
+        scale = layer.layer_norm.weight * torch.rsqrt(variance.clamp(min=0.0) + layer.layer_norm.eps)
+        shift = layer.layer_norm.bias - mean * scale
     hidden = torch.addcmul(shift[..., None].to(hidden.dtype), hidden, scale[..., None].to(hidden.dtype))
     return layer.activation(hidden)  # type: ignore[no-any-return]
 
@@ -69,7 +75,7 @@ def frame_mask(frames: torch.Tensor, width: int) -> torch.Tensor:
 def hidden_features(model: Model, batch: Batch) -> torch.Tensor:
     """What the encoder reads: (B, frames, hidden), zero past the end of each row."""
     base = base_model(model)
-    hidden = base.layer_norm(convolutions(model, batch).transpose(1, 2))
+    hidden: torch.Tensor = base.layer_norm(convolutions(model, batch).transpose(1, 2))
     if base.project_features:
         hidden = base.feature_projection(hidden)
     hidden = base.feature_dropout(hidden)
@@ -98,7 +104,8 @@ def squeezed_states(model: Model, features: torch.Tensor) -> torch.Tensor:
     hidden = features.transpose(1, 2)
     positions = encoder.pos_conv_embed(hidden)
     pooled = encoder.pool(hidden)
-    return (pooled + positions[..., : pooled.shape[-1]]).transpose(1, 2)
+    states: torch.Tensor = pooled + positions[..., : pooled.shape[-1]]
+    return states.transpose(1, 2)
 
 
 def _sew_layers(encoder: Model, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -107,7 +114,7 @@ def _sew_layers(encoder: Model, states: torch.Tensor, mask: torch.Tensor) -> tor
     bias = None
     if not bool(mask.all()):
         bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
-        bias = bias.masked_fill(~mask, torch.finfo(states.dtype).min)[:, None, None, :]
+        bias = bias.masked_fill(~mask, _MASKED)[:, None, None, :]
     for layer in encoder.layers:
         if encoder.training and float(torch.rand(())) < encoder.config.layerdrop:
             continue

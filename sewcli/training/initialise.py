@@ -72,11 +72,11 @@ def widen(model: Model, residual_gain: float) -> None:
 
 def log_mel(samples: torch.Tensor) -> torch.Tensor:
     """Log-mel energies of the frames of a SEW model: (B, n) samples -> (B, F, 80)."""
-    import librosa
+    from librosa.filters import mel
 
     window = torch.hann_window(RECEPTIVE_FIELD)
     spectrum = torch.stft(samples, 512, HOP, RECEPTIVE_FIELD, window, center=False, return_complex=True)
-    bank = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=512, n_mels=MEL_BANDS)
+    bank = mel(sr=SAMPLE_RATE, n_fft=512, n_mels=MEL_BANDS)
     energies = torch.einsum("mf,bft->btm", torch.from_numpy(np.asarray(bank)), spectrum.abs().square())
     return torch.log(energies + 1e-5)
 
@@ -110,7 +110,7 @@ def teach_front_end(
         target = (target - target.mean(0)) / (target.std(0) + 1e-3)
         loss = nn.functional.mse_loss(predicted[:, :frames][inside].float(), target)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()

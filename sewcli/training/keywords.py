@@ -77,9 +77,9 @@ class KeywordTask:
     def lengths(self) -> NDArray[np.int64]:
         """Samples of each training clip (the expected length of the cut ones), shape (clips,)."""
         middle = int((_SHORTEST + _LONGEST) / 2 * SAMPLE_RATE)
-        return np.concatenate([self._train.lengths[self._clips], np.full(sum(self._extra), middle)]).astype(
-            np.int64
-        )
+        cut_clips = np.full(sum(self._extra), middle, dtype=np.int64)
+        lengths: NDArray[np.int64] = np.concatenate([self._train.lengths[self._clips], cut_clips])
+        return lengths
 
     def prepare_head(self, model: Model) -> None:
         """A fresh classification head needs nothing."""

@@ -65,7 +65,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
         )
-        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
+        self.average = _moving_average(model, recipe)
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -132,7 +132,7 @@ class Trainer:
 
         batches = (batch for batch, _ in self._batches(0))
         teach_front_end(self.model, batches, self.recipe.front_end_steps, report)
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.recipe.average))
+        self.average = _moving_average(self.model, self.recipe)
 
     def _batches(self, start_step: int) -> Iterator[tuple[Batch, list[Any]]]:
         """Batches from update `start_step` on, made one ahead in a thread."""
@@ -213,3 +213,9 @@ class Trainer:
         temporary = target.with_suffix(".tmp")
         torch.save(content, temporary)
         temporary.replace(target)
+
+
+def _moving_average(model: Model, recipe: Recipe) -> AveragedModel:
+    """A copy of the model that follows its weights slowly."""
+    decay = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=decay)
