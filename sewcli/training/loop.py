@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,8 +78,11 @@ class Trainer:
         """The averaged weights that did best on dev."""
         return self.directory / "best.pt"
 
-    def run(self) -> None:
-        """Train to the recipe's last step, from the checkpoint if there is one."""
+    def run(self, after_step: Callable[[int], None] | None = None) -> None:
+        """Train to the recipe's last step, from the checkpoint if there is one.
+
+        `after_step` is called with the number of updates done, after each.
+        """
         if self.state_file.exists():
             self._load()
             log.info("resumed at step %d of %d", self.step, self.recipe.steps)
@@ -96,6 +99,8 @@ class Trainer:
             audio += float(batch.frames.sum()) * 0.02
             since += 1
             self.step += 1
+            if after_step is not None:
+                after_step(self.step)
             if self.step % self.recipe.eval_every == 0 or self.step == self.recipe.steps:
                 speed = audio / (time.monotonic() - started)
                 self._evaluate(total_loss / since, speed)
@@ -112,6 +117,8 @@ class Trainer:
 
     def _update(self, batch: Batch, targets: list[Any]) -> float:
         torch.manual_seed((self.recipe.seed << 32) + self.step)
+        # transformers draws the masks of SpecAugment from numpy's global generator
+        np.random.seed((self.recipe.seed * 1_000_003 + self.step) % 2**32)  # noqa: NPY002
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
         with torch.autocast("cpu", dtype=torch.bfloat16):

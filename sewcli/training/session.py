@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,20 @@ from sewcli.training.recipe import Recipe
 log = logging.getLogger("sewcli")
 
 
-def train_model(recipe: Recipe, directory: Path, *, threads: int | None = None) -> None:
+def train_model(
+    recipe: Recipe,
+    directory: Path,
+    *,
+    threads: int | None = None,
+    after_step: Callable[[int], None] | None = None,
+) -> None:
     """Train by `recipe`, or continue, and export the best model to `directory`/model.
+
+    Args:
+        recipe: what to train and how.
+        directory: for the checkpoint, the log, the cache of samples and the model.
+        threads: of torch; its own choice when None.
+        after_step: called with the number of updates done, after each.
 
     Raises:
         UsageError: a manifest cannot be read or leaves nothing to train on.
@@ -37,7 +50,7 @@ def train_model(recipe: Recipe, directory: Path, *, threads: int | None = None) 
     parameters = sum(tensor.numel() for tensor in model.parameters())
     log.info("%s: %.2f M parameters, %d clips", recipe.name, parameters / 1e6, task.lengths.size)
     trainer = Trainer(recipe, model, task, directory)
-    trainer.run()
+    trainer.run(after_step)
     model.load_state_dict(torch.load(trainer.best_file, weights_only=True)["model"])
     export(model, directory / "model")
     log.info("the best model is in %s", directory / "model")

@@ -1,0 +1,109 @@
+"""Models, recordings and the command `sew` run inside the test process."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers import Outcome, tiny_model, write_babble
+
+Sew = Callable[..., Outcome]
+
+
+@pytest.fixture
+def sew(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> Iterator[Sew]:
+    """Run `sew` with arguments and give its exit code and what it wrote.
+
+    It is called through its entry point, so errors become messages and exit codes as they do for a
+    user. The settings of the environment are those of the test alone, and what a run changes in the
+    process is put back.
+    """
+    for name in os.environ:
+        if name.startswith("SEW_"):
+            monkeypatch.delenv(name)
+    # --offline sets them for the rest of the process
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", "")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "empty-hub-cache"))
+    logger = logging.getLogger("sewcli")
+    before = logger.handlers, logger.propagate, logger.level
+
+    def run(*arguments: str | Path, stdin: bytes | io.TextIOBase = b"") -> Outcome:
+        from sewcli.cli.app import main
+
+        stream = io.TextIOWrapper(io.BytesIO(stdin)) if isinstance(stdin, bytes) else stdin
+        monkeypatch.setattr(sys, "stdin", stream)
+        monkeypatch.setattr(sys, "argv", ["sew", *map(str, arguments)])
+        capsysbinary.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsysbinary.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Outcome(ended.value.code, out, err.decode())
+
+    yield run
+    logger.handlers, logger.propagate = before[:2]
+    logger.setLevel(before[2])
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Put torch's number of threads back after the test."""
+    import torch
+
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the models of the session lie.
+
+    Networks this small lose time to a second thread.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def ctc(models: Path) -> Path:
+    """A SEW model that writes letters and words."""
+    return tiny_model(models / "ctc", "sew", "ctc")
+
+
+@pytest.fixture(scope="session")
+def ctc_d(models: Path) -> Path:
+    """A SEW-D model that writes letters and words."""
+    return tiny_model(models / "ctc-d", "sew-d", "ctc")
+
+
+@pytest.fixture(scope="session")
+def classifier(models: Path) -> Path:
+    """A SEW model with four labels."""
+    return tiny_model(models / "classifier", "sew", "classification")
+
+
+@pytest.fixture(scope="session")
+def classifier_d(models: Path) -> Path:
+    """A SEW-D model with four labels."""
+    return tiny_model(models / "classifier-d", "sew-d", "classification")
+
+
+@pytest.fixture(scope="session")
+def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with recordings: a.wav of 3 s, b.wav of 1.3 s, sub/c.d.flac of 2.2 s."""
+    folder = tmp_path_factory.mktemp("audio")
+    write_babble(folder / "a.wav", 3.0, seed=1)
+    write_babble(folder / "b.wav", 1.3, seed=2)
+    write_babble(folder / "sub" / "c.d.flac", 2.2, seed=3)
+    return folder
