@@ -28,7 +28,8 @@ def plans(draw):
 
 
 @pytest.mark.parametrize(
-    ("samples", "frames"), [(0, 0), (399, 0), (400, 1), (720, 2), (16_000, 49), (160_000, 499), (480_000, 1499)]
+    ("samples", "frames"),
+    [(0, 0), (399, 0), (400, 1), (720, 2), (16_000, 49), (160_000, 499), (480_000, 1499)],
 )
 def test_known_frame_counts(samples, frames):
     assert frame_count(samples) == frames

@@ -107,9 +107,8 @@ def test_output_directory_gets_one_file_a_clip(
 
 def test_label_with_a_space_is_spelled_as_in_the_model(sew: Sew, audio: Path, tmp_path: Path) -> None:
     labels = ["think engine", "bixby"]
-    model = tiny_model(
-        tmp_path, "sew", "classification", id2label=dict(enumerate(labels)), label2id={k: i for i, k in enumerate(labels)}
-    )  # fmt: skip
+    ids = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    model = tiny_model(tmp_path, "sew", "classification", **ids)
     lines = sew("classify", audio / "b.wav", "-m", model, "--top", "2").lines
     assert {line.split("\t")[0] for line in lines} == set(labels)
 
@@ -145,4 +144,4 @@ def test_model_of_the_environment_is_used_where_its_task_fits(
 def test_wrong_usage_is_exit_2(sew: Sew, classifier: Path, audio: Path, options: str) -> None:
     result = sew("classify", audio / "b.wav", "-m", classifier, *options.split())
     assert (result.code, result.out) == (2, b"")
-    assert options.split()[0] in result.err
+    assert options.split(maxsplit=1)[0] in result.err

@@ -182,13 +182,23 @@ def big_vocabulary(model: Path) -> None:
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "no vocabulary": (lambda model: (model / "vocab.json").unlink(), "vocab.json"),
     "vocabulary beyond the logits": (big_vocabulary, "33 tokens"),
-    "vocabulary without blank": (lambda model: change_json(model / "tokenizer_config.json", pad_token="_"), "'_'"),
+    "vocabulary without blank": (
+        lambda model: change_json(model / "tokenizer_config.json", pad_token="_"),
+        "'_'",
+    ),
     "vocabulary that is no JSON": (lambda model: (model / "vocab.json").write_text("{"), "vocab.json"),
     "weights cut in half": (cut_weights, "damaged"),
-    "weights of garbage": (lambda model: (model / "model.safetensors").write_bytes(b"garbage" * 99), "damaged"),
+    "weights of garbage": (
+        lambda model: (model / "model.safetensors").write_bytes(b"garbage" * 99),
+        "damaged",
+    ),
     "no weights": (lambda model: (model / "model.safetensors").unlink(), "no weights"),
     "a layer is missing": (lambda model: without_tensor(model, "layers.1.attention"), "lacks weights"),
     "weights of another size": (lambda model: change_json(model / "config.json", hidden_size=128), "damaged"),
+    "heads that do not divide": (
+        lambda model: change_json(model / "config.json", num_attention_heads=5),
+        "damaged",
+    ),
     "adapter": (lambda model: change_json(model / "config.json", add_adapter=True), "add_adapter"),
     "wav2vec2": (lambda model: change_json(model / "config.json", model_type="wav2vec2"), "'wav2vec2'"),
     "other frames": (lambda model: change_json(model / "config.json", squeeze_factor=4), "squeezed by 4"),
@@ -198,7 +208,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         lambda model: change_json(model / "preprocessor_config.json", sampling_rate=8000),
         "8000",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", DAMAGES)
@@ -249,7 +259,9 @@ def test_regression_model_is_exit_5(sew: Sew, audio: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "change", [{"hidden_act": "nonsense"}, {"hidden_size": "wide"}, {"num_attention_heads": 5}], ids=str
+    "change",
+    [{"hidden_act": "nonsense"}, {"hidden_size": "wide"}, {"conv_kernel": 3}, {"conv_dim": [16]}],
+    ids=str,
 )
 @pytest.mark.xfail(strict=True, reason="what transformers raises for a bad config.json is not caught")
 def test_configuration_that_makes_no_model_is_exit_5(
@@ -262,15 +274,64 @@ def test_configuration_that_makes_no_model_is_exit_5(
     assert str(model) in result.err
 
 
+@pytest.mark.xfail(
+    strict=True, reason="weights that the configuration has no place for are dropped in silence"
+)
+def test_weights_the_configuration_has_no_place_for_are_exit_5(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(ctc, tmp_path / "model")
+    change_json(model / "config.json", num_hidden_layers=1)
+    result = sew("transcribe", audio / "b.wav", "-m", model)
+    assert (result.code, result.out) == (5, b"")
+    assert str(model) in result.err
+
+
+@pytest.mark.xfail(strict=True, reason="logits of NaN pass for blanks")
+def test_weights_of_nan_are_exit_5_and_not_an_empty_transcript(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    model = shutil.copytree(ctc, tmp_path / "model")
+    weights = load_file(model / "model.safetensors")
+    weights["lm_head.weight"][:] = np.nan
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    assert sew("transcribe", audio / "b.wav", "-m", model).code == 5
+
+
+@pytest.mark.xfail(strict=True, reason="what torch raises for a damaged pickle is not caught")
+def test_damaged_pickle_is_exit_5(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(ctc, tmp_path / "model")
+    (model / "model.safetensors").unlink()
+    (model / "pytorch_model.bin").write_bytes(b"garbage" * 99)
+    result = sew("transcribe", audio / "b.wav", "-m", model)
+    assert (result.code, result.out) == (5, b"")
+    assert str(model) in result.err
+
+
 @pytest.mark.parametrize("name", ["vocab.json", "tokenizer_config.json"])
 @pytest.mark.xfail(strict=True, reason="values of a wrong type in the tokenizer files are not caught")
 def test_tokenizer_files_with_values_of_a_wrong_type_are_exit_5(
     sew: Sew, ctc: Path, audio: Path, tmp_path: Path, name: str
 ) -> None:
     model = shutil.copytree(ctc, tmp_path / "model")
-    change_json(model / name, **{"vocab.json": {"A": "seven"}, "tokenizer_config.json": {"pad_token": {}}}[name])
+    change_json(
+        model / name, **{"vocab.json": {"A": "seven"}, "tokenizer_config.json": {"pad_token": {}}}[name]
+    )
     result = sew("transcribe", audio / "b.wav", "-m", model)
     assert (result.code, result.out) == (5, b""), result.err
+
+
+@pytest.mark.xfail(strict=True, reason="libsndfile takes the name - for standard input")
+def test_file_whose_name_is_a_dash_is_read(
+    sew: Sew, ctc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wav = write_babble(tmp_path / "good.wav", 1.0)
+    wav.rename(tmp_path / "-")
+    monkeypatch.chdir(tmp_path)
+    result = sew("transcribe", "./-", "-m", ctc)
+    assert (result.code, result.err) == (0, "")
 
 
 def test_eight_channels_and_192_khz_are_good_input(sew: Sew, ctc: Path, tmp_path: Path) -> None:
@@ -293,7 +354,7 @@ def test_output_directory_that_is_a_file_is_wrong_usage(
     assert str(tmp_path / "out") in result.err
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs /dev/fd")
 @pytest.mark.xfail(strict=True, reason="with -o the list is read twice")
 def test_list_from_a_pipe_works_with_an_output_directory(
     sew: Sew, ctc: Path, audio: Path, tmp_path: Path
@@ -310,15 +371,12 @@ def test_list_from_a_pipe_works_with_an_output_directory(
     assert [file.name for file in tmp_path.iterdir()] == ["b.txt"]
 
 
-def test_debug_shows_the_error_itself(
-    ctc: Path, monkeypatch: pytest.MonkeyPatch, audio: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from sewcli.cli.app import main
-    from sewcli.errors import ModelError
-
-    monkeypatch.setattr(sys, "argv", ["sew", "transcribe", str(audio / "b.wav"), "-m", "nanno", "--debug"])
-    with pytest.raises(ModelError, match="nanno"):
-        main()
+@pytest.mark.xfail(strict=True, reason="with --debug the error leaves main, and Python exits with 1")
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(sew: Sew, audio: Path) -> None:
+    result = sew("transcribe", audio / "b.wav", "-m", "nanno", "--debug")
+    assert result.code == 5
+    assert "Traceback" in result.err
+    assert "did you mean nano" in result.err
 
 
 class InterruptingStream(io.TextIOBase):
@@ -350,6 +408,7 @@ def test_interrupt_is_exit_130_and_keeps_what_is_written(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")
+@pytest.mark.xfail(strict=True, reason="typer turns a closed pipe into exit code 1 before main sees it")
 def test_closed_pipe_ends_the_run_quietly_with_exit_0(ctc: Path, audio: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
     process = subprocess.Popen(

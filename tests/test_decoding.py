@@ -91,9 +91,7 @@ def best_path_by_enumeration(log_posteriors, tokens, blank):
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.integers(5, 7), min_size=1, max_size=3), st.integers(1, 6), st.integers(0, 2**32 - 1)
-)
+@given(st.lists(st.integers(5, 7), min_size=1, max_size=3), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_alignment_is_the_best_of_all_paths(tokens, frames, seed):
     logits = np.random.default_rng(seed).standard_normal((frames, len(TOKENS))).astype(np.float32)
     log_posteriors = VOCABULARY.log_posteriors(logits)
@@ -162,5 +160,5 @@ class TestBeamSearch:
     def test_a_hotword_that_cannot_be_spelled_is_named(self):
         from sewcli.errors import UsageError
 
-        with pytest.raises(UsageError, match="'AX'.*X"):
+        with pytest.raises(UsageError, match=r"'AX'.*X"):
             self.decode(logits_of("A"), hotwords=("ax",))

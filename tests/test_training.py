@@ -12,10 +12,10 @@ from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.forward import ctc_logits
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.errors import UsageError
+from sewcli.manifest import read_manifest
 from sewcli.training.augment import add_noise, change_speed, cut
 from sewcli.training.batches import endless, epoch_batches
 from sewcli.training.initialise import log_mel
-from sewcli.training.manifest import read_manifest
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 from sewcli.training.vocabulary import ENGLISH, encode
@@ -100,7 +100,7 @@ def test_learning_goes_down(recipe_file, tmp_path):
 
 def test_sixteen_bit_training_keeps_the_statistics_of_a_faint_clip_finite():
     """Rounded to bfloat16 the variance of a channel can be negative, and its root NaN."""
-    from tests.test_parity import random_model
+    from test_parity import random_model
 
     rng = np.random.default_rng(0)
     rows = [(rng.standard_normal(16_080) * 1e-4 + 0.2).astype(np.float32) for _ in range(3)]

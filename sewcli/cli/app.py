@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 
 from sewcli import __version__
-from sewcli.cli import classify, models, train, transcribe
+from sewcli.cli import classify, evaluate, models, train, transcribe
 from sewcli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNEXPECTED, SewError
 
 EXIT_CODES = (
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.command("transcribe", epilog=EXIT_CODES)(transcribe.transcribe)
 app.command("classify", epilog=EXIT_CODES)(classify.classify)
+app.command("evaluate", epilog=EXIT_CODES)(evaluate.evaluate)
 app.command("train", epilog=EXIT_CODES)(train.train)
 app.add_typer(models.app, name="models")
 

@@ -15,7 +15,7 @@ from sewcli.acoustic.forward import Model, ctc_logits
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import PAIR, SAMPLE_RATE, kept_frame_count
 from sewcli.training.augment import Samples, change_speed
-from sewcli.training.manifest import AudioCache
+from sewcli.training.cache import AudioCache
 from sewcli.training.recipe import Recipe
 from sewcli.training.vocabulary import BLANK, DELIMITER, ENGLISH, encode
 

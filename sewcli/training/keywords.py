@@ -19,7 +19,7 @@ from sewcli.acoustic.forward import Model, class_logits
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.training.augment import Samples, change_speed, cut
-from sewcli.training.manifest import AudioCache
+from sewcli.training.cache import AudioCache
 from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")

@@ -118,7 +118,7 @@ class Trainer:
     def _update(self, batch: Batch, targets: list[Any]) -> float:
         torch.manual_seed((self.recipe.seed << 32) + self.step)
         # transformers draws the masks of SpecAugment from numpy's global generator
-        np.random.seed((self.recipe.seed * 1_000_003 + self.step) % 2**32)  # noqa: NPY002
+        np.random.seed((self.recipe.seed * 1_000_003 + self.step) % 2**32)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
         with torch.autocast("cpu", dtype=torch.bfloat16):

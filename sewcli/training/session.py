@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from sewcli.errors import UsageError
+from sewcli.manifest import read_manifest
 from sewcli.training.augment import load_noise
+from sewcli.training.cache import AudioCache
 from sewcli.training.ctc import CtcTask
 from sewcli.training.export import export
 from sewcli.training.initialise import build_model
 from sewcli.training.keywords import KeywordTask
 from sewcli.training.loop import Trainer
-from sewcli.training.manifest import AudioCache, read_manifest
 from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")

@@ -1,9 +1,8 @@
-"""Training manifests (JSON Lines) and a cache of their audio.
+"""A cache of the audio of a training manifest.
 
-A manifest row has `audio_filepath` (relative to the manifest), `text` or `label`, and may have
-`speaker` and `set`. Decoding and resampling thousands of compressed clips again in every pass would
-cost more than the training itself, so the samples of a manifest are kept as 16-bit integers at
-16 kHz in one file that is mapped into memory.
+Decoding and resampling thousands of compressed clips again in every pass would cost more than the
+training itself, so the samples of a manifest are kept as 16-bit integers at 16 kHz in one file that is
+mapped into memory.
 """
 
 from __future__ import annotations
@@ -12,58 +11,19 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.audio import read_blocks
-from sewcli.errors import AudioError, UsageError
+from sewcli.errors import AudioError
+from sewcli.manifest import Row
 from sewcli.sources import Source
 
 log = logging.getLogger("sewcli")
 
 FULL_SCALE = 32767.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a manifest: where its audio is and what is said in it."""
-
-    path: Path
-    text: str | None = None
-    label: str | None = None
-    set: str = ""
-
-
-def read_manifest(path: Path) -> list[Row]:
-    """Rows of a manifest.
-
-    Raises:
-        UsageError: a line that is no JSON object or names no audio; the message says which line.
-    """
-    rows = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            fields: dict[str, Any] = json.loads(line)
-            audio = path.parent / fields["audio_filepath"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(
-                f"{path}:{number}: not a JSON object with the key audio_filepath",
-                hint='write one line a clip: {"audio_filepath": "a.wav", "text": "HELLO"}',
-            ) from error
-        rows.append(Row(audio, fields.get("text"), fields.get("label"), fields.get("set", "")))
-    if not rows:
-        raise UsageError(f"the manifest {path} is empty")
-    return rows
 
 
 class AudioCache:

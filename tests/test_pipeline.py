@@ -1,0 +1,168 @@
+"""The way from sources to results: order, batches, chunks, memory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sewcli.acoustic.model import Segment
+from sewcli.acoustic.reference import load_model
+from sewcli.chunking import ChunkPlan, kept_frame_count
+from sewcli.decoding.greedy import GreedyDecoder
+from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.hub import fetch
+from sewcli.pipeline import Options, run
+from sewcli.recognition import Transcriber
+from sewcli.recording import Recording
+from sewcli.registry import resolve
+from sewcli.results import Failure, ModelInfo, Transcript
+from sewcli.sources import Source
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+CLIPS = sorted((EXAMPLES / "speech").iterdir())
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return load_model(fetch(resolve("nano")), "ctc")
+
+
+class Logits:
+    """Consumer that keeps the logits it is given."""
+
+    def __init__(self):
+        self.parts = []
+
+    def push(self, output):
+        self.parts.append(output)
+
+    def result(self, recording):
+        return recording.source.path, np.concatenate(self.parts)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def long_file(tmp_path_factory):
+    """All example clips one after the other, 25 s, as 16-bit PCM."""
+    clips = [Recording(Source(str(clip), clip)) for clip in CLIPS]
+    samples = np.concatenate([clip.read(0, clip.samples) for clip in clips])
+    file = tmp_path_factory.mktemp("long") / "long.wav"
+    soundfile.write(file, samples, 16_000)
+    return Source(str(file), file)
+
+
+def logits_of(model, sources, **options):
+    plan = options.pop("plan", ChunkPlan.from_seconds(20, 1))
+    return dict(run(sources, model, Logits, Options(plan, **options)))
+
+
+def test_batches_do_not_change_the_logits(nano, long_file):
+    """1e-5 of their range, whatever the size of a batch and the neighbours in it."""
+    sources = [*(Source(str(clip), clip) for clip in CLIPS), long_file]
+    alone = logits_of(nano, sources, batch_seconds=0)
+    for seconds in (4, 15, 500):
+        batched = logits_of(nano, sources, batch_seconds=seconds)
+        assert list(batched) == list(alone)
+        for path, logits in alone.items():
+            scale = np.abs(logits).max()
+            np.testing.assert_allclose(batched[path] / scale, logits / scale, atol=1e-5)
+
+
+@pytest.mark.parametrize(("chunk", "stride"), [(20, 1), (4, 0.52), (2.04, 0.8), (1, 0)])
+def test_chunks_give_every_frame_once(nano, long_file, chunk, stride):
+    logits = logits_of(nano, [long_file], plan=ChunkPlan.from_seconds(chunk, stride))[long_file.path]
+    assert logits.shape == (kept_frame_count(soundfile.info(long_file.path).frames), nano.columns)
+
+
+def test_chunks_with_file_statistics_come_close_to_the_whole(nano, long_file):
+    """Only attention beyond the chunk is missing; a shifted frame or a lost one would not agree."""
+    whole = logits_of(nano, [long_file], plan=ChunkPlan.from_seconds(60, 0))[long_file.path]
+    chunked = logits_of(nano, [long_file], plan=ChunkPlan.from_seconds(8, 2))[long_file.path]
+    assert np.mean(whole.argmax(1) == chunked.argmax(1)) > 0.9
+
+
+def test_one_chunk_is_the_model_itself(nano):
+    clip = CLIPS[0]
+    recording = Recording(Source(str(clip), clip))
+    expected = nano([Segment(recording.read(0, recording.samples), recording.statistics)])[0]
+    got = logits_of(nano, [Source(str(clip), clip)])[str(clip)]
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_results_come_in_the_order_of_the_inputs_with_failures_in_place(nano, tmp_path, long_file):
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no audio")
+    sources = [
+        Source(str(CLIPS[0]), CLIPS[0]),
+        Source(str(bad), bad),
+        long_file,
+        Source("missing.wav", Path("missing.wav")),
+        Source(str(CLIPS[1]), CLIPS[1]),
+    ]
+    vocabulary = load_vocabulary(nano.checkpoint.directory, nano.columns)
+
+    def consumer():
+        return Transcriber(GreedyDecoder(vocabulary), ModelInfo("nano"), {}, "word")
+
+    results = list(run(sources, nano, consumer, Options(ChunkPlan.from_seconds(20, 1), batch_seconds=100)))
+    assert [result.path for result in results] == [source.path for source in sources]
+    kinds = [Transcript, Failure, Transcript, Failure, Transcript]
+    assert [type(result) for result in results] == kinds
+
+
+def test_a_result_is_out_before_the_next_source_is_read(nano):
+    def sources():
+        yield Source(str(CLIPS[0]), CLIPS[0])
+        raise AssertionError("the second source was asked for before the first result was out")
+
+    first = next(run(sources(), nano, Logits, Options(ChunkPlan.from_seconds(20, 1))))
+    assert first[0] == str(CLIPS[0])
+
+
+MEASURE = """
+import json, resource, sys
+from pathlib import Path
+from sewcli.acoustic.reference import load_model
+from sewcli.chunking import ChunkPlan
+from sewcli.decoding.greedy import GreedyDecoder
+from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.hub import fetch
+from sewcli.pipeline import Options, run
+from sewcli.recognition import Transcriber
+from sewcli.registry import resolve
+from sewcli.results import ModelInfo
+from sewcli.sources import Source
+
+model = load_model(fetch(resolve(sys.argv[1])), "ctc", threads=1)
+vocabulary = load_vocabulary(model.checkpoint.directory, model.columns)
+peaks = []
+for name in sys.argv[2:]:
+    consumer = lambda: Transcriber(GreedyDecoder(vocabulary), ModelInfo("tiny"), {}, "word")
+    results = run([Source(name, Path(name))], model, consumer, Options(ChunkPlan.from_seconds(20, 1)))
+    print([result.duration for result in results], file=sys.stderr)
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(json.dumps(peaks))
+"""
+
+
+def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path):
+    from helpers import tiny_model
+
+    directory = tiny_model(tmp_path / "model", "sew", "ctc")
+    files = []
+    for minutes in (2, 30):  # 30 min of samples are 115 MB, their logits 11 MB
+        file = tmp_path / f"{minutes}.flac"
+        with soundfile.SoundFile(file, "w", 16_000, 1) as out:
+            for minute in range(minutes):
+                out.write(0.1 * np.random.default_rng(minute).standard_normal(960_000))
+        files.append(str(file))
+    command = [sys.executable, "-c", MEASURE, str(directory), *files]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    short, long = json.loads(done.stdout)
+    assert long - short < 40
