@@ -17,6 +17,7 @@ serve as context only. The frames that are kept abut exactly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -102,7 +103,9 @@ class ChunkPlan:
 
     @classmethod
     def from_seconds(cls, chunk: float, stride: float) -> ChunkPlan:
-        """Plan with both lengths rounded to the nearest pair of frames (40 ms)."""
+        """Plan with both lengths rounded to the nearest pair of frames; ValueError as for the class."""
+        if not (math.isfinite(chunk) and math.isfinite(stride)):
+            raise ValueError("chunk and stride are numbers of seconds")
         return cls(
             *(round(seconds * SAMPLE_RATE / PAIR_SAMPLES) * PAIR_SAMPLES for seconds in (chunk, stride))
         )

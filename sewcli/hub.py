@@ -169,8 +169,7 @@ def _is_complete(snapshot: Path) -> bool:
         needs_vocabulary = any(name.endswith("ForCTC") for name in config.get("architectures") or [])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    has_vocabulary = bool(names & {"vocab.json", "tokenizer.json"})
-    return weights <= names and (has_vocabulary or not needs_vocabulary)
+    return weights <= names and ("vocab.json" in names or not needs_vocabulary)
 
 
 def _choose_files(repo: str, names: Sequence[str]) -> list[str]:

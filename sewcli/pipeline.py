@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import SAMPLE_RATE, Chunk, ChunkPlan
-from sewcli.errors import AudioError, InputError
+from sewcli.errors import InputError
 from sewcli.recording import Recording
 from sewcli.results import Failure
 from sewcli.sources import Source
@@ -115,19 +115,9 @@ def _open(
     source: Source, consumer: Callable[[], Consumer[ResultT_co]], options: Options, stdin: BinaryIO | None
 ) -> _Job[ResultT_co] | Failure:
     try:
-        recording = Recording(source, engine=options.audio_engine, stdin=stdin)
+        recording = Recording(source, engine=options.audio_engine, longest=options.longest, stdin=stdin)
     except InputError as error:
         return Failure(source.path, error.code, str(error))
-    if options.longest is not None and recording.duration > options.longest:
-        duration = recording.duration
-        recording.close()
-        too_long = AudioError(
-            f"{source.path}: too long: {duration:.1f} s; a clip is classified as one piece of "
-            f"{options.longest:.0f} s or less",
-            hint="cut it into clips, or use `sew transcribe`",
-            code="too_long",
-        )
-        return Failure(source.path, too_long.code, str(too_long))
     waiting = sum(1 for _ in options.plan.chunks(recording.samples))
     return _Job(recording, consumer(), waiting)
 

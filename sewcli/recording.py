@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.statistics import StatisticsAccumulator, WaveStatistics
-from sewcli.audio import SAMPLE_RATE, read_blocks
+from sewcli.audio import SAMPLE_RATE, read_blocks, shown
+from sewcli.errors import AudioError
 from sewcli.sources import Source
 
 #: samples kept in memory before they move to a temporary file: two minutes
@@ -26,13 +27,21 @@ class Recording:
     Args:
         source: what to read.
         engine: of the decoding, see `sewcli.audio.read_blocks`.
+        longest: seconds it may last; reading ends as soon as it is longer.
         stdin: where "-" is read from.
 
     Raises:
         AudioError: the audio cannot be read or cannot be used.
     """
 
-    def __init__(self, source: Source, *, engine: str = "soundfile", stdin: BinaryIO | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        engine: str = "soundfile",
+        longest: float | None = None,
+        stdin: BinaryIO | None = None,
+    ) -> None:
         self.source = source
         self.samples = 0
         self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, prefix="sew-audio-")  # noqa: SIM115
@@ -42,6 +51,12 @@ class Recording:
                 accumulator.update(block)
                 self._file.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
                 self.samples += block.size
+                if longest is not None and self.duration > longest:
+                    raise AudioError(  # noqa: TRY301 - the file is closed below
+                        f"{shown(source)}: longer than {longest:g} s, the most that is read as one piece",
+                        hint="cut it into clips, or use `sew transcribe`",
+                        code="too_long",
+                    )
         except BaseException:
             self._file.close()
             raise

@@ -46,7 +46,7 @@ def sew(
             main()
         out, err = capsysbinary.readouterr()
         assert isinstance(ended.value.code, int)
-        return Outcome(ended.value.code, out, err.decode())
+        return Outcome(ended.value.code, out, err.decode("utf-8", "surrogateescape"))
 
     yield run
     logger.handlers, logger.propagate = before[:2]

@@ -104,6 +104,7 @@ def tiny_model(
                 model.lm_head.bias[ENGLISH.index(token)] += added
         elif task == "classification":
             torch.nn.init.normal_(model.classifier.weight, std=0.3)
+            torch.nn.init.normal_(model.projector.bias, std=3.0)
     model.to(getattr(torch, dtype)).save_pretrained(directory)
     if task == "ctc":
         write_vocabulary(directory, ENGLISH)

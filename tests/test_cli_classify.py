@@ -13,26 +13,32 @@ from helpers import LABELS, tiny_model, write_babble
 FAMILIES = ["classifier", "classifier_d"]
 
 
+def transformers_scores(model: Path, clip: Path) -> dict[str, float]:
+    """Probabilities by the transformers library itself."""
+    import torch
+    from transformers import AutoModelForAudioClassification
+
+    samples, _ = soundfile.read(clip, dtype="float32")
+    wave = torch.from_numpy((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7))
+    with torch.no_grad():
+        logits = AutoModelForAudioClassification.from_pretrained(model).eval()(wave[None]).logits[0]
+    return dict(zip(LABELS, logits.softmax(-1).tolist(), strict=True))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_probabilities_are_those_of_transformers_and_sum_to_1(
     sew: Sew, audio: Path, family: str, request: pytest.FixtureRequest
 ) -> None:
-    import torch
-    from transformers import AutoModelForAudioClassification
-
     model = request.getfixturevalue(family)
-    [record] = sew("classify", audio / "b.wav", "-m", model, "--top", "99", "-f", "json").records
-    samples, _ = soundfile.read(audio / "b.wav", dtype="float32")
-    wave = torch.from_numpy((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7))
-    with torch.no_grad():
-        logits = AutoModelForAudioClassification.from_pretrained(model).eval()(wave[None]).logits[0]
-    expected = dict(zip(LABELS, logits.softmax(-1).tolist(), strict=True))
-    found = {entry["label"]: entry["score"] for entry in record["labels"]}
-    assert found == pytest.approx(expected, abs=1e-4)
-    assert sum(found.values()) == pytest.approx(1, abs=1e-5)
-    scores = [entry["score"] for entry in record["labels"]]
-    assert scores == sorted(scores, reverse=True)
-    assert scores[0] - scores[-1] > 0.01
+    paths = [audio / "a.wav", audio / "b.wav"]  # an odd and an even number of frames
+    records = sew("classify", *paths, "-m", model, "--top", "99", "-f", "json").records
+    for path, record in zip(paths, records, strict=True):
+        found = {entry["label"]: entry["score"] for entry in record["labels"]}
+        assert found == pytest.approx(transformers_scores(model, path), abs=1e-4)
+        assert sum(found.values()) == pytest.approx(1, abs=1e-5)
+        scores = [entry["score"] for entry in record["labels"]]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[0] - scores[-1] > 0.01
 
 
 def test_json_has_the_keys_of_the_schema_in_order(sew: Sew, classifier: Path, audio: Path) -> None:
@@ -89,7 +95,7 @@ def test_clip_that_is_too_long_is_a_failed_input(sew: Sew, classifier: Path, tmp
     assert (failed["path"], failed["error"]["code"]) == (str(long), "too_long")
     assert done["path"] == str(short)
     [message] = result.messages
-    assert message.startswith(f"sew: {long}: too long: 60.5 s")
+    assert message.startswith(f"sew: {long}: longer than 60 s")
     assert sew("classify", long, "-m", classifier).code == 4
 
 
@@ -116,18 +122,10 @@ def test_label_with_a_space_is_spelled_as_in_the_model(sew: Sew, audio: Path, tm
 def test_weighted_sum_of_layers_gives_the_scores_of_transformers(
     sew: Sew, audio: Path, tmp_path: Path
 ) -> None:
-    import torch
-    from transformers import AutoModelForAudioClassification
-
     model = tiny_model(tmp_path, "sew", "classification", use_weighted_layer_sum=True)
     [record] = sew("classify", audio / "b.wav", "-m", model, "--top", "4", "-f", "json").records
-    samples, _ = soundfile.read(audio / "b.wav", dtype="float32")
-    wave = torch.from_numpy((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7))
-    with torch.no_grad():
-        logits = AutoModelForAudioClassification.from_pretrained(model).eval()(wave[None]).logits[0]
-    expected = dict(zip(LABELS, logits.softmax(-1).tolist(), strict=True))
     found = {entry["label"]: entry["score"] for entry in record["labels"]}
-    assert found == pytest.approx(expected, abs=1e-4)
+    assert found == pytest.approx(transformers_scores(model, audio / "b.wav"), abs=1e-4)
 
 
 def test_model_of_the_environment_is_used_where_its_task_fits(

@@ -39,7 +39,9 @@ def test_evaluate_scores_what_transcribe_writes(sew):
 
 def test_a_manifest_for_two_tasks_is_refused(sew, tmp_path):
     manifest = tmp_path / "mixed.jsonl"
-    manifest.write_text('{"audio_filepath": "a.wav", "text": "A"}\n{"audio_filepath": "b.wav", "label": "b"}\n')
+    manifest.write_text(
+        '{"audio_filepath": "a.wav", "text": "A"}\n{"audio_filepath": "b.wav", "label": "b"}\n'
+    )
     done = sew("evaluate", manifest)
     assert done.code == 2
     assert "row 2" in done.err

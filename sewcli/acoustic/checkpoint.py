@@ -94,8 +94,13 @@ def _check_frames(directory: Path, config: dict[str, Any]) -> None:
     kernels, strides = config.get("conv_kernel"), config.get("conv_stride")
     if not kernels or not strides:  # the library's defaults, which are the published values
         return
+    if not (_numbers(kernels) and _numbers(strides) and len(kernels) == len(strides)):
+        raise ModelError(
+            f"{directory}: conv_kernel and conv_stride in its config.json are not two lists of one length",
+            code="damaged_model",
+        )
     field, hop = 1, 1
-    for kernel, stride in zip(kernels, strides, strict=False):
+    for kernel, stride in zip(kernels, strides, strict=True):
         field += (kernel - 1) * hop
         hop *= stride
     squeeze = config.get("squeeze_factor", PAIR)
@@ -105,6 +110,19 @@ def _check_frames(directory: Path, config: dict[str, Any]) -> None:
             f"sew runs models with {RECEPTIVE_FIELD}, {HOP} and {PAIR}",
             code="wrong_frames",
         )
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, int) for item in value)
+
+
+def declared_task(directory: Path) -> str | None:
+    """The task of a model directory by the architecture it names; None if that says nothing."""
+    names = _read_json(directory / "config.json").get("architectures") or []
+    for task, ending in TASKS.items():
+        if any(str(name).endswith(ending) for name in names):
+            return task
+    return None
 
 
 def _check_head(directory: Path, task: str) -> None:

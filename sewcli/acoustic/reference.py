@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import make_batch
-from sewcli.acoustic.checkpoint import Checkpoint, damaged, inspect
+from sewcli.acoustic.checkpoint import HEADS, TASKS, Checkpoint, damaged, inspect
 from sewcli.acoustic.forward import class_logits, ctc_logits
 from sewcli.acoustic.model import Segment
 from sewcli.chunking import MIN_SAMPLES, kept_frame_count
@@ -69,9 +69,16 @@ class TransformersModel:
             [segment.statistics for segment in segments],
             normalize=self.checkpoint.normalize,
         ).to(self._device, self._dtype)
+        forward = class_logits if self.labels else ctc_logits
+        logits = forward(self._model, batch).float().cpu().numpy()
+        if not np.isfinite(logits).all():
+            raise ModelError(
+                f"{self.checkpoint.directory} gives logits that are not numbers in {self.dtype}",
+                hint="use --dtype float32; if it is that already, the weights are damaged",
+                code="not_finite",
+            )
         if self.labels:
-            return list(class_logits(self._model, batch).float().cpu().numpy())
-        logits = ctc_logits(self._model, batch).float().cpu().numpy()
+            return list(logits)
         return [
             row[: kept_frame_count(segment.samples.size)]
             for row, segment in zip(logits, segments, strict=True)
@@ -128,7 +135,6 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     # transformers looks for nothing online when it is given a directory, but tries
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     import transformers
-    from safetensors import SafetensorError
 
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
@@ -137,15 +143,41 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
         model, report = model_class.from_pretrained(
             checkpoint.directory, dtype=dtype, output_loading_info=True, local_files_only=True
         )
-    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        # whatever a bad configuration or a damaged file makes transformers raise
         raise damaged(checkpoint.directory, error) from error
+    _check_loaded(checkpoint, report["missing_keys"], report["unexpected_keys"])
+    return model
+
+
+def _check_loaded(checkpoint: Checkpoint, missing: set[str], unexpected: set[str]) -> None:
+    """Refuse weights that are not there, and weights the configuration has no place for."""
     # only training uses the embedding that SpecAugment puts in place of masked frames
-    missing = sorted(name for name in report["missing_keys"] if not name.endswith("masked_spec_embed"))
+    missing = {name for name in missing if not name.endswith("masked_spec_embed")}
     if missing:
         raise ModelError(
-            f"{checkpoint.directory} lacks weights of {checkpoint.class_name}: {', '.join(missing[:3])}"
-            + (f" and {len(missing) - 3} more" if len(missing) > 3 else ""),
+            f"{checkpoint.directory} lacks weights of {checkpoint.class_name}: {_some(missing)}",
             hint="without them the model would answer at random; use a complete checkpoint",
-            code="no_head" if any("head" in name or "classifier" in name for name in missing) else None,
+            code="no_head" if HEADS[checkpoint.task] in missing else "damaged_model",
         )
-    return model
+    # pre-training leaves a quantizer and projections behind, which nothing here needs
+    network = checkpoint.class_name.removesuffix(TASKS[checkpoint.task]).lower().replace("sewd", "sew_d")
+    unexpected = {
+        name
+        for name in unexpected
+        if name.startswith(f"{network}.") and not name.endswith("masked_spec_embed")
+    }
+    if unexpected:
+        raise ModelError(
+            f"{checkpoint.directory}: its config.json has no place for {_some(unexpected)}",
+            hint="the configuration belongs to another model; fetch both again",
+            code="damaged_model",
+        )
+
+
+def _some(names: set[str]) -> str:
+    """The first few of many names."""
+    first = ", ".join(sorted(names)[:3])
+    return first if len(names) <= 3 else f"{first} and {len(names) - 3} more"

@@ -9,7 +9,8 @@ dsp         cutting, mixing to mono and resampling as librosa does them, in a st
 
 from __future__ import annotations
 
+from sewcli.audio.checks import shown
 from sewcli.audio.reader import ENGINES, read_blocks
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE
 
-__all__ = ["ENGINES", "MIN_SAMPLES", "SAMPLE_RATE", "read_blocks"]
+__all__ = ["ENGINES", "MIN_SAMPLES", "SAMPLE_RATE", "read_blocks", "shown"]

@@ -35,8 +35,12 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
 
 
 def name_for_libsndfile(file: Path) -> str | bytes:
-    """A path in the form soundfile takes, also where it is not valid UTF-8."""
-    return str(file) if sys.platform == "win32" else os.fsencode(file)
+    """A path in the form soundfile takes, also where it is not valid UTF-8.
+
+    Absolute, because libsndfile reads standard input for a file whose name is "-".
+    """
+    absolute = file.absolute()
+    return str(absolute) if sys.platform == "win32" else os.fsencode(absolute)
 
 
 @contextmanager

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import NoReturn
 
 import typer
 
 from sewcli import __version__
 from sewcli.cli import classify, evaluate, models, train, transcribe
-from sewcli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNEXPECTED, SewError
+from sewcli.cli.console import write_message
+from sewcli.cli.output import ClosedPipe
+from sewcli.errors import EXIT_OK, EXIT_UNEXPECTED, SewError
 
 EXIT_CODES = (
     "Exit codes: 0 every input done, 1 unexpected error, 2 wrong usage, 3 some inputs failed, "
@@ -50,31 +53,29 @@ def _root(
 
 def main() -> NoReturn:
     """Run the command line and exit with the code that tells how it went."""
-    debug = "--debug" in sys.argv[1:] or os.environ.get("SEW_DEBUG", "") not in ("", "0")
+    debug = "--debug" in sys.argv[1:] or os.environ.get("SEW_DEBUG", "").lower() in ("1", "true", "yes", "on")
     try:
         app()
-    except SewError as error:
-        if debug:
-            raise
-        _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted", EXIT_INTERRUPTED)
-    except BrokenPipeError:
+    except ClosedPipe:
         # the reader has what it wanted; keep the interpreter from flushing into the closed pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_OK)
+    except SewError as error:
+        _fail(str(error), error.exit_code, debug=debug)
     except Exception as error:
-        if debug:
-            raise
         reason = str(error).strip().splitlines()
         _fail(
             f"unexpected error: {type(error).__name__}: {reason[0] if reason else ''} "
             "(run again with --debug for the traceback)",
             EXIT_UNEXPECTED,
+            debug=debug,
         )
     sys.exit(EXIT_OK)
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"sew: {message}\n")
+def _fail(message: str, code: int, *, debug: bool) -> NoReturn:
+    """End with one line on standard error, after the traceback of the error in hand where asked."""
+    if debug:
+        traceback.print_exc()
+    write_message(message)
     sys.exit(code)

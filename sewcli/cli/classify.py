@@ -53,9 +53,10 @@ def classify(
     wanted = run.InputOptions(inputs or [], files_from, null)
     written = run.OutputOptions(formats, output, overwrite, with_path, no_path)
     chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
+    shown = not (quiet or no_progress)
     wanted.check()
-    sink = written.sink(wanted)
-    local = chosen.fetch("classification", progress=not quiet)
+    sink, sources = written.sink(wanted)
+    local = chosen.fetch("classification", progress=shown)
 
     # from here on torch is needed
     from sewcli.pipeline import Options
@@ -65,7 +66,7 @@ def classify(
     network = chosen.load(local, "classification")
     info = run.model_info(local)
     results = run_pipeline(
-        wanted.sources(),
+        sources,
         network,
         lambda: Classifier(network.labels, info, top),
         Options(
@@ -75,4 +76,4 @@ def classify(
             longest=LONGEST_CLIP,
         ),
     )
-    run.finish(results, sink, Progress(shown=not (quiet or no_progress)))
+    run.finish(results, sink, Progress(shown=shown))

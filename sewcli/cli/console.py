@@ -10,11 +10,17 @@ from typing import Any
 from sewcli.results import Classification, Failure, Transcript
 
 
+def write_message(message: str) -> None:
+    """One line on standard error; the bytes of a path in it are those on disk."""
+    line = f"sew: {message}".replace("\n", " ").encode("utf-8", "surrogateescape") + b"\n"
+    sys.stderr.flush()
+    sys.stderr.buffer.write(line)
+    sys.stderr.buffer.flush()
+
+
 def report_failure(failure: Failure) -> None:
     """One line on a failed input."""
-    text = failure.message.encode("utf-8", "backslashreplace").decode()
-    sys.stderr.write("sew: " + text.replace("\n", " ") + "\n")
-    sys.stderr.flush()
+    write_message(failure.message)
 
 
 class Progress:

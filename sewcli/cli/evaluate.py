@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -60,8 +59,9 @@ def evaluate(
             hint="all rows of a manifest must be for the same task",
         )
     chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
+    shown = not (quiet or no_progress)
     plan = run.chunk_plan(chunk, stride)
-    local = chosen.fetch(task, progress=not quiet)
+    local = chosen.fetch(task, progress=shown)
 
     # from here on torch is needed
     from sewcli.pipeline import Options
@@ -76,7 +76,7 @@ def evaluate(
     )
     sink = _Collector()
     try:
-        run.finish(results, sink, Progress(shown=not (quiet or no_progress)))
+        run.finish(results, sink, Progress(shown=shown))
     finally:
         scored = sink.scored(wanted, [row.set for row in rows])
         if scored:
@@ -121,13 +121,13 @@ def _consumers(
 
 
 def _print(task: str, scored: list[Any], form: str) -> None:
+    from sewcli.cli.output import write_stdout
     from sewcli.evaluation import accuracies, error_rates
     from sewcli.writers.jsonl import dump
 
     scores = accuracies(scored) if task == "classification" else error_rates(scored)
     if form == "json":
-        sys.stdout.buffer.write(dump(scores))
-        sys.stdout.buffer.flush()
+        write_stdout(dump(scores))
         return
     for line in _table(scores):
         typer.echo(line)

@@ -68,12 +68,16 @@ WithPath = Annotated[
     typer.Option(
         "-H",
         "--with-path",
+        envvar="SEW_WITH_PATH",
         help="Print the path before each line, also for one input.",
         rich_help_panel=_OUTPUT,
     ),
 ]
 WithoutPath = Annotated[
-    bool, typer.Option("-h", "--no-path", help="Never print the path.", rich_help_panel=_OUTPUT)
+    bool,
+    typer.Option(
+        "-h", "--no-path", envvar="SEW_NO_PATH", help="Never print the path.", rich_help_panel=_OUTPUT
+    ),
 ]
 Quiet = Annotated[
     bool,
@@ -134,7 +138,12 @@ Dtype = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", envvar="SEW_THREADS", min=1, help="CPU threads of the network.", rich_help_panel=_RUN
+        "--threads",
+        envvar="SEW_THREADS",
+        min=1,
+        max=256,
+        help="CPU threads of the network.",
+        rich_help_panel=_RUN,
     ),
 ]
 Offline = Annotated[

@@ -8,12 +8,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import Protocol
 
-from sewcli.errors import UsageError
+from sewcli.errors import SewError, UsageError
 from sewcli.results import Classification, Failure, Transcript
 from sewcli.sources import STDIN, Source
 from sewcli.writers import FORMATS, Format
 
 Result = Transcript | Classification | Failure
+
+
+class ClosedPipe(Exception):  # noqa: N818 - nothing went wrong
+    """The reader of standard output has gone away.
+
+    Not an OSError, of which Typer would make exit code 1.
+    """
 
 
 class Sink(Protocol):
@@ -38,6 +45,19 @@ def chosen_formats(names: Sequence[str] | None, output: Path | None) -> list[For
     return [FORMATS[name] for name in wanted]
 
 
+def write_stdout(content: bytes) -> None:
+    """Write and flush bytes to standard output (ClosedPipe, or SewError where that cannot be)."""
+    if sys.stdout is None:
+        raise SewError("standard output is closed", hint="redirect it, or add -o DIR", code="output")
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as error:
+        raise ClosedPipe from error
+    except OSError as error:
+        raise SewError(f"cannot write to standard output: {error.strerror}", code="output") from error
+
+
 class StandardOutput:
     """One record after the other, each flushed, as bytes: nothing wraps or re-encodes them."""
 
@@ -46,22 +66,26 @@ class StandardOutput:
         self._with_path = with_path
 
     def write(self, result: Result) -> None:
-        """Write one result."""
-        sys.stdout.buffer.write(self._format.write(result, with_path=self._with_path))
-        sys.stdout.buffer.flush()
+        """Write one result.
+
+        Raises:
+            ClosedPipe: nobody reads any more. SewError: it cannot be written.
+        """
+        write_stdout(self._format.write(result, with_path=self._with_path))
 
 
 class Directory:
     """One file an input and format, written under a temporary name and renamed when complete.
 
     Args:
-        root: the directory; made when the first file is written.
+        root: the directory; made if it is not there.
         formats: to write for each input.
         sources: all inputs, in the order of the results.
         overwrite: replace files that exist.
 
     Raises:
-        UsageError: two inputs would write the same file, or a file exists and may not be replaced.
+        UsageError: two inputs would write the same file, a file exists and may not be replaced, or the
+            directory cannot be made.
     """
 
     def __init__(
@@ -69,18 +93,33 @@ class Directory:
     ) -> None:
         self._formats = formats
         self._targets = iter(_targets(root, sources, formats, overwrite=overwrite))
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"-o {root}: cannot be a directory: {error.strerror}") from error
 
     def write(self, result: Result) -> None:
-        """Write the files of one result; a failed input gets none."""
+        """Write the files of one result; a failed input gets none (SewError where one cannot be)."""
         stem = next(self._targets)
         if isinstance(result, Failure):
             return
-        stem.parent.mkdir(parents=True, exist_ok=True)
         for chosen in self._formats:
             target = with_extension(stem, chosen)
-            temporary = target.with_name(f".sew-{os.getpid()}-{target.name}")
-            temporary.write_bytes(chosen.write(result, with_path=False))
-            temporary.replace(target)
+            try:
+                stem.parent.mkdir(parents=True, exist_ok=True)
+                _write_whole(target, chosen.write(result, with_path=False))
+            except OSError as error:
+                raise SewError(f"cannot write {target}: {error.strerror}", code="output") from error
+
+
+def _write_whole(target: Path, content: bytes) -> None:
+    """Write a file under a temporary name and rename it, so that it is never there in part."""
+    temporary = target.with_name(f".sew-{os.getpid()}-{target.name}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _targets(

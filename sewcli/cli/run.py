@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
 from sewcli.cli.console import Progress, report_failure
 from sewcli.cli.output import Directory, Result, Sink, StandardOutput, chosen_formats
@@ -22,7 +23,7 @@ from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, UsageError
 from sewcli.hub import LocalModel, fetch, set_offline
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, ModelInfo
-from sewcli.sources import STDIN, Source, check, expand
+from sewcli.sources import Source, check, expand
 
 if TYPE_CHECKING:
     from sewcli.acoustic.reference import TransformersModel
@@ -69,21 +70,20 @@ class OutputOptions:
         """The formats (UsageError where several have no directory)."""
         return chosen_formats(self.formats, self.directory)
 
-    def sink(self, inputs: InputOptions) -> Sink:
-        """Where results go.
+    def sink(self, inputs: InputOptions) -> tuple[Sink, Iterable[Source]]:
+        """Where results go, and the inputs.
+
+        For a directory all inputs are listed first, once: collisions are found before anything runs,
+        and a list that comes through a pipe cannot be read again.
 
         Raises:
-            UsageError: output files collide or exist, or the list of inputs can be read only once.
+            UsageError: output files collide or exist.
         """
         if self.directory is None:
             with_path = self.with_path or not (self.no_path or inputs.one_file)
-            return StandardOutput(self.chosen[0], with_path=with_path)
-        if inputs.files_from == STDIN:
-            raise UsageError(
-                "-o finds collisions before the run starts, so the list cannot come from standard input",
-                hint="save the list to a file and name it with --files-from",
-            )
-        return Directory(self.directory, self.chosen, inputs.sources(), overwrite=self.overwrite)
+            return StandardOutput(self.chosen[0], with_path=with_path), inputs.sources()
+        sources = list(inputs.sources())
+        return Directory(self.directory, self.chosen, sources, overwrite=self.overwrite), sources
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ class ModelOptions:
     def fetch(self, task: str, *, progress: bool) -> LocalModel:
         """The files of the model named, or of the default for `task`.
 
-        SEW_MODEL counts where the task of the model it names is the command's.
+        SEW_MODEL counts where the task of the model it names is the command's; a directory tells its
+        task by the architecture in its config.json.
         """
         if self.offline:
             set_offline()
@@ -109,7 +110,9 @@ class ModelOptions:
         if self.name is None and named:
             spec = resolve(named, registry=registry, revision=self.revision)
             if spec.task in (None, task):
-                return fetch(spec, offline=self.offline, progress=progress)
+                local = fetch(spec, offline=self.offline, progress=progress)
+                if declared_task(local.directory) in (None, task):
+                    return local
         name = self.name if self.name is not None else registry.default_model(task).name
         spec = resolve(name, registry=registry, revision=self.revision)
         return fetch(spec, offline=self.offline, progress=progress)

@@ -29,10 +29,15 @@ def train(
     override: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Override a setting of the recipe (may be repeated)."
+            "--set",
+            envvar="SEW_SET",
+            metavar="KEY=VALUE",
+            help="Override a setting of the recipe (may be repeated).",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint in DIR.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", envvar="SEW_RESUME", help="Continue from the checkpoint in DIR.")
+    ] = False,
     threads: opt.Threads = None,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,  # noqa: ARG001 - read by main, before any command

@@ -52,7 +52,7 @@ def transcribe(
         list[str] | None,
         typer.Option(
             envvar="SEW_HOTWORD",
-            help="A word or phrase to prefer (beam search; may be repeated).",
+            help="A word or phrase to prefer (beam search; may be repeated; SEW_HOTWORD splits at spaces).",
             rich_help_panel=_DECODING,
         ),
     ] = None,
@@ -81,12 +81,13 @@ def transcribe(
     wanted = run.InputOptions(inputs or [], files_from, null)
     written = run.OutputOptions(formats, output, overwrite, with_path, no_path)
     chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
+    shown = not (quiet or no_progress)
     wanted.check()
     plan = run.chunk_plan(chunk, stride)
-    sink = written.sink(wanted)
+    sink, sources = written.sink(wanted)
     if timestamps is None:
         timestamps = "word" if any(form.carries_times for form in written.chosen) else "none"
-    local = chosen.fetch("ctc", progress=not quiet)
+    local = chosen.fetch("ctc", progress=shown)
 
     # from here on torch is needed
     from sewcli.decoding.vocabulary import load_vocabulary
@@ -109,12 +110,12 @@ def transcribe(
     }
     info = run.model_info(local)
     results = run_pipeline(
-        wanted.sources(),
+        sources,
         network,
         lambda: Transcriber(make_decoder(), info, settings, timestamps),
         Options(plan, run.batch_seconds(batch_seconds, network), statistics == "file", audio_engine),
     )
-    run.finish(results, sink, Progress(shown=not (quiet or no_progress)))
+    run.finish(results, sink, Progress(shown=shown))
 
 
 def _decoding(

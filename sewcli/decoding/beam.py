@@ -34,7 +34,7 @@ class BeamSearch:
 
     Raises:
         UsageError: pyctcdecode is not installed or cannot be on this Python, or the vocabulary
-            cannot spell a hotword.
+            cannot spell a hotword or has tokens that are not single characters.
     """
 
     def __init__(
@@ -45,6 +45,14 @@ class BeamSearch:
         hotwords: tuple[str, ...] = (),
         hotword_weight: float = 10.0,
     ) -> None:
+        longer = sorted(token for token in vocabulary.text_tokens if len(token) > 1)
+        if longer:
+            raise UsageError(
+                f"beam search needs tokens of one character; this model's vocabulary has {longer[0]!r}",
+                hint="use --decoder greedy",
+            )
+        if not 0 <= hotword_weight < float("inf"):
+            raise UsageError(f"the weight of hotwords is {hotword_weight:g}; it is a number from 0 up")
         self.vocabulary = vocabulary
         self.width = width
         self.hotwords = spellable(vocabulary, hotwords)
@@ -111,8 +119,10 @@ def spellable(vocabulary: Vocabulary, words: tuple[str, ...]) -> tuple[str, ...]
     """
     folded = tuple(vocabulary.fold(word) for word in words)
     for word in folded:
+        if not word.strip():
+            raise UsageError("a hotword is empty", hint="look for a shell variable that is not set")
         unknown = sorted({c for c in word if c != " " and c not in vocabulary.text_tokens})
-        if unknown or not word.strip():
+        if unknown:
             raise UsageError(
                 f"the model cannot spell the hotword {word!r}: its vocabulary has no {' '.join(unknown)}",
                 hint="spell it with the characters the model writes, numbers as words",

@@ -89,15 +89,17 @@ def load_vocabulary(directory: Path, columns: int) -> Vocabulary:
         )
     ids = {**ids, **_read(directory, "added_tokens.json")}
     tokenizer = {**_read(directory, "special_tokens_map.json"), **_read(directory, "tokenizer_config.json")}
-    by_id = {int(index): token for token, index in ids.items()}
+    if not all(isinstance(index, int) for index in ids.values()):
+        raise ModelError(f"{directory}: the ids in its vocab.json are not numbers", code="damaged_model")
+    by_id = {index: token for token, index in ids.items()}
     if len(by_id) != len(ids) or not by_id or min(by_id) < 0 or max(by_id) >= columns:
         raise ModelError(
             f"{directory}: vocab.json does not fit the model: {len(ids)} tokens with ids up to "
             f"{max(by_id, default=-1)}, logits of {columns} columns",
             code="damaged_model",
         )
-    names = {role: _content(tokenizer.get(role, default)) for role, default in _DEFAULTS.items()}
-    delimiter = ids.get(_content(tokenizer.get("word_delimiter_token", _DEFAULT_DELIMITER)))
+    names = {role: _content(tokenizer.get(role), default, directory) for role, default in _DEFAULTS.items()}
+    delimiter = ids.get(_content(tokenizer.get("word_delimiter_token"), _DEFAULT_DELIMITER, directory))
     blank = ids.get(names["pad_token"])
     if blank is None:
         raise ModelError(
@@ -111,9 +113,15 @@ def load_vocabulary(directory: Path, columns: int) -> Vocabulary:
     return Vocabulary(tokens, blank, delimiter, frozenset(special - {blank}))
 
 
-def _content(token: Any) -> str:
-    """The text of a token, which tokenizer files hold as a string or as an object."""
-    return str(token["content"] if isinstance(token, dict) else token)
+def _content(token: Any, default: str, directory: Path) -> str:
+    """The text of a token, which tokenizer files hold as a string or an object; null is the default."""
+    if isinstance(token, dict):
+        token = token.get("content", token)
+    if token is None:
+        return default
+    if not isinstance(token, str):
+        raise ModelError(f"{directory}: its tokenizer files name {token!r} as a token", code="damaged_model")
+    return token
 
 
 def _read(directory: Path, name: str, *, required: bool = False) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def export(model: Model, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.to(torch.float16).contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+    (directory / "model.safetensors").chmod(0o644)  # save_file leaves it to its owner alone
     config = model.config.to_diff_dict()
     config["dtype"] = "float32"
     config["architectures"] = [type(model).__name__]

@@ -63,7 +63,11 @@ class Trainer:
         self.best: float | None = None
         self.noise = load_noise(recipe.noise) if recipe.noise_probability else []
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+            model.parameters(),
+            lr=recipe.peak_rate,
+            betas=(0.9, 0.98),
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
         self.average = _moving_average(model, recipe)
         directory.mkdir(parents=True, exist_ok=True)
