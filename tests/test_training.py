@@ -1,6 +1,8 @@
 """Training: recipes, batches, resuming, and what comes out at the end."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,23 @@ def test_a_run_in_two_parts_gives_the_weights_of_a_run_in_one(recipe_file, tmp_p
         torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts/metrics.jsonl").open()]
     assert steps == [3, 6]
+
+
+def test_a_stop_signal_leaves_a_checkpoint_of_the_update_in_hand(recipe_file, tmp_path):
+    recipe = load_recipe(recipe_file, EXAMPLES, [])
+    train_model(recipe, tmp_path / "whole")
+
+    def stop(done):
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(recipe, tmp_path / "parts", after_step=stop)
+    assert torch.load(tmp_path / "parts/state.pt", weights_only=True)["step"] in (2, 3)
+    train_model(recipe, tmp_path / "parts")
+    expected = load_file(tmp_path / "whole/model/model.safetensors")
+    for name, tensor in load_file(tmp_path / "parts/model/model.safetensors").items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
 
 
 def _interrupt_at(step):

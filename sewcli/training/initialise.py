@@ -52,6 +52,7 @@ def _start_from(model_class: Any, directory: Path, changes: dict[str, Any]) -> M
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     return model_class.from_pretrained(
         directory, dtype=torch.float32, ignore_mismatched_sizes=True, **changes
     )

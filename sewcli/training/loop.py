@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.forward import Model
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.chunking import SAMPLE_RATE
+from sewcli.chunking import FRAME_SECONDS, SAMPLE_RATE
 from sewcli.training.augment import Samples, add_noise, cut, load_noise
 from sewcli.training.batches import endless
 from sewcli.training.initialise import teach_front_end
@@ -45,6 +46,27 @@ class Task(Protocol):
     def evaluate(  # noqa: D102
         self, model: Model, batch_samples: int
     ) -> tuple[dict[str, Any], list[tuple[str, str]]]: ...
+
+
+class StopRequest:
+    """Holds SIGINT and SIGTERM back while an update is in hand: half an update is no checkpoint."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _request(self, _number: int, _frame: object) -> None:
+        self.requested = True
 
 
 class Trainer:
@@ -85,6 +107,7 @@ class Trainer:
     def run(self, after_step: Callable[[int], None] | None = None) -> None:
         """Train to the recipe's last step, from the checkpoint if there is one.
 
+        SIGINT and SIGTERM let the update in hand finish, write a checkpoint and raise KeyboardInterrupt.
         `after_step` is called with the number of updates done, after each.
         """
         if self.state_file.exists():
@@ -95,21 +118,30 @@ class Trainer:
             if self.recipe.front_end_steps:
                 self._teach_front_end()
         self.model.train()
+        with StopRequest() as stop:
+            self._updates(after_step, stop)
+
+    def _updates(self, after_step: Callable[[int], None] | None, stop: StopRequest) -> None:
         started, audio, total_loss, since = time.monotonic(), 0.0, 0.0, 0
         for batch, targets in self._batches(self.step):
             if self.step >= self.recipe.steps:
                 break
             total_loss += self._update(batch, targets)
-            audio += float(batch.frames.sum()) * 0.02
+            audio += float(batch.frames.sum()) * FRAME_SECONDS
             since += 1
             self.step += 1
             if after_step is not None:
                 after_step(self.step)
+            if stop.requested:
+                self._save(self.state_file, self._state())
+                raise KeyboardInterrupt
             if self.step % self.recipe.eval_every == 0 or self.step == self.recipe.steps:
                 speed = audio / (time.monotonic() - started)
                 self._evaluate(total_loss / since, speed)
                 started, audio, total_loss, since = time.monotonic(), 0.0, 0.0, 0
-            elif self.step % 50 == 0:
+            elif self.step % self.recipe.save_every == 0:
+                self._save(self.state_file, self._state())
+            if self.step % 50 == 0 and since:
                 log.info("step %d loss %.3f", self.step, total_loss / since)
 
     def learning_rate(self, step: int) -> float:

@@ -40,6 +40,7 @@ class Recipe:
         speeds: factors by which clips are played faster or slower at random.
         noise_probability, noise_snr: share of clips with noise added; its range in dB.
         eval_every: updates between evaluations on dev, each of which also writes a checkpoint.
+        save_every: updates between checkpoints without an evaluation.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Recipe:
     noise_probability: float = 0.0
     noise_snr: tuple[float, float] = (5.0, 25.0)
     eval_every: int = 1000
+    save_every: int = 250
 
 
 _PATHS = {"train", "dev", "noise", "background", "background_dev", "init"}
