@@ -1,11 +1,7 @@
 """From a model's specification to a local directory with its files.
 
 Embedded models and local directories are checked; hub models are looked for in the cache and downloaded by
-huggingface_hub. What is in the cache is found by reading its layout, not by asking the library, so that a
-cached model at a pinned revision, an offline run and `sew models list` neither import it nor reach a network:
-
-    CACHE/models--owner--name/refs/REVISION       the commit hash a branch or tag stood for
-    CACHE/models--owner--name/snapshots/HASH/...  the files of that commit
+huggingface_hub.
 
 No file is loaded here; a checkpoint in pickle format is only carried to the cache.
 """
@@ -14,12 +10,10 @@ from __future__ import annotations
 
 import errno
 import glob
-import json
 import logging
 import os
 import re
 import sys
-import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +22,7 @@ from pathlib import Path
 
 from sewcli import __version__
 from sewcli.errors import ModelError
+from sewcli.hub_cache import PICKLED, cache_directory, cached_snapshot, record_reference
 from sewcli.registry import DEFAULT_REVISION, ModelSpec
 
 _log = logging.getLogger("sewcli")
@@ -35,8 +30,6 @@ _log = logging.getLogger("sewcli")
 _TRUE = {"1", "ON", "YES", "TRUE"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SAFETENSORS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
-_INDEX = "model.safetensors.index.json"
-_PICKLED = "pytorch_model.bin"
 _COMMANDS = {"ctc": "sew transcribe", "classification": "sew classify", "features": "sew embed"}
 
 
@@ -68,33 +61,6 @@ def is_offline() -> bool:
     """Tell whether the environment forbids the network, by the rule huggingface_hub follows."""
     value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return value.upper() in _TRUE
-
-
-def cache_directory() -> Path:
-    """Find the cache of the hub as huggingface_hub does: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, ~/.cache.
-
-    Returns its path; it need not exist.
-    """
-    env = os.environ
-    home = env.get("HF_HOME", str(Path(env.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"))
-    cache = env.get("HF_HUB_CACHE", env.get("HUGGINGFACE_HUB_CACHE", str(Path(home) / "hub")))
-    return Path(os.path.expandvars(cache)).expanduser()
-
-
-def cached_snapshot(repo: str, revision: str | None = None) -> Path | None:
-    """Look in the cache for a complete copy of a hub model, without the network.
-
-    Returns the snapshot directory, named by its commit hash, or None when the revision is not there or
-    lacks its configuration, its weights or, for a CTC model, its vocabulary.
-    """
-    commit = revision or DEFAULT_REVISION
-    if not _COMMIT.fullmatch(commit):
-        try:
-            commit = _reference(repo, commit).read_text(encoding="ascii").strip()
-        except (OSError, ValueError):
-            return None
-    snapshot = _storage(repo) / "snapshots" / commit
-    return snapshot if _COMMIT.fullmatch(commit) and _is_complete(snapshot) else None
 
 
 def fetch(spec: ModelSpec, *, offline: bool = False, progress: bool = True) -> LocalModel:
@@ -148,34 +114,10 @@ def _check_directory(spec: ModelSpec) -> LocalModel:
     return LocalModel(spec, directory, __version__ if spec.embedded else None)
 
 
-def _storage(repo: str) -> Path:
-    return cache_directory() / f"models--{repo.replace('/', '--')}"
-
-
-def _reference(repo: str, revision: str) -> Path:
-    if revision.startswith("/") or ".." in revision:  # git has no such name, and it would leave the cache
-        raise ValueError(f"{revision!r} is no name of a revision")
-    return _storage(repo) / "refs" / revision
-
-
-def _is_complete(snapshot: Path) -> bool:
-    """Check that a snapshot holds what loading needs: others may have cached a part of it only."""
-    try:
-        config = json.loads((snapshot / "config.json").read_text(encoding="utf-8"))
-        names = {entry.name for entry in snapshot.iterdir() if entry.is_file()}
-        weights = {"model.safetensors"} if "model.safetensors" in names else {_PICKLED}
-        if _INDEX in names:
-            weights = set(json.loads((snapshot / _INDEX).read_text(encoding="utf-8"))["weight_map"].values())
-        needs_vocabulary = any(name.endswith("ForCTC") for name in config.get("architectures") or [])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-    return weights <= names and ("vocab.json" in names or not needs_vocabulary)
-
-
 def _choose_files(repo: str, names: Sequence[str]) -> list[str]:
     """Pick the files at the top of a repository that loading needs, and one format of the weights."""
     weights = [name for name in names if _SAFETENSORS.fullmatch(name)]
-    weights = weights or [name for name in names if name == _PICKLED]
+    weights = weights or [name for name in names if name == PICKLED]
     if "config.json" not in names or not weights:
         missing = "weights (model.safetensors)" if "config.json" in names else "config.json"
         raise ModelError(
@@ -209,23 +151,8 @@ def _download(repo: str, revision: str) -> Path:
             )
         )
     if revision != commit:
-        _record_reference(repo, revision, commit)
+        record_reference(repo, revision, commit)
     return snapshot
-
-
-def _record_reference(repo: str, revision: str, commit: str) -> None:
-    """Note in the cache which commit a branch stands for, so that it is found offline."""
-    try:
-        reference = _reference(repo, revision)
-        temporary = reference.with_name(f"{reference.name}.{uuid.uuid4().hex}.incomplete")
-        if reference.is_file() and reference.read_text(encoding="ascii") == commit:
-            return
-        reference.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(commit, encoding="ascii")
-        temporary.replace(reference)
-    except (OSError, ValueError) as error:
-        # A read-only cache that holds the snapshot is good enough for this run.
-        _log.debug("revision %s of %s not recorded in the cache: %s", revision, repo, error)
 
 
 @contextmanager

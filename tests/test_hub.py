@@ -25,7 +25,7 @@ import pytest
 from safetensors.numpy import save
 
 import sewcli
-from sewcli import hub
+from sewcli import hub, hub_cache
 from sewcli.errors import EXIT_MODEL, ModelError
 from sewcli.registry import ModelSpec
 
@@ -394,9 +394,9 @@ def test_revision_cannot_lead_out_of_the_cache(tmp_path: Path, monkeypatch: pyte
     make_snapshot(tmp_path, OLD, FILES, "main")
     outside = tmp_path / "outside"
     outside.write_text(OLD)
-    assert hub.cached_snapshot("owner/name", "main")
-    assert hub.cached_snapshot("owner/name", str(outside)) is None
-    assert hub.cached_snapshot("owner/name", "../../../outside") is None
+    assert hub_cache.cached_snapshot("owner/name", "main")
+    assert hub_cache.cached_snapshot("owner/name", str(outside)) is None
+    assert hub_cache.cached_snapshot("owner/name", "../../../outside") is None
 
 
 def test_something_else_than_a_hub_answers(client: Client, server: FakeHub) -> None:
@@ -430,8 +430,9 @@ def test_cache_that_cannot_be_written(client: Client, server: FakeHub) -> None:
 
 def test_cache_directory_is_that_of_the_library(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from sewcli import hub; from huggingface_hub import constants as theirs;"
-        "assert hub.cache_directory() == Path(theirs.HF_HUB_CACHE), hub.cache_directory()"
+        "from pathlib import Path; from sewcli import hub_cache;"
+        "from huggingface_hub import constants as theirs;"
+        "assert hub_cache.cache_directory() == Path(theirs.HF_HUB_CACHE), hub_cache.cache_directory()"
     )
     base = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE", "XDG_"))}
     base["PYTHONPATH"] = str(Path(sewcli.__file__).parent.parent)
@@ -450,11 +451,11 @@ def test_snapshot_counts_as_cached_only_in_full(
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     snapshot = make_snapshot(tmp_path, OLD, FILES, "main")
-    assert hub.cached_snapshot("owner/name") == hub.cached_snapshot("owner/name", OLD) == snapshot
-    assert hub.cached_snapshot("owner/name", "other") is None
+    assert hub_cache.cached_snapshot("owner/name") == hub_cache.cached_snapshot("owner/name", OLD) == snapshot
+    assert hub_cache.cached_snapshot("owner/name", "other") is None
     (snapshot / missing).unlink()
     (snapshot / missing).symlink_to(tmp_path / "blob that is gone")
-    assert hub.cached_snapshot("owner/name") is None
+    assert hub_cache.cached_snapshot("owner/name") is None
 
 
 def test_shards_count_as_cached_only_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,9 +464,9 @@ def test_shards_count_as_cached_only_together(tmp_path: Path, monkeypatch: pytes
     index = json.dumps({"weight_map": {"a": shards[0], "b": shards[1]}}).encode()
     files = {"config.json": b"{}", "model.safetensors.index.json": index, shards[0]: b"x"}
     snapshot = make_snapshot(tmp_path, OLD, files)
-    assert hub.cached_snapshot("owner/name", OLD) is None
+    assert hub_cache.cached_snapshot("owner/name", OLD) is None
     (snapshot / shards[1]).touch()
-    assert hub.cached_snapshot("owner/name", OLD) == snapshot
+    assert hub_cache.cached_snapshot("owner/name", OLD) == snapshot
 
 
 def test_directories_are_checked(tmp_path: Path) -> None:

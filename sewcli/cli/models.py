@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sewcli import hub
+from sewcli import hub_cache
 from sewcli.registry import ModelSpec, Registry, load_registry, resolve
 
 app = typer.Typer(help="List and show the models that -m knows.", no_args_is_help=True)
@@ -78,7 +78,7 @@ def describe(spec: ModelSpec, registry: Registry) -> dict[str, Any]:
     """
     directory = spec.path
     if spec.repo is not None:
-        directory = hub.cached_snapshot(spec.repo, spec.revision)
+        directory = hub_cache.cached_snapshot(spec.repo, spec.revision)
         where = "hub" if directory is None else "cached"
     elif directory is None or not directory.is_dir():
         where = "missing"

@@ -1,0 +1,92 @@
+"""The cache of the hub on this machine, read by its layout.
+
+    CACHE/models--owner--name/refs/REVISION       the commit hash a branch or tag stood for
+    CACHE/models--owner--name/snapshots/HASH/...  the files of that commit
+
+Reading it does not need huggingface_hub, so that a cached model at a pinned revision, an offline run and
+`sew models list` neither import it nor reach a network.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import uuid
+from pathlib import Path
+
+from sewcli.registry import DEFAULT_REVISION
+
+_log = logging.getLogger("sewcli")
+
+WEIGHTS = "model.safetensors"
+PICKLED = "pytorch_model.bin"
+_INDEX = "model.safetensors.index.json"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def cache_directory() -> Path:
+    """Find the cache of the hub as huggingface_hub does: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, ~/.cache.
+
+    Returns its path; it need not exist.
+    """
+    env = os.environ
+    home = env.get("HF_HOME", str(Path(env.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"))
+    cache = env.get("HF_HUB_CACHE", env.get("HUGGINGFACE_HUB_CACHE", str(Path(home) / "hub")))
+    return Path(os.path.expandvars(cache)).expanduser()
+
+
+def cached_snapshot(repo: str, revision: str | None = None) -> Path | None:
+    """Look in the cache for a complete copy of a hub model, without the network.
+
+    Returns the snapshot directory, named by its commit hash, or None when the revision is not there or
+    lacks its configuration, its weights or, for a CTC model, its vocabulary.
+    """
+    commit = revision or DEFAULT_REVISION
+    if not _COMMIT.fullmatch(commit):
+        try:
+            commit = _reference(repo, commit).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return None
+    snapshot = _storage(repo) / "snapshots" / commit
+    return snapshot if _COMMIT.fullmatch(commit) and _is_complete(snapshot) else None
+
+
+def _storage(repo: str) -> Path:
+    return cache_directory() / f"models--{repo.replace('/', '--')}"
+
+
+def _reference(repo: str, revision: str) -> Path:
+    if revision.startswith("/") or ".." in revision:  # git has no such name, and it would leave the cache
+        raise ValueError(f"{revision!r} is no name of a revision")
+    return _storage(repo) / "refs" / revision
+
+
+def _is_complete(snapshot: Path) -> bool:
+    """Check that a snapshot holds what loading needs: others may have cached a part of it only."""
+    try:
+        config = json.loads((snapshot / "config.json").read_text(encoding="utf-8"))
+        names = {entry.name for entry in snapshot.iterdir() if entry.is_file()}
+        weights = {WEIGHTS} if WEIGHTS in names else {PICKLED}
+        if _INDEX in names:
+            weights = set(json.loads((snapshot / _INDEX).read_text(encoding="utf-8"))["weight_map"].values())
+        needs_vocabulary = any(name.endswith("ForCTC") for name in config.get("architectures") or [])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return weights <= names and ("vocab.json" in names or not needs_vocabulary)
+
+
+def record_reference(repo: str, revision: str, commit: str) -> None:
+    """Note in the cache which commit a branch stands for, so that it is found offline."""
+    try:
+        reference = _reference(repo, revision)
+        temporary = reference.with_name(f"{reference.name}.{uuid.uuid4().hex}.incomplete")
+        if reference.is_file() and reference.read_text(encoding="ascii") == commit:
+            return
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(commit, encoding="ascii")
+        temporary.replace(reference)
+    except (OSError, ValueError) as error:
+        # A read-only cache that holds the snapshot is good enough for this run.
+        _log.debug("revision %s of %s not recorded in the cache: %s", revision, repo, error)
