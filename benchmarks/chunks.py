@@ -44,7 +44,7 @@ def joined(rows: list[Row], folder: Path) -> Iterator[tuple[Source, str]]:
         part, texts, seconds = [], [], 0.0
         chosen = [row for row in rows if row.set == name]
         for number, row in enumerate(chosen):
-            samples = np.concatenate(list(read_blocks(Source(str(row.path), row.path))))
+            samples = np.concatenate(list(read_blocks(row.source)))
             part.append(samples)
             texts.append(row.text or "")
             seconds += samples.size / SAMPLE_RATE

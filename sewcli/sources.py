@@ -240,12 +240,17 @@ def _not_stdin(path: str) -> str:
 def _row(line: bytes, where: str, folder: Path) -> Source:
     try:
         row = json.loads(line.decode("utf-8", "surrogateescape"))
-        return _manifest_source(row, folder)
+        return manifest_source(row, folder)
     except (ValueError, OverflowError, RecursionError) as error:
         return Source(where, Path(where), error=f"not a row of a manifest: {error}")
 
 
-def _manifest_source(row: dict[str, object], folder: Path) -> Source:
+def manifest_source(row: dict[str, object], folder: Path) -> Source:
+    """Make the source of a manifest row, its path relative to `folder`.
+
+    Raises:
+        ValueError: a field is missing or of the wrong type; the message says which.
+    """
     path = row.get("audio_filepath")
     if not isinstance(path, str) or not path:
         raise ValueError('"audio_filepath" is missing or not a string')

@@ -16,7 +16,7 @@ from sewcli.acoustic.statistics import wave_statistics
 from sewcli.errors import UsageError
 from sewcli.manifest import read_manifest
 from sewcli.training.augment import add_noise, change_speed, cut
-from sewcli.training.batches import endless, epoch_batches
+from sewcli.training.batches import Bucketing, endless, epoch_batches
 from sewcli.training.initialise import log_mel
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
@@ -131,18 +131,26 @@ def test_sixteen_bit_training_keeps_the_statistics_of_a_faint_clip_finite():
 
 def test_every_clip_is_in_one_batch_of_a_pass_and_batches_keep_their_size():
     lengths = np.random.default_rng(0).integers(3_000, 200_000, size=500)
-    batches = epoch_batches(lengths, 512_000, (1, 2))
+    batches = epoch_batches(lengths, Bucketing(512_000), seed=1, epoch=2)
     assert sorted(np.concatenate(batches).tolist()) == list(range(500))
     assert all(len(batch) * lengths[batch].max() <= 512_000 for batch in batches)
     padded = sum(len(batch) * lengths[batch].max() for batch in batches)
     assert padded < 1.1 * lengths.sum()
 
 
+def test_the_first_pass_may_go_from_short_to_long():
+    lengths = np.random.default_rng(0).integers(3_000, 200_000, size=500)
+    order = np.concatenate(epoch_batches(lengths, Bucketing(512_000, shortest_first=True), seed=1, epoch=0))
+    assert np.all(np.diff(lengths[order]) >= 0)
+    order = np.concatenate(epoch_batches(lengths, Bucketing(512_000, shortest_first=True), seed=1, epoch=1))
+    assert not np.all(np.diff(lengths[order]) >= 0)
+
+
 def test_the_order_of_clips_continues_where_it_stopped():
     lengths = np.random.default_rng(0).integers(3_000, 200_000, size=50)
-    plan = endless(lengths, 512_000, seed=5)
+    plan = endless(lengths, Bucketing(512_000), seed=5)
     steps = [next(plan) for _ in range(40)]
-    later = endless(lengths, 512_000, seed=5, start_step=23)
+    later = endless(lengths, Bucketing(512_000), seed=5, start_step=23)
     for (epoch, clips), (epoch_again, clips_again) in zip(steps[23:], later, strict=False):
         assert epoch == epoch_again
         assert clips.tolist() == clips_again.tolist()

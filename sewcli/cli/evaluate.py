@@ -47,7 +47,6 @@ def evaluate(
     from sewcli.cli.console import Progress
     from sewcli.errors import UsageError
     from sewcli.manifest import read_manifest
-    from sewcli.sources import Source
 
     run.set_up_messages(quiet=quiet)
     rows = read_manifest(manifest)
@@ -69,7 +68,7 @@ def evaluate(
 
     network = chosen.load(local, task)
     results = run_pipeline(
-        (Source(str(row.path), row.path) for row in rows),
+        (row.source for row in rows),
         network,
         _consumers(local.directory, network, run.model_info(local), task),
         Options(plan, run.batch_seconds(batch_seconds, network), statistics == "file", audio_engine),

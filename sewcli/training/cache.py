@@ -54,7 +54,7 @@ class AudioCache:
 
         Clips that cannot be read are left out, each with a warning that names it.
         """
-        key = hashlib.sha256("\n".join(str(row.path) for row in rows).encode()).hexdigest()[:16]
+        key = hashlib.sha256("\n".join(_identity(row.source) for row in rows).encode()).hexdigest()[:16]
         samples_file, index_file = directory / f"{key}.int16", directory / f"{key}.json"
         if not index_file.exists():
             directory.mkdir(parents=True, exist_ok=True)
@@ -66,13 +66,19 @@ class AudioCache:
         return cls(samples, np.array([length for length in lengths if length], dtype=np.int64), readable)
 
 
+def _identity(source: Source) -> str:
+    """What tells the audio of one row from that of another."""
+    part = "" if source.duration is None and not source.offset else f"@{source.offset}+{source.duration}"
+    return f"{source.file}{part}"
+
+
 def _decode_all(rows: Sequence[Row], target: Path) -> list[int]:
     """Write the samples of all clips one after another; lengths in samples, 0 where unreadable."""
     lengths = []
     with target.open("wb") as out:
         for row in rows:
             try:
-                samples = np.concatenate(list(read_blocks(Source(str(row.path), row.path))))
+                samples = np.concatenate(list(read_blocks(row.source)))
             except AudioError as error:
                 log.warning("left out: %s", error)
                 lengths.append(0)

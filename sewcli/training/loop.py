@@ -26,7 +26,7 @@ from sewcli.acoustic.forward import Model
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import FRAME_SECONDS, SAMPLE_RATE
 from sewcli.training.augment import Samples, add_noise, cut, load_noise
-from sewcli.training.batches import endless
+from sewcli.training.batches import Bucketing, endless
 from sewcli.training.initialise import teach_front_end
 from sewcli.training.recipe import Recipe
 
@@ -183,8 +183,10 @@ class Trainer:
         stop = threading.Event()
 
         def fill() -> None:
-            batch_samples = int(self.recipe.batch_seconds * SAMPLE_RATE)
-            plan = endless(self.task.lengths, batch_samples, self.recipe.seed, start_step)
+            recipe = self.recipe
+            batch_samples = int(recipe.batch_seconds * SAMPLE_RATE)
+            bucketing = Bucketing(batch_samples, recipe.pool_batches, recipe.shortest_first)
+            plan = endless(self.task.lengths, bucketing, recipe.seed, start_step)
             for step, (_, clips) in enumerate(plan, start=start_step):
                 item = self._make(step, clips)
                 while not stop.is_set():

@@ -29,6 +29,7 @@ class Recipe:
         seed: of every random choice.
         steps: updates in all.
         batch_seconds: audio in one update.
+        pool_batches, shortest_first: how clips are put together, see `batches.Bucketing`.
         max_seconds, min_seconds: clips outside are left out, and counted.
         peak_rate: highest learning rate (AdamW).
         warmup: updates over which the rate rises to the peak.
@@ -56,6 +57,8 @@ class Recipe:
     seed: int = 0
     steps: int = 10_000
     batch_seconds: float = 32.0
+    pool_batches: int = 40
+    shortest_first: bool = False
     max_seconds: float = 16.0
     min_seconds: float = 0.2
     peak_rate: float = 1e-3
