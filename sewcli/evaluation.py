@@ -38,6 +38,21 @@ def accuracies(utterances: Sequence[Scored]) -> dict[str, Any]:
     return _by_set(utterances, _accuracy)
 
 
+def require_jiwer() -> Any:
+    """The module jiwer.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        import jiwer
+    except ImportError as error:
+        raise UsageError(
+            "error rates need jiwer, which is not installed", hint="pip install jiwer"
+        ) from error
+    return jiwer
+
+
 def _by_set(utterances: Sequence[Scored], score: Any) -> dict[str, Any]:
     total: dict[str, Any] = score(utterances)
     names = sorted({utterance.set for utterance in utterances if utterance.set})
@@ -46,12 +61,7 @@ def _by_set(utterances: Sequence[Scored], score: Any) -> dict[str, Any]:
 
 
 def _rates(utterances: Sequence[Scored]) -> dict[str, Any]:
-    try:
-        import jiwer
-    except ImportError as error:
-        raise UsageError(
-            "error rates need jiwer, which is not installed", hint="pip install 'sewcli[train]'"
-        ) from error
+    jiwer = require_jiwer()
     references = [utterance.reference.upper() for utterance in utterances]
     hypotheses = [utterance.hypothesis.upper() for utterance in utterances]
     words = jiwer.process_words(references, hypotheses)

@@ -30,7 +30,7 @@ _log = logging.getLogger("sewcli")
 _TRUE = {"1", "ON", "YES", "TRUE"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SAFETENSORS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
-_COMMANDS = {"ctc": "sew transcribe", "classification": "sew classify", "features": "sew embed"}
+_COMMANDS = {"ctc": "sew transcribe", "classification": "sew classify"}
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _at_revision(spec: ModelSpec) -> str:
 
 def _next_command(spec: ModelSpec, *, online: bool) -> str:
     revision = f" --revision {spec.revision}" if spec.revision not in (None, DEFAULT_REVISION) else ""
-    command = f"{_COMMANDS[spec.task or 'ctc']} -m {spec.name}{revision} FILE"
+    command = f"{_COMMANDS.get(spec.task or 'ctc', 'sew transcribe')} -m {spec.name}{revision} FILE"
     return f"HF_HUB_OFFLINE=0 {command}" if online else command
 
 

@@ -41,7 +41,7 @@ def read_manifest(path: Path) -> list[Row]:
     """
     rows = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the manifest {path}: {error}") from error
     for number, line in enumerate(lines, start=1):

@@ -3,7 +3,7 @@
 Recordings are cut into chunks, chunks of one or several recordings make a batch, and the output of
 each chunk goes to the consumer of its recording. Results come in the order of the sources. A
 recording is read when its turn comes and given back when its result is out, so what is held at any
-time is the audio of one batch and of one recording.
+time is one batch and the recordings with a part in it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ from sewcli.errors import InputError
 from sewcli.recording import Recording
 from sewcli.results import Failure
 from sewcli.sources import Source
+
+#: seconds; a clip is classified as one piece, whose memory grows with its square
+LONGEST_CLIP = 60.0
+#: rows of a batch, and inputs under way, at the most: each may hold an open file
+_MOST_ROWS = 64
+_MOST_PENDING = 256
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -57,6 +63,12 @@ class Options:
     file_statistics: bool = True
     audio_engine: str = "soundfile"
     longest: float | None = None
+
+    @classmethod
+    def for_clips(cls, batch_seconds: float, audio_engine: str) -> Options:
+        """Options for classification: every recording is one piece, and a long one is refused."""
+        plan = ChunkPlan.from_seconds(LONGEST_CLIP + 1.0, 0.0)
+        return cls(plan, batch_seconds, audio_engine=audio_engine, longest=LONGEST_CLIP)
 
 
 @dataclass
@@ -100,8 +112,10 @@ def run(
                         _run_batch(model, batch)
                         yield from _finished(pending)
                     batch.append((opened, chunk, _segment(opened.recording, chunk, options)))
-                    if _padded_seconds(batch) >= options.batch_seconds:
+                    if _padded_seconds(batch) >= options.batch_seconds or len(batch) >= _MOST_ROWS:
                         _run_batch(model, batch)
+            if len(pending) >= _MOST_PENDING:
+                _run_batch(model, batch)
             yield from _finished(pending)
         _run_batch(model, batch)
         yield from _finished(pending)

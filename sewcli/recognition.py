@@ -85,7 +85,9 @@ class Classifier:
     _logits: NDArray[np.float32] | None = None
 
     def push(self, output: NDArray[np.float32]) -> None:
-        """Take in the logits of the clip, shape (labels,)."""
+        """Take in the logits of the clip, shape (labels,), once (ValueError if called again)."""
+        if self._logits is not None:
+            raise ValueError("a clip is classified as one piece")
         self._logits = output
 
     def result(self, recording: Recording) -> Classification:

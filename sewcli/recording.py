@@ -49,7 +49,7 @@ class Recording:
         try:
             for block in read_blocks(source, engine=engine, stdin=stdin):
                 accumulator.update(block)
-                self._file.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
+                self._keep(block)
                 self.samples += block.size
                 if longest is not None and self.duration > longest:
                     raise AudioError(  # noqa: TRY301 - the file is closed below
@@ -61,6 +61,16 @@ class Recording:
             self._file.close()
             raise
         self.statistics: WaveStatistics = accumulator.finish()
+
+    def _keep(self, block: NDArray[np.float32]) -> None:
+        try:
+            self._file.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
+        except OSError as error:
+            raise AudioError(
+                f"{shown(self.source)}: no room for its samples in {tempfile.gettempdir()}: {error.strerror}",
+                hint="set TMPDIR to a directory with 230 MB for each hour of audio",
+                code="no_space",
+            ) from error
 
     @property
     def duration(self) -> float:

@@ -79,7 +79,7 @@ def check(inputs: Sequence[str], files_from: str | None = None) -> None:
             "standard input can be read only once", hint="use - for one input or for --files-from"
         )
     for given in inputs:
-        if given != STDIN and _is_folder(given) and next(_walk(given, given), None) is None:
+        if given != STDIN and is_folder(given) and next(_walk(given, given), None) is None:
             raise _no_audio_in(given)
     if files_from is not None and files_from != STDIN:
         _check_list(files_from)
@@ -112,7 +112,7 @@ def expand(
             is no other input.
     """
     for given in inputs:
-        if given != STDIN and _is_folder(given):
+        if given != STDIN and is_folder(given):
             yield from _folder(given)
         else:
             yield Source(given, Path(given))
@@ -128,10 +128,11 @@ def expand(
         )
 
 
-def _is_folder(given: str) -> bool:
+def is_folder(given: str) -> bool:
+    """Whether a name is that of a folder; one that cannot be looked at is not."""
     try:
         return Path(given).is_dir()
-    except OSError:  # a parent that may not be entered: opening it says so later
+    except (OSError, ValueError):  # a parent that may not be entered: opening it says so later
         return False
 
 
@@ -157,7 +158,7 @@ def _walk(folder: str, root: str) -> Iterator[Source]:
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, root)
-        elif _has_audio_extension(entry.name) and not _is_folder(entry.path):
+        elif _has_audio_extension(entry.name) and not is_folder(entry.path):
             yield Source(entry.path, Path(entry.path), root=root)
 
 
@@ -254,6 +255,7 @@ def manifest_source(row: dict[str, object], folder: Path) -> Source:
     path = row.get("audio_filepath")
     if not isinstance(path, str) or not path:
         raise ValueError('"audio_filepath" is missing or not a string')
+    os.fsencode(path)  # a UnicodeEncodeError, which is a ValueError, where no file can have that name
     text = row.get("text")
     if text is not None and not isinstance(text, str):
         raise ValueError('"text" is not a string')

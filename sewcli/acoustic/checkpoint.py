@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sewcli.acoustic.statistics import WINDOW, WINDOW_STRIDE
 from sewcli.chunking import HOP, PAIR, RECEPTIVE_FIELD, SAMPLE_RATE
 from sewcli.errors import ModelError
 
@@ -19,6 +20,9 @@ FAMILIES = {"sew": "SEW", "sew-d": "SEWD"}
 TASKS = {"ctc": "ForCTC", "classification": "ForSequenceClassification"}
 #: parameters that only a model with this head has
 HEADS = {"ctc": "lm_head.weight", "classification": "classifier.weight"}
+#: the library's defaults, which are those of the published models
+PUBLISHED_KERNELS = [10, 3, 1, 3, 1, 3, 1, 3, 1, 2, 1, 2, 1]
+PUBLISHED_STRIDES = [5, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1]
 _COMMANDS = {"ctc": "sew transcribe", "classification": "sew classify"}
 
 
@@ -79,7 +83,22 @@ def _refuse_unsupported(directory: Path, config: dict[str, Any], task: str) -> N
                 hint="merge them into the weights, or use a model without adapters",
                 code="adapters",
             )
+    if config.get("quantization_config"):
+        raise ModelError(
+            f"{directory} is quantized (quantization_config in its config.json), which sew does not run",
+            hint="use the weights it was made from",
+            code="quantized",
+        )
     labels = config.get("id2label")
+    if (
+        task == "classification"
+        and isinstance(labels, dict)
+        and set(labels) != set(map(str, range(len(labels))))
+    ):
+        raise ModelError(
+            f"{directory}: the labels of its config.json are not numbered from 0 to {len(labels) - 1}",
+            code="damaged_model",
+        )
     count = len(labels) if isinstance(labels, dict) else config.get("num_labels")
     if task == "classification" and count == 1:
         raise ModelError(
@@ -91,9 +110,8 @@ def _refuse_unsupported(directory: Path, config: dict[str, Any], task: str) -> N
 
 def _check_frames(directory: Path, config: dict[str, Any]) -> None:
     """The arithmetic of chunks is for the frames of the published models."""
-    kernels, strides = config.get("conv_kernel"), config.get("conv_stride")
-    if not kernels or not strides:  # the library's defaults, which are the published values
-        return
+    kernels = config.get("conv_kernel", PUBLISHED_KERNELS)
+    strides = config.get("conv_stride", PUBLISHED_STRIDES)
     if not (_numbers(kernels) and _numbers(strides) and len(kernels) == len(strides)):
         raise ModelError(
             f"{directory}: conv_kernel and conv_stride in its config.json are not two lists of one length",
@@ -104,10 +122,12 @@ def _check_frames(directory: Path, config: dict[str, Any]) -> None:
         field += (kernel - 1) * hop
         hop *= stride
     squeeze = config.get("squeeze_factor", PAIR)
-    if (field, hop, squeeze) != (RECEPTIVE_FIELD, HOP, PAIR):
+    first = kernels[:1] + strides[:1]
+    if (field, hop, squeeze) != (RECEPTIVE_FIELD, HOP, PAIR) or first != [WINDOW, WINDOW_STRIDE]:
         raise ModelError(
-            f"{directory} has frames of {field} samples every {hop}, squeezed by {squeeze}; "
-            f"sew runs models with {RECEPTIVE_FIELD}, {HOP} and {PAIR}",
+            f"{directory} has frames of {field} samples every {hop}, squeezed by {squeeze}, and begins with "
+            f"a convolution of {first}; sew runs models with {RECEPTIVE_FIELD}, {HOP}, {PAIR} and "
+            f"{[WINDOW, WINDOW_STRIDE]}",
             code="wrong_frames",
         )
 

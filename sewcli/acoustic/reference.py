@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import make_batch
-from sewcli.acoustic.checkpoint import HEADS, TASKS, Checkpoint, damaged, inspect
+from sewcli.acoustic.checkpoint import HEADS, Checkpoint, damaged, inspect
 from sewcli.acoustic.forward import class_logits, ctc_logits
 from sewcli.acoustic.model import Segment
-from sewcli.chunking import MIN_SAMPLES, kept_frame_count
+from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE, kept_frame_count
 from sewcli.errors import DeviceError, ModelError, UsageError
 from sewcli.hub import LocalModel
 
@@ -36,10 +36,10 @@ class TransformersModel:
         self.dtype = str(dtype).removeprefix("torch.")
         self._device = device
         self._dtype = dtype
-        self._model = _load(checkpoint, dtype).to(device).eval()
+        self._model = _load(checkpoint, dtype, device).eval()
         config = self._model.config
         self.labels = (
-            tuple(config.id2label[i] for i in range(config.num_labels))
+            tuple(str(config.id2label[i]) for i in range(config.num_labels))
             if checkpoint.task == "classification"
             else ()
         )
@@ -50,11 +50,14 @@ class TransformersModel:
         """See `AcousticModel`; a batch that does not fit the memory is run in halves."""
         try:
             return self._run(segments)
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
             if len(segments) == 1:
+                seconds = segments[0].samples.size / SAMPLE_RATE
                 raise DeviceError(
-                    f"out of memory on {self.device} for one chunk of audio",
-                    hint="use a smaller --chunk, --dtype float16 or --device cpu",
+                    f"out of memory on {self.device} for one piece of {seconds:.1f} s",
+                    hint="use shorter pieces (--chunk), --dtype bfloat16 or another --device",
                 ) from error
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -104,6 +107,8 @@ def load_model(
     checkpoint = inspect(local.directory, task)
     if threads is not None:
         torch.set_num_threads(threads)
+    # float32 means float32: by default cuDNN convolves in TF32, which keeps three digits
+    torch.backends.cudnn.allow_tf32 = False
     if dtype != "auto" and dtype not in DTYPES:
         raise UsageError(f"unknown dtype {dtype!r}", hint=f"one of auto, {', '.join(DTYPES)}")
     return TransformersModel(checkpoint, find_device(device), DTYPES.get(dtype, torch.float32))
@@ -131,8 +136,14 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def _load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
-    # transformers looks for nothing online when it is given a directory, but tries
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation has failed; the allocator of the CPU raises a plain RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     import transformers
 
@@ -143,10 +154,11 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
         model, report = model_class.from_pretrained(
             checkpoint.directory, dtype=dtype, output_loading_info=True, local_files_only=True
         )
-    except torch.OutOfMemoryError:
-        raise
+        model = model.to(device)
     except Exception as error:
         # whatever a bad configuration or a damaged file makes transformers raise
+        if _is_out_of_memory(error):
+            raise DeviceError(f"not enough memory for the weights of {checkpoint.directory}") from error
         raise damaged(checkpoint.directory, error) from error
     _check_loaded(checkpoint, report["missing_keys"], report["unexpected_keys"])
     return model
@@ -163,11 +175,10 @@ def _check_loaded(checkpoint: Checkpoint, missing: set[str], unexpected: set[str
             code="no_head" if HEADS[checkpoint.task] in missing else "damaged_model",
         )
     # pre-training leaves a quantizer and projections behind, which nothing here needs
-    network = checkpoint.class_name.removesuffix(TASKS[checkpoint.task]).lower().replace("sewd", "sew_d")
     unexpected = {
         name
         for name in unexpected
-        if name.startswith(f"{network}.") and not name.endswith("masked_spec_embed")
+        if name.startswith(("sew.", "sew_d.")) and not name.endswith("masked_spec_embed")
     }
     if unexpected:
         raise ModelError(

@@ -20,6 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+#: kernel and stride, in samples, of the first convolution of every published model
+WINDOW = 10
+WINDOW_STRIDE = 5
 #: added to the variance of the waveform, as Wav2Vec2FeatureExtractor does
 VARIANCE_FLOOR = 1e-7
 
@@ -48,21 +51,15 @@ class WaveStatistics:
 
 
 class StatisticsAccumulator:
-    """Takes the moments of an utterance block by block, in memory that does not grow.
+    """Takes the moments of an utterance block by block, in memory that does not grow."""
 
-    Args:
-        kernel, stride: of the first convolution, in samples.
-    """
-
-    def __init__(self, kernel: int = 10, stride: int = 5) -> None:
-        self._kernel = kernel
-        self._stride = stride
+    def __init__(self) -> None:
         self._samples = 0
         self._sum = 0.0
         self._square = 0.0
         self._windows = 0
-        self._window_sum = np.zeros(kernel)
-        self._window_square = np.zeros((kernel, kernel))
+        self._window_sum = np.zeros(WINDOW)
+        self._window_square = np.zeros((WINDOW, WINDOW))
         self._rest = np.zeros(0)
 
     def update(self, block: NDArray[np.float32]) -> None:
@@ -72,16 +69,16 @@ class StatisticsAccumulator:
         self._sum += float(wide.sum())
         self._square += float(wide @ wide)
         wide = np.concatenate([self._rest, wide])
-        count = (wide.size - self._kernel) // self._stride + 1
-        if wide.size < self._kernel:
+        count = (wide.size - WINDOW) // WINDOW_STRIDE + 1
+        if wide.size < WINDOW:
             self._rest = wide
             return
-        windows = np.lib.stride_tricks.sliding_window_view(wide, self._kernel)[:: self._stride]
+        windows = np.lib.stride_tricks.sliding_window_view(wide, WINDOW)[::WINDOW_STRIDE]
         windows = np.ascontiguousarray(windows)
         self._windows += count
         self._window_sum += windows.sum(axis=0)
         self._window_square += windows.T @ windows
-        self._rest = wide[count * self._stride :].copy()
+        self._rest = wide[count * WINDOW_STRIDE :].copy()
 
     def finish(self) -> WaveStatistics:
         """The moments of all samples so far; at least one window must have been seen."""
@@ -92,8 +89,8 @@ class StatisticsAccumulator:
         return WaveStatistics(self._samples, mean, variance, window_mean, covariance)
 
 
-def wave_statistics(samples: NDArray[np.float32], kernel: int = 10, stride: int = 5) -> WaveStatistics:
+def wave_statistics(samples: NDArray[np.float32]) -> WaveStatistics:
     """Moments of one utterance held in memory, shape (n,)."""
-    accumulator = StatisticsAccumulator(kernel, stride)
+    accumulator = StatisticsAccumulator()
     accumulator.update(samples)
     return accumulator.finish()

@@ -8,9 +8,6 @@ import typer
 
 from sewcli.cli import options as opt
 
-#: a clip is classified as one piece, and memory grows with its square
-LONGEST_CLIP = 60.0
-
 
 def classify(
     inputs: opt.Inputs = None,
@@ -45,7 +42,6 @@ def classify(
 
     sew classify clips/ --top 3 -f json
     """
-    from sewcli.chunking import ChunkPlan
     from sewcli.cli import run
     from sewcli.cli.console import Progress
 
@@ -69,11 +65,6 @@ def classify(
         sources,
         network,
         lambda: Classifier(network.labels, info, top),
-        Options(
-            ChunkPlan.from_seconds(LONGEST_CLIP + 1.0, 0.0),
-            run.batch_seconds(batch_seconds, network),
-            audio_engine=audio_engine,
-            longest=LONGEST_CLIP,
-        ),
+        Options.for_clips(run.batch_seconds(batch_seconds, network), audio_engine),
     )
-    run.finish(results, sink, Progress(shown=shown))
+    raise typer.Exit(run.finish(results, sink, Progress(shown=shown)))

@@ -12,7 +12,11 @@ from sewcli.results import Classification, Failure, Transcript
 
 def write_message(message: str) -> None:
     """One line on standard error; the bytes of a path in it are those on disk."""
-    line = f"sew: {message}".replace("\n", " ").encode("utf-8", "surrogateescape") + b"\n"
+    text = f"sew: {message}".replace("\n", " ")
+    try:
+        line = text.encode("utf-8", "surrogateescape") + b"\n"
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        line = text.encode("utf-8", "backslashreplace") + b"\n"
     sys.stderr.flush()
     sys.stderr.buffer.write(line)
     sys.stderr.buffer.flush()

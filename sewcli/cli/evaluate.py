@@ -46,6 +46,7 @@ def evaluate(
     from sewcli.cli import run
     from sewcli.cli.console import Progress
     from sewcli.errors import UsageError
+    from sewcli.evaluation import require_jiwer
     from sewcli.manifest import read_manifest
 
     run.set_up_messages(quiet=quiet)
@@ -57,6 +58,8 @@ def evaluate(
             f"{manifest}: row {wanted.index(None) + 1} has no {'text' if task == 'ctc' else 'label'}",
             hint="all rows of a manifest must be for the same task",
         )
+    if task == "ctc":
+        require_jiwer()
     chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
     shown = not (quiet or no_progress)
     plan = run.chunk_plan(chunk, stride)
@@ -67,19 +70,23 @@ def evaluate(
     from sewcli.pipeline import run as run_pipeline
 
     network = chosen.load(local, task)
+    padded = run.batch_seconds(batch_seconds, network)
+    if task == "classification":
+        options = Options.for_clips(padded, audio_engine)
+    else:
+        options = Options(plan, padded, statistics == "file", audio_engine)
     results = run_pipeline(
         (row.source for row in rows),
         network,
         _consumers(local.directory, network, run.model_info(local), task),
-        Options(plan, run.batch_seconds(batch_seconds, network), statistics == "file", audio_engine),
+        options,
     )
     sink = _Collector()
-    try:
-        run.finish(results, sink, Progress(shown=shown))
-    finally:
-        scored = sink.scored(wanted, [row.set for row in rows])
-        if scored:
-            _print(task, scored, form)
+    code = run.finish(results, sink, Progress(shown=shown))
+    scored = sink.scored(wanted, [row.set for row in rows])
+    if scored:
+        _print(task, scored, len(rows) - len(scored), form)
+    raise typer.Exit(code)
 
 
 class _Collector:
@@ -119,21 +126,23 @@ def _consumers(
     return lambda: Transcriber(GreedyDecoder(vocabulary), info, {})
 
 
-def _print(task: str, scored: list[Any], form: str) -> None:
+def _print(task: str, scored: list[Any], failed: int, form: str) -> None:
     from sewcli.cli.output import write_stdout
     from sewcli.evaluation import accuracies, error_rates
     from sewcli.writers.jsonl import dump
 
     scores = accuracies(scored) if task == "classification" else error_rates(scored)
+    scores["failed"] = failed
     if form == "json":
         write_stdout(dump(scores))
         return
-    for line in _table(scores):
-        typer.echo(line)
+    write_stdout("".join(f"{line}\n" for line in _table(scores)).encode())
 
 
 def _table(scores: dict[str, Any]) -> Iterator[str]:
     """Lines of tab-separated columns, the rates in percent."""
+    if scores["failed"]:
+        yield f"failed inputs, not counted below: {scores['failed']}"
     rates = [key for key in ("wer", "cer", "accuracy") if key in scores]
     yield "\t".join(["set", "utterances", *rates])
     for name, part in [*scores["sets"].items(), ("all", scores)]:

@@ -114,7 +114,7 @@ class Directory:
 
 def _write_whole(target: Path, content: bytes) -> None:
     """Write a file under a temporary name and rename it, so that it is never there in part."""
-    temporary = target.with_name(f".sew-{os.getpid()}-{target.name}")
+    temporary = target.with_name(f".sew-{os.getpid()}")
     try:
         temporary.write_bytes(content)
         temporary.replace(target)
@@ -155,11 +155,17 @@ def output_stem(source: Source) -> PurePath:
         return PurePath("stdin")
     path = PurePath(source.path)
     relative = path.relative_to(source.root) if source.root else PurePath(path.name)
-    stem = relative.with_name(relative.stem or relative.name)
+    # a name like "." or "/" is no file and fails later; it needs a name here all the same
+    stem = relative.with_name(relative.stem) if relative.name else PurePath("input")
     if source.duration is not None or source.offset:
-        end = "" if source.duration is None else f"{source.offset + source.duration:g}"
-        stem = stem.with_name(f"{stem.name}_{source.offset:g}-{end}")
+        end = "end" if source.duration is None else _seconds(source.offset + source.duration)
+        stem = stem.with_name(f"{stem.name}_{_seconds(source.offset)}-{end}")
     return stem
+
+
+def _seconds(value: float) -> str:
+    """Seconds to the millisecond, without zeros at the end."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def with_extension(stem: Path, chosen: Format) -> Path:

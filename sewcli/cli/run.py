@@ -6,14 +6,13 @@ Each class holds one group of options as the user gave them and turns it into wh
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
-
-import typer
+from typing import TYPE_CHECKING
 
 from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
@@ -23,7 +22,7 @@ from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, UsageError
 from sewcli.hub import LocalModel, fetch, set_offline
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, ModelInfo
-from sewcli.sources import Source, check, expand
+from sewcli.sources import Source, check, expand, is_folder
 
 if TYPE_CHECKING:
     from sewcli.acoustic.reference import TransformersModel
@@ -52,7 +51,7 @@ class InputOptions:
     @property
     def one_file(self) -> bool:
         """Whether there can be only one result."""
-        return self.files_from is None and len(self.inputs) == 1 and not Path(self.inputs[0]).is_dir()
+        return self.files_from is None and len(self.inputs) == 1 and not is_folder(self.inputs[0])
 
 
 @dataclass(frozen=True)
@@ -143,12 +142,14 @@ def chunk_plan(chunk: float, stride: float) -> ChunkPlan:
 def batch_seconds(wanted: float | None, model: TransformersModel) -> float:
     """The batch size asked for, or the one that suits the device."""
     if wanted is not None:
+        if not math.isfinite(wanted):
+            raise UsageError(f"--batch-seconds {wanted}: not a number of seconds")
         return wanted
     return 0.0 if model.device == "cpu" else GPU_BATCH_SECONDS
 
 
-def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> NoReturn:
-    """Write all results, report failures as they come, and exit with the code that tells."""
+def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> int:
+    """Write all results, report failures as they come; the exit code that tells how it went."""
     done = failed = 0
     with progress:
         for result in results:
@@ -161,8 +162,8 @@ def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> NoRetur
                 progress.advance(result)
             sink.write(result)
     if failed:
-        raise typer.Exit(EXIT_SOME_FAILED if done else EXIT_ALL_FAILED)
-    raise typer.Exit(EXIT_OK)
+        return EXIT_SOME_FAILED if done else EXIT_ALL_FAILED
+    return EXIT_OK
 
 
 def set_up_messages(*, quiet: bool) -> None:

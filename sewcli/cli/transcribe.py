@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sewcli.cli import options as opt
+from sewcli.errors import UsageError
 
 if TYPE_CHECKING:
     from sewcli.decoding.vocabulary import Vocabulary
@@ -76,6 +77,7 @@ def transcribe(
     """
     from sewcli.cli import run
     from sewcli.cli.console import Progress
+    from sewcli.decoding.support import require_pyctcdecode
 
     run.set_up_messages(quiet=quiet)
     wanted = run.InputOptions(inputs or [], files_from, null)
@@ -84,6 +86,10 @@ def transcribe(
     shown = not (quiet or no_progress)
     wanted.check()
     plan = run.chunk_plan(chunk, stride)
+    if decoder == "beam":
+        require_pyctcdecode()
+    elif hotword:
+        raise UsageError("hotwords need beam search", hint="add --decoder beam")
     sink, sources = written.sink(wanted)
     if timestamps is None:
         timestamps = "word" if any(form.carries_times for form in written.chosen) else "none"
@@ -115,7 +121,7 @@ def transcribe(
         lambda: Transcriber(make_decoder(), info, settings, timestamps),
         Options(plan, run.batch_seconds(batch_seconds, network), statistics == "file", audio_engine),
     )
-    run.finish(results, sink, Progress(shown=shown))
+    raise typer.Exit(run.finish(results, sink, Progress(shown=shown)))
 
 
 def _decoding(
@@ -124,11 +130,8 @@ def _decoding(
     """What makes the decoder of one recording, and the settings that go on record."""
     from sewcli.decoding.beam import BeamSearch
     from sewcli.decoding.greedy import GreedyDecoder
-    from sewcli.errors import UsageError
 
     if decoder == "greedy":
-        if beam["hotwords"]:
-            raise UsageError("hotwords need beam search", hint="add --decoder beam")
         return lambda: GreedyDecoder(vocabulary), {"decoder": decoder}
     search = BeamSearch(
         vocabulary,

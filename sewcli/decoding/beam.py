@@ -7,7 +7,6 @@ of a recording wait in a temporary file that is mapped into memory when the last
 from __future__ import annotations
 
 import logging
-import sys
 import tempfile
 from typing import Any
 
@@ -16,8 +15,9 @@ from numpy.typing import NDArray
 
 from sewcli.decoding.alignment import align
 from sewcli.decoding.hypothesis import Hypothesis, Token
+from sewcli.decoding.support import require_pyctcdecode
 from sewcli.decoding.vocabulary import Vocabulary
-from sewcli.errors import UsageError
+from sewcli.errors import SewError, UsageError
 
 #: log-posteriors below this are equally impossible; pyctcdecode cannot take -inf
 _FLOOR = -50.0
@@ -95,7 +95,14 @@ class BeamDecoder:
 
     def push(self, logits: NDArray[np.float32]) -> None:
         """Take in the logits of the next frames, shape (T, V)."""
-        self._search.vocabulary.log_posteriors(logits).tofile(self._file)
+        try:
+            self._file.write(self._search.vocabulary.log_posteriors(logits).tobytes())
+        except OSError as error:
+            raise SewError(
+                f"no room for the logits in {tempfile.gettempdir()}: {error.strerror}",
+                hint="set TMPDIR to a directory with 25 MB for each hour of audio",
+                code="no_space",
+            ) from error
         self._frames += logits.shape[0]
 
     def finish(self) -> Hypothesis:
@@ -131,19 +138,11 @@ def spellable(vocabulary: Vocabulary, words: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _build(vocabulary: Vocabulary) -> Any:
+    require_pyctcdecode()
     # it recommends kenlm at import, which nothing here uses
     logging.getLogger("pyctcdecode").setLevel(logging.ERROR)
-    try:
-        import pyctcdecode
-    except ImportError as error:
-        if sys.version_info >= (3, 13):
-            raise UsageError(
-                "beam search needs pyctcdecode, which has no release for Python 3.13 or newer",
-                hint="use --decoder greedy, or Python 3.11 or 3.12",
-            ) from error
-        raise UsageError(
-            "beam search needs pyctcdecode, which is not installed", hint="pip install pyctcdecode"
-        ) from error
+    import pyctcdecode
+
     labels = []
     for index in vocabulary.columns:
         if index == vocabulary.blank:

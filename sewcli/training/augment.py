@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.audio import read_blocks
+from sewcli.errors import UsageError
 from sewcli.sources import Source
 
 Samples = NDArray[np.float32]
@@ -25,10 +26,16 @@ def change_speed(samples: Samples, factor: float) -> Samples:
 
 
 def load_noise(directory: Path | None) -> list[Samples]:
-    """All noise recordings (files named noise-*) of a directory, in memory."""
+    """All noise recordings (files named noise-*) of a directory, in memory.
+
+    Raises:
+        UsageError: the directory holds none.
+    """
     if directory is None:
         return []
     files = sorted(directory.glob("noise-*"))
+    if not files:
+        raise UsageError(f"{directory} holds no noise recordings (files named noise-*)")
     return [np.concatenate(list(read_blocks(Source(str(file), file)))) for file in files]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.audio import read_blocks
-from sewcli.errors import AudioError
+from sewcli.errors import AudioError, UsageError
 from sewcli.manifest import Row
 from sewcli.sources import Source
 
@@ -53,23 +53,38 @@ class AudioCache:
         """Decode the clips of `rows` into `directory`, or map what an earlier run left there.
 
         Clips that cannot be read are left out, each with a warning that names it.
+
+        Raises:
+            UsageError: none can be read.
         """
         key = hashlib.sha256("\n".join(_identity(row.source) for row in rows).encode()).hexdigest()[:16]
         samples_file, index_file = directory / f"{key}.int16", directory / f"{key}.json"
         if not index_file.exists():
             directory.mkdir(parents=True, exist_ok=True)
             lengths = _decode_all(rows, samples_file)
-            index_file.write_text(json.dumps(lengths))
+            temporary = index_file.with_suffix(".tmp")
+            temporary.write_text(json.dumps(lengths))
+            temporary.replace(index_file)
         lengths = json.loads(index_file.read_text())
+        for row, length in zip(rows, lengths, strict=True):
+            if not length:
+                log.warning("left out, unreadable: %s", row.source.path)
+        if not any(lengths):
+            raise UsageError(f"none of {len(rows)} clips can be read, {rows[0].source.path} first")
         readable = [row for row, length in zip(rows, lengths, strict=True) if length]
         samples = np.memmap(samples_file, dtype=np.int16, mode="r")
         return cls(samples, np.array([length for length in lengths if length], dtype=np.int64), readable)
 
 
 def _identity(source: Source) -> str:
-    """What tells the audio of one row from that of another."""
+    """What tells the audio of one row from that of another, and from what the file held before."""
+    try:
+        status = source.file.stat()
+        version = f"{status.st_size} {status.st_mtime_ns}"
+    except OSError:
+        version = "missing"
     part = "" if source.duration is None and not source.offset else f"@{source.offset}+{source.duration}"
-    return f"{source.file}{part}"
+    return f"{source.file}{part} {version}"
 
 
 def _decode_all(rows: Sequence[Row], target: Path) -> list[int]:

@@ -14,10 +14,13 @@ from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.forward import Model, ctc_logits
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import PAIR, SAMPLE_RATE, kept_frame_count
+from sewcli.decoding.greedy import GreedyDecoder
+from sewcli.decoding.vocabulary import Vocabulary
+from sewcli.evaluation import require_jiwer
 from sewcli.training.augment import Samples, change_speed
 from sewcli.training.cache import AudioCache
 from sewcli.training.recipe import Recipe
-from sewcli.training.vocabulary import BLANK, DELIMITER, ENGLISH, encode
+from sewcli.training.vocabulary import BLANK, DELIMITER, ENGLISH, SPECIAL, encode, normalize
 
 log = logging.getLogger("sewcli")
 
@@ -35,7 +38,11 @@ class CtcTask:
     selection_metric = "wer"
 
     def __init__(self, recipe: Recipe, train: AudioCache, dev: AudioCache) -> None:
+        require_jiwer()  # now, not at the first evaluation
         self._tokens = ENGLISH
+        self._vocabulary = Vocabulary(
+            tuple(ENGLISH), BLANK, ENGLISH.index(DELIMITER), frozenset(map(ENGLISH.index, SPECIAL))
+        )
         self._train = train
         self._dev = dev
         self._targets: list[list[int]] = []
@@ -76,7 +83,7 @@ class CtcTask:
         if not text or not text.strip():
             return "no text", []
         try:
-            ids = encode(text, self._tokens)
+            ids = encode(normalize(text), self._tokens)
         except KeyError as error:
             return f"the vocabulary has no {error}", []
         # CTC needs a frame a token and a blank between equal neighbours; leave room for speed-up
@@ -110,8 +117,7 @@ class CtcTask:
     @torch.no_grad()
     def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """Error rates on dev, in all and by set, and the (reference, hypothesis) pairs."""
-        import jiwer
-
+        jiwer = require_jiwer()
         order = np.argsort(self._dev.lengths)
         pairs: dict[int, tuple[str, str]] = {}
         start = 0
@@ -121,10 +127,12 @@ class CtcTask:
             start += count
             rows = [self._dev.clip(int(i)) for i in clips]
             batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
-            best = ctc_logits(model, batch).argmax(-1)
-            for clip, ids, frames in zip(clips, best, batch.frames, strict=True):
-                text = self._spell(ids[: int(frames) // PAIR * PAIR].tolist())
-                pairs[int(clip)] = (self._dev.rows[int(clip)].text or "", text)
+            logits = ctc_logits(model, batch).numpy()
+            for clip, row, frames in zip(clips, logits, batch.frames.tolist(), strict=True):
+                decoder = GreedyDecoder(self._vocabulary)
+                decoder.push(row[: frames // PAIR * PAIR])
+                reference = normalize(self._dev.rows[int(clip)].text or "")
+                pairs[int(clip)] = (reference, decoder.finish().text)
         metrics: dict[str, Any] = {}
         sets = ["", *sorted({row.set for row in self._dev.rows})]
         for name in sets:
@@ -134,8 +142,3 @@ class CtcTask:
             metrics[f"wer{suffix}"] = jiwer.wer(references, hypotheses)
             metrics[f"cer{suffix}"] = jiwer.cer(references, hypotheses)
         return metrics, [pair for _, pair in sorted(pairs.items())]
-
-    def _spell(self, ids: list[int]) -> str:
-        kept = [b for a, b in pairwise([BLANK, *ids]) if b not in (a, BLANK)]
-        letters = "".join(self._tokens[i] for i in kept if len(self._tokens[i]) == 1)
-        return " ".join(letters.replace(DELIMITER, " ").split())

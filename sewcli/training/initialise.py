@@ -21,6 +21,7 @@ from torch import nn
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.forward import Model, base_model, convolutions, frame_mask
 from sewcli.chunking import HOP, RECEPTIVE_FIELD, SAMPLE_RATE
+from sewcli.errors import ModelError
 from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")
@@ -49,13 +50,32 @@ def build_model(recipe: Recipe, head: dict[str, Any]) -> Model:
 
 
 def _start_from(model_class: Any, directory: Path, changes: dict[str, Any]) -> Model:
+    """The encoder of a model directory under a head of its own (ModelError if it is another family's)."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    return model_class.from_pretrained(
-        directory, dtype=torch.float32, ignore_mismatched_sizes=True, **changes
+    if not (directory / "config.json").exists():
+        raise ModelError(f"init: {directory} is not a model directory", code="damaged_model")
+    model, report = model_class.from_pretrained(
+        directory,
+        dtype=torch.float32,
+        local_files_only=True,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        **changes,
     )
+    # a fresh head is what is wanted; anything else that is not taken over would be random in silence
+    missing = {*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}
+    encoder = [name for name in sorted(missing) if name.startswith(f"{model.base_model_prefix}.")]
+    lost = [name for name in encoder if not name.endswith("masked_spec_embed")]
+    if lost:
+        raise ModelError(
+            f"init: {directory} does not fit {model_class.__name__}: {len(lost)} weights such as {lost[0]}",
+            hint="start from a model of the same family and size",
+            code="wrong_family",
+        )
+    return model
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.forward import Model, class_logits
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import SAMPLE_RATE
+from sewcli.errors import UsageError
 from sewcli.training.augment import Samples, change_speed, cut
 from sewcli.training.cache import AudioCache
 from sewcli.training.recipe import Recipe
@@ -120,7 +121,9 @@ class KeywordTask:
 
     def _dev_set(self, dev: AudioCache, seed: int) -> list[tuple[Samples, str]]:
         rng = np.random.default_rng([seed, 2])
-        clips = [(dev.clip(i), str(row.label)) for i, row in enumerate(dev.rows)]
+        clips = [(dev.clip(i), row.label) for i, row in enumerate(dev.rows) if row.label in self._ids]
+        if not clips:
+            raise UsageError("dev: no clip has one of the labels of the training manifest")
         clips += [(self._unknown(1, rng), UNKNOWN) for _ in range(round(len(dev) * UNKNOWN_SHARE))]
         clips += [(self._silence(1, rng), SILENCE) for _ in range(round(len(dev) * SILENCE_SHARE))]
         return sorted(clips, key=lambda clip: clip[0].size)
@@ -154,8 +157,12 @@ def _without(cache: AudioCache, names: list[str]) -> NDArray[np.int64]:
     keep = [
         i
         for i, row in enumerate(cache.rows)
-        if row.text and not keywords & set(row.text.split()) and cache.lengths[i] >= _SHORTEST * SAMPLE_RATE
+        if row.text
+        and not keywords & set(row.text.upper().split())
+        and cache.lengths[i] >= _SHORTEST * SAMPLE_RATE
     ]
+    if not keep:
+        raise UsageError("background: no transcribed clip is free of keywords and long enough for _unknown_")
     return np.array(keep, dtype=np.int64)
 
 

@@ -6,6 +6,7 @@ Every random choice of an update follows from (seed, step) alone and the order o
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import queue
@@ -25,6 +26,7 @@ from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.forward import Model
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import FRAME_SECONDS, SAMPLE_RATE
+from sewcli.errors import UsageError
 from sewcli.training.augment import Samples, add_noise, cut, load_noise
 from sewcli.training.batches import Bucketing, endless
 from sewcli.training.initialise import teach_front_end
@@ -66,6 +68,8 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _request(self, _number: int, _frame: object) -> None:
+        if self.requested:  # asked twice: at once
+            raise KeyboardInterrupt
         self.requested = True
 
 
@@ -132,9 +136,6 @@ class Trainer:
             self.step += 1
             if after_step is not None:
                 after_step(self.step)
-            if stop.requested:
-                self._save(self.state_file, self._state())
-                raise KeyboardInterrupt
             if self.step % self.recipe.eval_every == 0 or self.step == self.recipe.steps:
                 speed = audio / (time.monotonic() - started)
                 self._evaluate(total_loss / since, speed)
@@ -143,6 +144,10 @@ class Trainer:
                 self._save(self.state_file, self._state())
             if self.step % 50 == 0 and since:
                 log.info("step %d loss %.3f", self.step, total_loss / since)
+            # after an evaluation that was due, which the resumed run would not make up for
+            if stop.requested:
+                self._save(self.state_file, self._state())
+                raise KeyboardInterrupt
 
     def learning_rate(self, step: int) -> float:
         """Linear rise over the warm-up, then constant, then linear fall to zero."""
@@ -178,33 +183,44 @@ class Trainer:
         self.average = _moving_average(self.model, self.recipe)
 
     def _batches(self, start_step: int) -> Iterator[tuple[Batch, list[Any]]]:
-        """Batches from update `start_step` on, made one ahead in a thread."""
-        ready: queue.Queue[tuple[Batch, list[Any]]] = queue.Queue(maxsize=3)
+        """Batches from update `start_step` on, made ahead in a thread, whose errors are raised here."""
+        ready: queue.Queue[tuple[Batch, list[Any]] | Exception] = queue.Queue(maxsize=3)
         stop = threading.Event()
 
-        def fill() -> None:
-            recipe = self.recipe
-            batch_samples = int(recipe.batch_seconds * SAMPLE_RATE)
-            bucketing = Bucketing(batch_samples, recipe.pool_batches, recipe.shortest_first)
-            plan = endless(self.task.lengths, bucketing, recipe.seed, start_step)
-            for step, (_, clips) in enumerate(plan, start=start_step):
-                item = self._make(step, clips)
-                while not stop.is_set():
-                    try:
-                        ready.put(item, timeout=1.0)
-                        break
-                    except queue.Full:
-                        continue
-                if stop.is_set():
-                    return
+        def put(item: tuple[Batch, list[Any]] | Exception) -> None:
+            while not stop.is_set():
+                try:
+                    ready.put(item, timeout=1.0)
+                except queue.Full:
+                    continue
+                return
 
-        thread = threading.Thread(target=fill, daemon=True)
-        thread.start()
+        def fill() -> None:
+            try:
+                for item in self._plan(start_step):
+                    put(item)
+                    if stop.is_set():
+                        return
+            except Exception as error:
+                put(error)
+
+        threading.Thread(target=fill, daemon=True).start()
         try:
             while True:
-                yield ready.get()
+                item = ready.get()
+                if isinstance(item, Exception):
+                    raise item
+                yield item
         finally:
             stop.set()
+
+    def _plan(self, start_step: int) -> Iterator[tuple[Batch, list[Any]]]:
+        recipe = self.recipe
+        batch_samples = int(recipe.batch_seconds * SAMPLE_RATE)
+        bucketing = Bucketing(batch_samples, recipe.pool_batches, recipe.shortest_first)
+        plan = endless(self.task.lengths, bucketing, recipe.seed, start_step)
+        for step, (_, clips) in enumerate(plan, start=start_step):
+            yield self._make(step, clips)
 
     def _make(self, step: int, clips: NDArray[np.int64]) -> tuple[Batch, list[Any]]:
         rng = np.random.default_rng([self.recipe.seed, 1, step])
@@ -240,6 +256,7 @@ class Trainer:
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
+            "recipe": self._settings(),
             "best": self.best,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -248,10 +265,26 @@ class Trainer:
 
     def _load(self) -> None:
         state = torch.load(self.state_file, weights_only=True)
+        self._compare(state["recipe"])
         self.step, self.best = state["step"], state["best"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+    def _settings(self) -> dict[str, str]:
+        return {key: repr(value) for key, value in dataclasses.asdict(self.recipe).items()}
+
+    def _compare(self, before: dict[str, str]) -> None:
+        """Tell which settings are others than those of the run that is resumed; refuse another model."""
+        now = self._settings()
+        changed = sorted(key for key in now if now[key] != before.get(key))
+        if {"task", "family", "config"} & set(changed):
+            raise UsageError(
+                f"the run in {self.directory} has another model: {', '.join(changed)} differ",
+                hint="resume it with its own recipe, or choose another -o",
+            )
+        for key in changed:
+            log.warning("%s is %s now; it was %s", key, now[key], before.get(key))
 
     @staticmethod
     def _save(target: Path, content: Any) -> None:

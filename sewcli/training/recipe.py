@@ -1,4 +1,4 @@
-"""A training recipe: one TOML file, every key of which a command-line option may override."""
+"""A training recipe: one TOML file, whose settings `--set` may override."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def load_recipe(path: Path, data: Path | None, overrides: list[str]) -> Recipe:
     """
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the recipe {path}: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the recipe {path} is not valid TOML: {error}") from error
     for setting in overrides:
@@ -113,16 +113,47 @@ def load_recipe(path: Path, data: Path | None, overrides: list[str]) -> Recipe:
         raise UsageError(f"the recipe {path} lacks {', '.join(missing)}")
     base = data if data is not None else path.parent
     for key in _PATHS & fields.keys():
-        fields[key] = Path(fields[key]) if key == "init" else base / fields[key]
+        fields[key] = Path(str(fields[key])) if key == "init" else base / str(fields[key])
     for key, value in fields.items():
         if isinstance(value, list):
             fields[key] = tuple(value)
+    for key, value in fields.items():
+        _check_value(key, value)
     recipe = Recipe(**fields)
     if recipe.task not in ("ctc", "classification"):
         raise UsageError(f"task is {recipe.task!r}; it is ctc or classification")
     if recipe.family not in ("sew", "sew-d"):
         raise UsageError(f"family is {recipe.family!r}; it is sew or sew-d")
     return recipe
+
+
+_WHOLE = {"steps", "eval_every", "save_every", "pool_batches"}
+_NOT_NEGATIVE = {"seed", "warmup", "front_end_steps"}
+_POSITIVE = {"batch_seconds", "max_seconds", "min_seconds", "peak_rate", "clip_norm", "residual_gain"}
+_SHARES = {"decay_from", "average", "noise_probability"}
+_TEXTS = {"name", "task", "family"}
+
+
+def _check_value(key: str, value: Any) -> None:
+    """Refuse a value of the wrong type or out of range (UsageError)."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    numbers = isinstance(value, tuple) and all(isinstance(item, int | float) for item in value)
+    rules = [
+        (_WHOLE, whole and value >= 1, "a whole number from 1 up"),
+        (_NOT_NEGATIVE, whole and value >= 0, "a whole number from 0 up"),
+        (_POSITIVE, number and value > 0, "a number above 0"),
+        ({"weight_decay"}, number and value >= 0, "a number from 0 up"),
+        (_SHARES, number and 0 <= value <= 1, "a number from 0 to 1"),
+        (_TEXTS, isinstance(value, str), "a string"),
+        ({"config"}, isinstance(value, dict), "a table"),
+        ({"shortest_first"}, isinstance(value, bool), "true or false"),
+        ({"speeds"}, numbers and len(value) > 0 and min(value, default=0) > 0, "a list of factors above 0"),
+        ({"noise_snr"}, numbers and len(value) == 2, "a list of two numbers"),
+    ]
+    for keys, good, wanted in rules:
+        if key in keys and not good:
+            raise UsageError(f"{key} is {value!r}; it is {wanted}")
 
 
 def _toml_value(text: str) -> Any:

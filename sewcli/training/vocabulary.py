@@ -8,6 +8,7 @@ from pathlib import Path
 #: the vocabulary of the published English SEW checkpoints: `<pad>` is the CTC blank, `|` ends a word
 ENGLISH = ["<pad>", "<s>", "</s>", "<unk>", *"|ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
 BLANK = 0
+SPECIAL = ("<s>", "</s>", "<unk>")
 DELIMITER = "|"
 
 
@@ -24,6 +25,11 @@ def write_vocabulary(directory: Path, tokens: list[str]) -> None:
         "do_lower_case": False,
     }
     (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def normalize(text: str) -> str:
+    """A transcript as the vocabulary spells it: upper case, single spaces; nothing else is changed."""
+    return " ".join(text.upper().split())
 
 
 def encode(text: str, tokens: list[str]) -> list[int]:
