@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +11,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import soundfile
 
 from sewcli.training.vocabulary import ENGLISH, write_vocabulary
 
+needs_pyctcdecode = pytest.mark.skipif(
+    importlib.util.find_spec("pyctcdecode") is None, reason="no release of pyctcdecode for this Python"
+)
 RATE = 16_000
 CLASSES = {"sew": "SEW", "sew-d": "SEWD"}
 HEADS = {"ctc": "ForCTC", "classification": "ForSequenceClassification", "features": "Model"}

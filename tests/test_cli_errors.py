@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -396,6 +398,40 @@ def test_interrupt_is_exit_130_and_keeps_what_is_written(
     result = sew(*given, "-o", tmp_path / "out", stdin=InterruptingStream())
     assert (result.code, result.out) == (130, b"")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["b.txt"]
+
+
+def test_beam_search_without_pyctcdecode_is_wrong_usage_before_a_model_is_looked_for(
+    sew: Sew, audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "pyctcdecode" else found(name, *rest)
+    )
+    result = sew("transcribe", audio / "b.wav", "-m", "no-such-model", "--decoder", "beam")
+    assert result.code == 2
+    assert "pyctcdecode" in result.err
+
+
+def test_names_that_no_file_can_have_fail_alone(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "list"
+    rows = ['{"audio_filepath": "\\ud800.wav"}', "/", "x" * 300, str(audio / "b.wav")]
+    manifest.write_text("\n".join(rows))
+    result = sew("transcribe", "--files-from", manifest, "-m", ctc, "-o", tmp_path / "out")
+    assert result.code == 3
+    assert len(result.messages) == 3
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["b.txt"]
+    assert sew("transcribe", "y" * 300, "-m", ctc).code == 4
+
+
+def test_no_room_for_the_samples_fails_that_input_alone(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = write_babble(tmp_path / "long.wav", 130.0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    result = sew("transcribe", long, audio / "b.wav", "-m", ctc, "-f", "json")
+    assert result.code == 3
+    assert result.records[0]["error"]["code"] == "no_space"
+    assert "TMPDIR" in result.err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")

@@ -22,7 +22,7 @@ HEAVY = (
     "torch",
     "transformers",
 )
-COMMANDS = ("", "transcribe", "classify", "train", "models", "models list", "models show")
+COMMANDS = ("", "transcribe", "classify", "evaluate", "train", "models", "models list", "models show")
 SCRIPT = """
 import json, sys
 from typer.testing import CliRunner
@@ -81,8 +81,8 @@ def test_help_of_the_group_names_every_command(helped: Any) -> None:
 @pytest.mark.parametrize(
     ("command", "exceptions"),
     [
-        ("transcribe", {"model", "help", "with-path", "no-path"}),
-        ("classify", {"model", "help", "with-path", "no-path"}),
+        ("transcribe", {"model", "help"}),
+        ("classify", {"model", "help"}),
     ],
 )
 def test_options_have_an_environment_variable_of_their_name(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import soundfile
 from conftest import Sew
-from helpers import babble, change_json, reference_text, tiny_model, write_babble
+from helpers import babble, change_json, needs_pyctcdecode, reference_text, tiny_model, write_babble
 
 from sewcli import __version__
 
@@ -256,6 +256,7 @@ def test_infinite_chunk_is_wrong_usage(sew: Sew, ctc: Path, audio: Path) -> None
     assert sew("transcribe", audio / "b.wav", "-m", ctc, "--chunk", "inf").code == 2
 
 
+@needs_pyctcdecode
 def test_options_come_from_the_environment_and_the_command_line_wins(
     sew: Sew, ctc: Path, audio: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,6 +353,7 @@ def test_long_recording_has_the_same_text_in_every_batch_size(
     assert max(other["start"] - one["end"] for one, other in pairwise(words)) < 3
 
 
+@needs_pyctcdecode
 @pytest.mark.parametrize("family", ["ctc", "ctc_d"])
 def test_beam_search_gives_words_in_order(
     sew: Sew, audio: Path, family: str, request: pytest.FixtureRequest
@@ -370,6 +372,7 @@ def test_beam_search_gives_words_in_order(
         check_spans(record["chars"], "char", 0, record["duration"])
 
 
+@needs_pyctcdecode
 def test_hotword_is_folded_to_the_vocabulary_and_changes_the_text(sew: Sew, ctc: Path, audio: Path) -> None:
     given = (
         "transcribe",
@@ -390,6 +393,7 @@ def test_hotword_is_folded_to_the_vocabulary_and_changes_the_text(sew: Sew, ctc:
     assert hot["text"].split().count("L") > plain["text"].split().count("L")
 
 
+@needs_pyctcdecode
 @pytest.mark.parametrize("word", ["naïve", "4711", "a|b", "<s>"])
 def test_hotword_the_vocabulary_cannot_spell_is_wrong_usage(
     sew: Sew, ctc: Path, audio: Path, word: str
@@ -400,6 +404,7 @@ def test_hotword_the_vocabulary_cannot_spell_is_wrong_usage(
     assert repr(word.upper()) in message
 
 
+@needs_pyctcdecode
 def test_empty_hotword_and_a_weight_that_is_no_number_are_wrong_usage(
     sew: Sew, ctc: Path, audio: Path
 ) -> None:
@@ -409,6 +414,7 @@ def test_empty_hotword_and_a_weight_that_is_no_number_are_wrong_usage(
     assert sew(*command, "go", "--hotword-weight", "nan").code == 2
 
 
+@needs_pyctcdecode
 @pytest.mark.parametrize("family", ["sew", "sew-d"])
 def test_special_tokens_are_never_text_however_likely(
     sew: Sew, audio: Path, tmp_path: Path, family: str
@@ -444,6 +450,7 @@ def test_special_tokens_are_no_text_where_the_tokenizer_leaves_a_role_out(
     assert b"<" not in result.out
 
 
+@needs_pyctcdecode
 def test_beam_search_refuses_a_vocabulary_with_tokens_of_several_letters(
     sew: Sew, ctc: Path, audio: Path, tmp_path: Path
 ) -> None:
@@ -457,6 +464,7 @@ def test_beam_search_refuses_a_vocabulary_with_tokens_of_several_letters(
     assert sew("transcribe", audio / "a.wav", "-m", model).code == 0
 
 
+@needs_pyctcdecode
 def test_transcript_is_empty_where_every_frame_is_blank_and_that_is_a_success(
     sew: Sew, audio: Path, tmp_path: Path
 ) -> None:

@@ -37,6 +37,33 @@ def test_evaluate_scores_what_transcribe_writes(sew):
     assert json.loads(done.out)["wer"] == pytest.approx(expected["wer"])
 
 
+def test_evaluate_and_classify_agree_on_a_clip_longer_than_a_chunk(sew, classifier, tmp_path):
+    """A clip is one piece for both; cut in chunks its last seconds would decide."""
+    from helpers import write_babble
+
+    clips = [write_babble(tmp_path / f"{seed}.wav", 30.0, seed=seed) for seed in range(3)]
+    answers = [line.split("\t")[0] for line in sew("classify", "-h", *clips, "-m", classifier).lines]
+    manifest = tmp_path / "labels.jsonl"
+    rows = [
+        {"audio_filepath": clip.name, "label": answer} for clip, answer in zip(clips, answers, strict=True)
+    ]
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    done = sew("evaluate", manifest, "-m", classifier, "-f", "json", "--chunk", "5")
+    assert json.loads(done.out)["accuracy"] == 1.0
+
+
+def test_inputs_that_fail_are_counted(sew, tmp_path):
+    manifest = tmp_path / "some.jsonl"
+    clip = EXAMPLES / "speech/explosion.opus"
+    rows = [{"audio_filepath": str(clip), "text": "NO ONE"}, {"audio_filepath": "no.wav", "text": "A"}]
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    done = sew("evaluate", manifest, "-f", "json")
+    assert done.code == 3
+    assert json.loads(done.out)["failed"] == 1
+    assert json.loads(done.out)["utterances"] == 1
+    assert "not counted" in sew("evaluate", manifest).lines[0]
+
+
 def test_a_manifest_for_two_tasks_is_refused(sew, tmp_path):
     manifest = tmp_path / "mixed.jsonl"
     manifest.write_text(

@@ -1,5 +1,6 @@
 """Training: recipes, batches, resuming, and what comes out at the end."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -7,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 
 from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.forward import ctc_logits
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.errors import UsageError
+from sewcli.errors import ModelError, UsageError
 from sewcli.manifest import read_manifest
 from sewcli.training.augment import add_noise, change_speed, cut
 from sewcli.training.batches import Bucketing, endless, epoch_batches
@@ -68,21 +70,131 @@ def test_a_run_in_two_parts_gives_the_weights_of_a_run_in_one(recipe_file, tmp_p
     assert steps == [3, 6]
 
 
-def test_a_stop_signal_leaves_a_checkpoint_of_the_update_in_hand(recipe_file, tmp_path):
+@pytest.mark.parametrize("step", [2, 3, 6])
+def test_a_stop_signal_leaves_a_checkpoint_and_loses_no_evaluation(recipe_file, tmp_path, step):
+    """Step 3 has an evaluation and step 6 is the last."""
     recipe = load_recipe(recipe_file, EXAMPLES, [])
     train_model(recipe, tmp_path / "whole")
 
     def stop(done):
-        if done == 2:
+        if done == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(KeyboardInterrupt):
         train_model(recipe, tmp_path / "parts", after_step=stop)
-    assert torch.load(tmp_path / "parts/state.pt", weights_only=True)["step"] in (2, 3)
     train_model(recipe, tmp_path / "parts")
     expected = load_file(tmp_path / "whole/model/model.safetensors")
     for name, tensor in load_file(tmp_path / "parts/model/model.safetensors").items():
         torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts/metrics.jsonl").open()]
+    assert steps == [3, 6]
+
+
+def test_an_error_while_batches_are_made_ends_the_run(recipe_file, tmp_path):
+    recipe = load_recipe(recipe_file, EXAMPLES, [])
+    broken = dataclasses.replace(recipe, speeds=(0.0,))
+    with pytest.raises(ZeroDivisionError):
+        train_model(broken, tmp_path / "run")
+
+
+def test_a_run_is_not_resumed_as_another_model(recipe_file, tmp_path):
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "run")
+    other = load_recipe(recipe_file, EXAMPLES, ["steps=2"])
+    other.config["intermediate_size"] = 32
+    with pytest.raises((UsageError, RuntimeError), match=r"another model|size mismatch"):
+        train_model(other, tmp_path / "run")
+
+
+CONFIG = RECIPE.split("[config]")[1]
+
+
+def keyword_recipe(tmp_path, **changes):
+    """Two keywords, other speech and noise out of the examples."""
+    noise = tmp_path / "noise"
+    noise.mkdir(exist_ok=True)
+    hiss = np.random.default_rng(0).standard_normal(48_000) * 0.1
+    soundfile.write(noise / "noise-hiss.flac", hiss, 16_000)
+    fields = {
+        "name": "tiny",
+        "task": "classification",
+        "train": "keywords.jsonl",
+        "dev": "keywords.jsonl",
+        "background": "speech.jsonl",
+        "background_dev": "speech.jsonl",
+        "noise": str(noise),
+        "steps": 4,
+        "batch_seconds": 6.0,
+        "pool_batches": 2,
+        "noise_probability": 0.5,
+        "front_end_steps": 0,
+        "eval_every": 2,
+        **changes,
+    }
+    file = tmp_path / "keywords.toml"
+    lines = [f"{key} = {json.dumps(value)}" for key, value in fields.items()]
+    file.write_text("\n".join(lines) + "\n[config]" + CONFIG)
+    return file
+
+
+def test_a_classifier_learns_keywords_silence_and_other_speech(tmp_path):
+    import transformers
+
+    train_model(load_recipe(keyword_recipe(tmp_path), EXAMPLES, []), tmp_path / "run")
+    model = transformers.SEWForSequenceClassification.from_pretrained(tmp_path / "run/model")
+    labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    assert labels == ["computer", "jarvis", "operator", "seven", "_silence_", "_unknown_"]
+    metrics = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
+    assert metrics[-1]["step"] == 4
+    assert metrics[-1]["accuracy"] == pytest.approx(1 - metrics[-1]["error"])
+
+
+@pytest.mark.parametrize("family", ["sew", "sew-d"])
+def test_a_classifier_starts_from_the_encoder_of_a_transcriber(recipe_file, tmp_path, family):
+    name = {"sew": "sew", "sew-d": "sew_d"}[family]
+    start = load_recipe(recipe_file, EXAMPLES, ["steps=1", f"family={family}"])
+    train_model(start, tmp_path / "ctc")
+    recipe = keyword_recipe(
+        tmp_path, init=str(tmp_path / "ctc/model"), steps=1, family=family, peak_rate=1e-9
+    )
+    train_model(load_recipe(recipe, EXAMPLES, []), tmp_path / "keywords")
+    before = load_file(tmp_path / "ctc/model/model.safetensors")
+    after = load_file(tmp_path / "keywords/model/model.safetensors")
+    key = f"{name}.feature_extractor.conv_layers.3.conv.weight"
+    torch.testing.assert_close(after[key], before[key], rtol=0, atol=1e-3)
+
+
+def test_starting_from_another_family_is_refused(recipe_file, tmp_path):
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1", "family=sew-d"]), tmp_path / "ctc")
+    recipe = keyword_recipe(tmp_path, init=str(tmp_path / "ctc/model"))
+    with pytest.raises(ModelError, match="does not fit"):
+        train_model(load_recipe(recipe, EXAMPLES, []), tmp_path / "keywords")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["steps=abc", "eval_every=0", "speeds=[]", "speeds=[0.0]", "noise_snr=[1.0]", "average=2", "config=3"],
+)
+def test_a_setting_of_the_wrong_type_or_range_is_named(recipe_file, setting):
+    with pytest.raises(UsageError, match=setting.split("=")[0]):
+        load_recipe(recipe_file, EXAMPLES, [setting])
+
+
+def test_a_noise_directory_without_noise_is_refused(recipe_file, tmp_path):
+    recipe = load_recipe(recipe_file, EXAMPLES, [f"noise={tmp_path}", "noise_probability=1.0"])
+    with pytest.raises(UsageError, match="no noise recordings"):
+        train_model(recipe, tmp_path / "run")
+
+
+def test_the_train_command_writes_a_model_and_asks_before_it_goes_on(sew, recipe_file, tmp_path):
+    command = ["train", recipe_file, "--data", EXAMPLES, "-o", tmp_path / "run", "--set", "steps=2"]
+    assert sew(*command).code == 0
+    assert (tmp_path / "run/model/model.safetensors").exists()
+    again = sew(*command)
+    assert again.code == 2
+    assert "--resume" in again.err
+    assert sew(*command, "--resume").code == 0
+    assert sew("transcribe", EXAMPLES / "speech/explosion.opus", "-m", tmp_path / "run/model").code == 0
+    assert sew("train", tmp_path / "none.toml", "-o", tmp_path / "other").code == 2
 
 
 def _interrupt_at(step):
