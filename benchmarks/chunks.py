@@ -32,9 +32,17 @@ from sewcli.sources import Source
 
 LONG = 120.0
 CHOICES = [
-    (chunk, stride, statistics)
-    for chunk, stride in [(5, 0.32), (10, 0.32), (10, 1), (20, 0), (20, 0.32), (20, 1), (20, 2), (30, 1)]
-    for statistics in ("file", "chunk")
+    (5.0, 0.32, "file"),
+    (10.0, 0.32, "file"),
+    (10.0, 1.0, "file"),
+    (10.0, 1.0, "chunk"),
+    (20.0, 0.0, "file"),
+    (20.0, 0.32, "file"),
+    (20.0, 1.0, "file"),
+    (20.0, 1.0, "chunk"),
+    (20.0, 2.0, "file"),
+    (30.0, 1.0, "file"),
+    (30.0, 1.0, "chunk"),
 ]
 
 
@@ -92,7 +100,7 @@ def main() -> None:
             options = Options(plan, file_statistics=statistics == "file")
             rates = word_error_rate(model, vocabulary, recordings, options)
             print(
-                f"| {chunk} | {stride} | {statistics} | {100 * rates[0]:.2f} | {100 * rates[1]:.2f} |",
+                f"| {chunk:g} | {stride:g} | {statistics} | {100 * rates[0]:.2f} | {100 * rates[1]:.2f} |",
                 flush=True,
             )
 
