@@ -179,6 +179,19 @@ def test_a_setting_of_the_wrong_type_or_range_is_named(recipe_file, setting):
         load_recipe(recipe_file, EXAMPLES, [setting])
 
 
+def test_a_set_may_come_several_times_in_a_pass(recipe_file, tmp_path, caplog):
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
+    for number, row in enumerate(rows):
+        row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
+        row["set"] = "often" if number < 2 else "once"
+    manifest = tmp_path / "train.jsonl"
+    manifest.write_text("\n".join(json.dumps(row) for row in rows))
+    caplog.set_level("INFO", "sewcli")
+    settings = [f"train={manifest}", "repeat={often=3}", "steps=1", "front_end_steps=0"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    assert "10 clips" in caplog.text  # 2 x 3 + 4
+
+
 def test_a_noise_directory_without_noise_is_refused(recipe_file, tmp_path):
     recipe = load_recipe(recipe_file, EXAMPLES, [f"noise={tmp_path}", "noise_probability=1.0"])
     with pytest.raises(UsageError, match="no noise recordings"):

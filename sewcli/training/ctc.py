@@ -53,8 +53,9 @@ class CtcTask:
             if reason:
                 left_out[reason] = left_out.get(reason, 0) + 1
                 continue
-            self.clips.append(index)
-            self._targets.append(ids)
+            times = recipe.repeat.get(row.set, 1)
+            self.clips += [index] * times
+            self._targets += [ids] * times
         for reason, count in left_out.items():
             log.warning("%d of %d training clips left out: %s", count, len(train), reason)
 

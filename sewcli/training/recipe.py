@@ -38,6 +38,7 @@ class Recipe:
         average: decay of the exponential moving average of the weights that is evaluated and saved.
         residual_gain: factor on the last weights of each residual branch at the start.
         front_end_steps: updates that teach the front end log-mel energies before anything else.
+        repeat: how often the clips of a set come in one pass, by set (ctc); 1 for those not named.
         speeds: factors by which clips are played faster or slower at random.
         noise_probability, noise_snr: share of clips with noise added; its range in dB.
         eval_every: updates between evaluations on dev, each of which also writes a checkpoint.
@@ -54,6 +55,7 @@ class Recipe:
     background_dev: Path | None = None
     init: Path | None = None
     config: dict[str, Any] = field(default_factory=dict)
+    repeat: dict[str, int] = field(default_factory=dict)
     seed: int = 0
     steps: int = 10_000
     batch_seconds: float = 32.0
@@ -147,6 +149,7 @@ def _check_value(key: str, value: Any) -> None:
         (_SHARES, number and 0 <= value <= 1, "a number from 0 to 1"),
         (_TEXTS, isinstance(value, str), "a string"),
         ({"config"}, isinstance(value, dict), "a table"),
+        ({"repeat"}, _is_repeat(value), "a table of whole numbers from 1 up"),
         ({"shortest_first"}, isinstance(value, bool), "true or false"),
         ({"speeds"}, numbers and len(value) > 0 and min(value, default=0) > 0, "a list of factors above 0"),
         ({"noise_snr"}, numbers and len(value) == 2, "a list of two numbers"),
@@ -154,6 +157,10 @@ def _check_value(key: str, value: Any) -> None:
     for keys, good, wanted in rules:
         if key in keys and not good:
             raise UsageError(f"{key} is {value!r}; it is {wanted}")
+
+
+def _is_repeat(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(times, int) and times >= 1 for times in value.values())
 
 
 def _toml_value(text: str) -> Any:
