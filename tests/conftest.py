@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers import Outcome, tiny_model, write_babble
+from trainings import RECIPE
 
 Sew = Callable[..., Outcome]
 
@@ -107,3 +108,11 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_babble(folder / "b.wav", 1.3, seed=2)
     write_babble(folder / "sub" / "c.d.flac", 2.2, seed=3)
     return folder
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    """A recipe of a very small training on the examples."""
+    file = tmp_path / "tiny.toml"
+    file.write_text(RECIPE)
+    return file

@@ -56,7 +56,7 @@ def inspect(directory: Path, task: str) -> Checkpoint:
     Raises:
         ModelError: it does not; the message names the directory and says what is wrong.
     """
-    config = _read_json(directory / "config.json")
+    config = read_config(directory)
     family = config.get("model_type")
     if family not in FAMILIES:
         raise ModelError(
@@ -64,8 +64,7 @@ def inspect(directory: Path, task: str) -> Checkpoint:
             hint="sew runs models of type sew and sew-d",
             code="wrong_family",
         )
-    _refuse_unsupported(directory, config, task)
-    _check_frames(directory, config)
+    check_supported(directory, config, task)
     _check_head(directory, task)
     preprocessor = directory / "preprocessor_config.json"
     settings = _read_json(preprocessor) if preprocessor.exists() else {}
@@ -73,6 +72,21 @@ def inspect(directory: Path, task: str) -> Checkpoint:
     if rate != SAMPLE_RATE:
         raise ModelError(f"{directory} wants audio at {rate} Hz; SEW models read {SAMPLE_RATE} Hz")
     return Checkpoint(directory, config, str(family), task, bool(settings.get("do_normalize", True)))
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The config.json of a model directory (ModelError where there is none or it cannot be read)."""
+    return _read_json(directory / "config.json")
+
+
+def check_supported(directory: Path, config: dict[str, Any], task: str) -> None:
+    """Refuse by name what sew does not run: adapters, quantized weights, regression, other frames.
+
+    Raises:
+        ModelError: the configuration asks for one of these.
+    """
+    _refuse_unsupported(directory, config, task)
+    _check_frames(directory, config)
 
 
 def _refuse_unsupported(directory: Path, config: dict[str, Any], task: str) -> None:
@@ -138,7 +152,7 @@ def _numbers(value: Any) -> bool:
 
 def declared_task(directory: Path) -> str | None:
     """The task of a model directory by the architecture it names; None if that says nothing."""
-    names = _read_json(directory / "config.json").get("architectures") or []
+    names = read_config(directory).get("architectures") or []
     for task, ending in TASKS.items():
         if any(str(name).endswith(ending) for name in names):
             return task

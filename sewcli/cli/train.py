@@ -1,23 +1,49 @@
-"""`sew train`: train a model by a recipe."""
+"""`sew train`: train a model by a recipe, or fine-tune one on a manifest."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sewcli.cli import options as opt
 
+if TYPE_CHECKING:
+    from sewcli.training.recipe import Recipe
+
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML recipe; see recipes/.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RECIPE|MANIFEST",
+            help="A TOML recipe (see recipes/), or clips to fine-tune a model on: a JSON Lines manifest, an "
+            "audiofolder or a saved data set.",
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", envvar="SEW_OUTPUT", metavar="DIR", help="Checkpoints, log and model."
+            "-o", "--output", envvar="SEW_OUTPUT", metavar="DIR", help="Checkpoints, logs and model."
         ),
     ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "-m",
+            "--model",
+            metavar="ALIAS|DIR|REPO",
+            help="The model to start from, instead of the recipe's init; nano by default for a manifest.",
+        ),
+    ] = None,
+    dev: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SEW_DEV", metavar="MANIFEST", help="Clips to choose by; without it 5 % are held out."
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -32,28 +58,79 @@ def train(
             "--set",
             envvar="SEW_SET",
             metavar="KEY=VALUE",
-            help="Override a setting of the recipe (may be repeated).",
+            help="Override a setting of the recipe (may be repeated); config.KEY for the configuration.",
         ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", envvar="SEW_RESUME", help="Continue from the checkpoint in DIR.")
     ] = False,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", envvar="SEW_SKIP_BAD", help="Leave bad rows out instead of refusing all."),
+    ] = False,
+    device: opt.Device = "auto",
     threads: opt.Threads = None,
+    offline: opt.Offline = False,
     quiet: opt.Quiet = False,
+    no_progress: opt.NoProgress = False,
     debug: opt.Debug = False,  # noqa: ARG001 - read by main, before any command
 ) -> None:
-    """Train a CTC or classification model and write it to DIR/model.
+    """Train or fine-tune a CTC or classification model and write it to DIR/model.
 
     sew train recipes/nano.toml --data speech/ -o runs/nano
+
+    sew train my-clips.jsonl -m sew-tiny -o runs/mine
     """
     from sewcli.cli import run
     from sewcli.errors import UsageError
+    from sewcli.hub import set_offline
 
     run.set_up_messages(quiet=quiet)
-    if (output / "state.pt").exists() and not resume:
-        raise UsageError(f"{output} holds a training run", hint="add --resume, or choose another -o")
+    if offline:
+        set_offline()
 
-    from sewcli.training.recipe import load_recipe
+    from sewcli.training.checkpoint import has_checkpoint
+
+    if (has_checkpoint(output) or (output / "model").exists()) and not resume:
+        raise UsageError(f"{output} holds a training run", hint="add --resume, or choose another -o")
+    recipe = _recipe(source, output, model, dev, data, override or [], skip_bad=skip_bad)
+
+    from sewcli.cli.training_progress import training_observer
     from sewcli.training.session import train_model
 
-    train_model(load_recipe(recipe, data, override or []), output, threads=threads)
+    train_model(
+        recipe,
+        output,
+        device=device,
+        threads=threads,
+        offline=offline,
+        skip_bad=skip_bad,
+        observers=[training_observer(recipe.steps, shown=not (quiet or no_progress))],
+    )
+
+
+def _recipe(
+    source: Path,
+    output: Path,
+    model: str | None,
+    dev: Path | None,
+    data: Path | None,
+    overrides: list[str],
+    *,
+    skip_bad: bool,
+) -> Recipe:
+    """The recipe of a file, or the one for fine-tuning on clips."""
+    from sewcli.registry import load_registry
+    from sewcli.training.corpus import read_corpus
+    from sewcli.training.finetune import fine_tune_recipe
+    from sewcli.training.recipe import load_recipe
+
+    if source.suffix == ".toml":
+        changes = [f'init="{model}"'] if model is not None else []
+        changes += [f'dev="{dev.absolute()}"'] if dev is not None else []
+        return load_recipe(source, data, [*changes, *overrides])
+    logging.getLogger("sewcli").info("fine-tuning on %s", source)
+    rows = read_corpus(source, output / "cache", skip_bad=skip_bad)
+    init = model if model is not None else load_registry().default_model("ctc").name
+    labelled = rows[0].label is not None
+    return fine_tune_recipe(source, dev, labelled=labelled, init=init, name=output.name, overrides=overrides)

@@ -1,17 +1,57 @@
-"""Changes to a clip that leave its transcript true: speed and background noise."""
+"""Changes to a clip that leave its transcript true: speed, rooms, background noise, the telephone band."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.audio import read_blocks
+from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
 from sewcli.sources import Source
+from sewcli.training.recipe import Recipe
 
 Samples = NDArray[np.float32]
+
+#: sample rate of a telephone line
+NARROW_RATE = 8000
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The changes a recipe asks for, with the recordings they need."""
+
+    recipe: Recipe
+    noises: list[Samples]
+    rooms: list[Samples]
+
+    @classmethod
+    def load(cls, recipe: Recipe) -> Augmentation:
+        """Read the recordings.
+
+        Raises:
+            UsageError: the recipe asks for noise or rooms and `noise` holds none.
+        """
+        noises = load_noise(recipe.noise) if recipe.noise_probability else []
+        rooms = load_rooms(recipe.noise) if recipe.room_probability else []
+        if recipe.noise_probability and recipe.noise is None:
+            raise UsageError("noise_probability is set, but no directory of noise recordings (noise)")
+        return cls(recipe, noises, rooms)
+
+    def apply(self, samples: Samples, rng: np.random.Generator) -> Samples:
+        """Change one clip at random; its length stays."""
+        recipe = self.recipe
+        if self.rooms and rng.random() < recipe.room_probability:
+            samples = add_room(samples, self.rooms[int(rng.integers(len(self.rooms)))])
+        if self.noises and rng.random() < recipe.noise_probability:
+            noise = cut(self.noises[int(rng.integers(len(self.noises)))], samples.size, rng)
+            samples = add_noise(samples, noise, float(rng.uniform(*recipe.noise_snr)))
+        if recipe.band_probability and rng.random() < recipe.band_probability:
+            samples = limit_band(samples)
+        return samples
 
 
 def change_speed(samples: Samples, factor: float) -> Samples:
@@ -31,11 +71,25 @@ def load_noise(directory: Path | None) -> list[Samples]:
     Raises:
         UsageError: the directory holds none.
     """
+    return [] if directory is None else _load(directory, "noise-*", "noise recordings")
+
+
+def load_rooms(directory: Path | None) -> list[Samples]:
+    """All room responses (files named rir-*) of a directory, each from its direct sound on.
+
+    Raises:
+        UsageError: the directory holds none, or there is no directory.
+    """
     if directory is None:
-        return []
-    files = sorted(directory.glob("noise-*"))
+        raise UsageError("room_probability is set, but no directory of room responses (noise)")
+    rooms = _load(directory, "rir-*", "room responses")
+    return [room[int(np.abs(room).argmax()) :] for room in rooms]
+
+
+def _load(directory: Path, pattern: str, what: str) -> list[Samples]:
+    files = sorted(directory.glob(pattern))
     if not files:
-        raise UsageError(f"{directory} holds no noise recordings (files named noise-*)")
+        raise UsageError(f"{directory} holds no {what} (files named {pattern})")
     return [np.concatenate(list(read_blocks(Source(str(file), file)))) for file in files]
 
 
@@ -52,3 +106,22 @@ def add_noise(samples: Samples, noise: Samples, snr: float) -> Samples:
     power = float(np.mean(samples**2)) + 1e-10
     noise_power = float(np.mean(noise**2)) + 1e-10
     return samples + noise * np.float32(np.sqrt(power / noise_power / 10 ** (snr / 10)))
+
+
+def add_room(samples: Samples, response: Samples) -> Samples:
+    """The clip as heard in a room: convolved with its response, same length and power."""
+    from scipy.signal import fftconvolve
+
+    heard = fftconvolve(samples, response)[: samples.size].astype(np.float32)
+    power, heard_power = float(np.mean(samples**2)), float(np.mean(heard**2)) + 1e-20
+    changed: Samples = heard * np.float32(np.sqrt(power / heard_power))
+    return changed
+
+
+def limit_band(samples: Samples) -> Samples:
+    """The clip as a telephone line carries it: nothing above 4 kHz, same length."""
+    import soxr
+
+    narrow = soxr.resample(samples, SAMPLE_RATE, NARROW_RATE)
+    wide: Samples = soxr.resample(narrow, NARROW_RATE, SAMPLE_RATE)
+    return wide[: samples.size] if wide.size >= samples.size else np.pad(wide, (0, samples.size - wide.size))

@@ -30,12 +30,13 @@ class AudioCache:
     """The samples of many clips, mapped from one file.
 
     Attributes:
+        samples: of all clips, one after another, shape (sum of lengths,), 16 bit.
         rows: the rows whose audio could be read, in manifest order; clip i belongs to rows[i].
         lengths: samples of each clip, shape (clips,).
     """
 
     def __init__(self, samples: NDArray[np.int16], lengths: NDArray[np.int64], rows: list[Row]) -> None:
-        self._samples = samples
+        self.samples = samples
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
         self.lengths = lengths
         self.rows = rows
@@ -45,7 +46,7 @@ class AudioCache:
 
     def clip(self, index: int) -> NDArray[np.float32]:
         """Samples of one clip, shape (n,), float32 within -1 ... 1."""
-        piece = self._samples[self._starts[index] : self._starts[index + 1]]
+        piece = self.samples[self._starts[index] : self._starts[index + 1]]
         return piece.astype(np.float32) / np.float32(FULL_SCALE)
 
     @classmethod

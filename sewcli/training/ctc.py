@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from itertools import pairwise
 from typing import Any
 
@@ -15,12 +16,11 @@ from sewcli.acoustic.forward import Model, ctc_logits
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import PAIR, SAMPLE_RATE, kept_frame_count
 from sewcli.decoding.greedy import GreedyDecoder
-from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.evaluation import require_jiwer
 from sewcli.training.augment import Samples, change_speed
 from sewcli.training.cache import AudioCache
 from sewcli.training.recipe import Recipe
-from sewcli.training.vocabulary import BLANK, DELIMITER, ENGLISH, SPECIAL, encode, normalize
+from sewcli.training.vocabulary import Speller
 
 log = logging.getLogger("sewcli")
 
@@ -33,25 +33,27 @@ class CtcTask:
 
     Clips whose text does not fit their frames, is empty, holds a character outside the vocabulary,
     or that are longer or shorter than the recipe allows are left out; the count is logged.
+
+    Args:
+        recipe: lengths and repetitions.
+        train, dev: the clips.
+        speller: vocabulary and spelling of the transcripts.
     """
 
     selection_metric = "wer"
 
-    def __init__(self, recipe: Recipe, train: AudioCache, dev: AudioCache) -> None:
+    def __init__(self, recipe: Recipe, train: AudioCache, dev: AudioCache, speller: Speller) -> None:
         require_jiwer()  # now, not at the first evaluation
-        self._tokens = ENGLISH
-        self._vocabulary = Vocabulary(
-            tuple(ENGLISH), BLANK, ENGLISH.index(DELIMITER), frozenset(map(ENGLISH.index, SPECIAL))
-        )
+        self.speller = speller
         self._train = train
         self._dev = dev
         self._targets: list[list[int]] = []
         self.clips: list[int] = []
-        left_out: dict[str, int] = {}
+        left_out: Counter[str] = Counter()
         for index, row in enumerate(train.rows):
             reason, ids = self._check(recipe, row.text, int(train.lengths[index]))
             if reason:
-                left_out[reason] = left_out.get(reason, 0) + 1
+                left_out[reason] += 1
                 continue
             times = recipe.repeat.get(row.set, 1)
             self.clips += [index] * times
@@ -61,12 +63,14 @@ class CtcTask:
 
     @property
     def head(self) -> dict[str, Any]:
-        """Configuration of the head."""
+        """Configuration of the head; the loss settings are defaults that a recipe may change."""
+        vocabulary = self.speller.vocabulary
+        named = {token: i for i, token in enumerate(vocabulary.tokens)}
         return {
-            "vocab_size": len(self._tokens),
-            "pad_token_id": BLANK,
-            "bos_token_id": 1,
-            "eos_token_id": 2,
+            "vocab_size": len(vocabulary.tokens),
+            "pad_token_id": vocabulary.blank,
+            "bos_token_id": named.get("<s>", 1),
+            "eos_token_id": named.get("</s>", 2),
             "ctc_zero_infinity": True,
             "ctc_loss_reduction": "mean",
         }
@@ -81,10 +85,11 @@ class CtcTask:
         seconds = samples / SAMPLE_RATE
         if not recipe.min_seconds <= seconds <= recipe.max_seconds:
             return f"outside {recipe.min_seconds} to {recipe.max_seconds} s", []
-        if not text or not text.strip():
+        text = self.speller.normalize(text or "")
+        if not text:
             return "no text", []
         try:
-            ids = encode(normalize(text), self._tokens)
+            ids = self.speller.encode(text)
         except KeyError as error:
             return f"the vocabulary has no {error}", []
         # CTC needs a frame a token and a blank between equal neighbours; leave room for speed-up
@@ -96,23 +101,23 @@ class CtcTask:
     def prepare_head(self, model: Model) -> None:
         """Start a fresh head near the state of a converged one."""
         with torch.no_grad():
-            model.lm_head.bias[BLANK] = BLANK_BIAS
+            model.lm_head.bias[self.speller.vocabulary.blank] = BLANK_BIAS
 
     def example(self, index: int, speed: float, _rng: np.random.Generator) -> tuple[Samples, list[int]]:
         """Samples and target ids of one training clip."""
         return change_speed(self._train.clip(self.clips[index]), speed), self._targets[index]
 
     def loss(self, model: Model, batch: Batch, targets: list[list[int]]) -> torch.Tensor:
-        """CTC loss of a batch, each utterance's divided by its target length, their mean."""
+        """CTC loss of a batch as the model's configuration has it (ctc_loss_reduction, ctc_zero_infinity)."""
         logits = ctc_logits(model, batch)
         return torch.nn.functional.ctc_loss(
             logits.float().log_softmax(-1).transpose(0, 1),
-            torch.tensor([token for ids in targets for token in ids]),
+            torch.tensor([token for ids in targets for token in ids], device=logits.device),
             batch.frames // PAIR * PAIR,
-            torch.tensor([len(ids) for ids in targets]),
-            blank=BLANK,
-            reduction="mean",
-            zero_infinity=True,
+            torch.tensor([len(ids) for ids in targets], device=logits.device),
+            blank=self.speller.vocabulary.blank,
+            reduction=model.config.ctc_loss_reduction,
+            zero_infinity=model.config.ctc_zero_infinity,
         )
 
     @torch.no_grad()
@@ -128,11 +133,11 @@ class CtcTask:
             start += count
             rows = [self._dev.clip(int(i)) for i in clips]
             batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
-            logits = ctc_logits(model, batch).numpy()
+            logits = ctc_logits(model, batch.to(model.device)).float().cpu().numpy()
             for clip, row, frames in zip(clips, logits, batch.frames.tolist(), strict=True):
-                decoder = GreedyDecoder(self._vocabulary)
+                decoder = GreedyDecoder(self.speller.vocabulary)
                 decoder.push(row[: frames // PAIR * PAIR])
-                reference = normalize(self._dev.rows[int(clip)].text or "")
+                reference = self.speller.normalize(self._dev.rows[int(clip)].text or "")
                 pairs[int(clip)] = (reference, decoder.finish().text)
         metrics: dict[str, Any] = {}
         sets = ["", *sorted({row.set for row in self._dev.rows})]

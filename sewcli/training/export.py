@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from sewcli.acoustic.forward import Model
-from sewcli.training.vocabulary import ENGLISH, write_vocabulary
 
 _PREPROCESSOR = {
     "feature_extractor_type": "Wav2Vec2FeatureExtractor",
@@ -21,25 +20,30 @@ _PREPROCESSOR = {
 }
 
 
-def export(model: Model, directory: Path) -> None:
-    """Write config.json, model.safetensors and the files that belong to the model's task.
+def export(model: Model, directory: Path, part_mib: int = 1024) -> None:
+    """Write config.json, the weights and preprocessor_config.json.
 
     The weights are float16 to be small; the configuration asks for float32, so that
-    `from_pretrained` computes in float32 without being told.
+    `from_pretrained` computes in float32 without being told. More than `part_mib` MiB become several
+    safetensors files with an index.
     """
-    from safetensors.torch import save_file
+    from huggingface_hub import save_torch_state_dict
 
     directory.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.to(torch.float16).contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
-    (directory / "model.safetensors").chmod(0o644)  # save_file leaves it to its owner alone
+    for stale in directory.glob("model*.safetensors*"):
+        stale.unlink()
+    weights = {
+        name: tensor.detach().to("cpu", torch.float16).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+    save_torch_state_dict(weights, directory, max_shard_size=part_mib << 20, metadata={"format": "pt"})
+    for file in directory.glob("model*.safetensors*"):
+        file.chmod(0o644)  # it is left to its owner alone
     config = model.config.to_diff_dict()
     config["dtype"] = "float32"
     config["architectures"] = [type(model).__name__]
     _write_json(directory / "config.json", config)
     _write_json(directory / "preprocessor_config.json", _PREPROCESSOR)
-    if type(model).__name__.endswith("ForCTC"):
-        write_vocabulary(directory, ENGLISH)
 
 
 def _write_json(file: Path, content: object) -> None:

@@ -9,6 +9,7 @@ alignment to find.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +20,10 @@ import torch
 from torch import nn
 
 from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.checkpoint import check_supported, read_config
 from sewcli.acoustic.forward import Model, base_model, convolutions, frame_mask
 from sewcli.chunking import HOP, RECEPTIVE_FIELD, SAMPLE_RATE
-from sewcli.errors import ModelError
+from sewcli.errors import ModelError, UsageError
 from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")
@@ -29,21 +31,44 @@ log = logging.getLogger("sewcli")
 MEL_BANDS = 80
 
 
-def build_model(recipe: Recipe, head: dict[str, Any]) -> Model:
-    """The model of a recipe, freshly initialised or with the encoder of `recipe.init`.
+#: keys of a configuration that the vocabulary or the labels decide
+_HEAD_KEYS = {
+    "vocab_size",
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "num_labels",
+    "id2label",
+    "label2id",
+}
+
+
+def build_model(recipe: Recipe, head: dict[str, Any], start: Path | None) -> Model:
+    """The model of a recipe, freshly initialised or with the weights of a model directory.
 
     Args:
-        recipe: task, family, configuration and starting point.
+        recipe: task, family and configuration.
         head: configuration of the head (vocabulary size or labels).
+        start: directory whose encoder it starts from, and whose head too where that has the same shape.
+
+    Raises:
+        UsageError: the configuration sets what the data decide.
+        ModelError: `start` is another family's, or uses what sew does not run.
     """
     import transformers
 
+    decided = sorted(_HEAD_KEYS & recipe.config.keys())
+    if decided:
+        raise UsageError(f"config: {', '.join(decided)} follow from the data, leave them out")
     family = {"sew": "SEW", "sew-d": "SEWD"}[recipe.family]
     kind = {"ctc": "ForCTC", "classification": "ForSequenceClassification"}[recipe.task]
     model_class = getattr(transformers, family + kind)
-    if recipe.init is not None:
-        return _start_from(model_class, recipe.init, {**recipe.config, **head})
-    config = getattr(transformers, f"{family}Config")(**recipe.config, **head)
+    settings = {**head, **recipe.config}
+    if start is not None:
+        check_supported(start, {**read_config(start), **recipe.config}, recipe.task)
+        return _start_from(model_class, start, settings)
+    config = getattr(transformers, f"{family}Config")(**settings)
+    check_supported(Path("[config]"), json.loads(config.to_json_string(use_diff=False)), recipe.task)
     model = model_class(config)
     widen(model, recipe.residual_gain)
     return model
@@ -55,8 +80,6 @@ def _start_from(model_class: Any, directory: Path, changes: dict[str, Any]) -> M
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    if not (directory / "config.json").exists():
-        raise ModelError(f"init: {directory} is not a model directory", code="damaged_model")
     model, report = model_class.from_pretrained(
         directory,
         dtype=torch.float32,
@@ -95,10 +118,12 @@ def log_mel(samples: torch.Tensor) -> torch.Tensor:
     """Log-mel energies of the frames of a SEW model: (B, n) samples -> (B, F, 80)."""
     from librosa.filters import mel
 
-    window = torch.hann_window(RECEPTIVE_FIELD)
+    window = torch.hann_window(RECEPTIVE_FIELD, device=samples.device)
     spectrum = torch.stft(samples, 512, HOP, RECEPTIVE_FIELD, window, center=False, return_complex=True)
     bank = mel(sr=SAMPLE_RATE, n_fft=512, n_mels=MEL_BANDS)
-    energies = torch.einsum("mf,bft->btm", torch.from_numpy(np.asarray(bank)), spectrum.abs().square())
+    energies = torch.einsum(
+        "mf,bft->btm", torch.from_numpy(np.asarray(bank)).to(samples.device), spectrum.abs().square()
+    )
     return torch.log(energies + 1e-5)
 
 
@@ -110,7 +135,7 @@ def teach_front_end(
     The targets are standardised per band over each batch; the regression head is thrown away.
     """
     base = base_model(model)
-    head = nn.Linear(model.config.conv_dim[-1], MEL_BANDS)
+    head = nn.Linear(model.config.conv_dim[-1], MEL_BANDS).to(model.device)
     parameters = [
         *base.feature_extractor.parameters(),
         *base.layer_norm.parameters(),
@@ -120,8 +145,8 @@ def teach_front_end(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
     model.train()
     for step in range(steps):
-        batch = next(batches)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        batch = next(batches).to(model.device)
+        with torch.autocast(model.device.type, dtype=torch.bfloat16):
             predicted = head(base.layer_norm(convolutions(model, batch).transpose(1, 2)))
         target = log_mel(batch.samples)
         # torch.stft wants 512 samples for its last frame where the model reads 400

@@ -1,153 +1,175 @@
 """The training loop: updates, evaluations, checkpoints, and resuming as if never stopped.
 
-Every random choice of an update follows from (seed, step) alone and the order of the clips from
-(seed, epoch), so a checkpoint needs no generator states and a resumed run continues the same way.
+Every random choice of a batch follows from (seed, number of the batch) and the order of the clips
+from (seed, pass), so a checkpoint needs no generator states and a resumed run continues the same way.
+accelerate places the model and sums gradients over the processes of
+`accelerate launch`; processes take the batches in turn, so that two processes with one batch each
+make the update that one process makes of two.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import queue
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from sewcli.acoustic.batch import Batch, make_batch
+from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.forward import Model
-from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import FRAME_SECONDS, SAMPLE_RATE
 from sewcli.errors import UsageError
-from sewcli.training.augment import Samples, add_noise, cut, load_noise
-from sewcli.training.batches import Bucketing, endless
+from sewcli.training.checkpoint import load_checkpoint, save_checkpoint
+from sewcli.training.feed import Examples, Feed
 from sewcli.training.initialise import teach_front_end
+from sewcli.training.optimizers import make_optimizers
 from sewcli.training.recipe import Recipe
+from sewcli.training.stopping import StopRequest
 
 log = logging.getLogger("sewcli")
 
+#: settings that decide the shape of the weights
+_MODEL_SETTINGS = {"task", "family", "config", "vocabulary"}
+_MIB = 1 << 20
 
-class Task(Protocol):
+
+class Task(Examples, Protocol):
     """What differs between transcription and classification."""
 
+    #: the metric that decides which weights are best; less is better
     selection_metric: str
 
-    @property
-    def lengths(self) -> NDArray[np.int64]: ...  # noqa: D102
-    def example(self, index: int, speed: float, rng: np.random.Generator) -> tuple[Samples, Any]: ...  # noqa: D102
-    def loss(self, model: Model, batch: Batch, targets: list[Any]) -> torch.Tensor: ...  # noqa: D102
-    def prepare_head(self, model: Model) -> None: ...  # noqa: D102
-    def evaluate(  # noqa: D102
-        self, model: Model, batch_samples: int
-    ) -> tuple[dict[str, Any], list[tuple[str, str]]]: ...
+    def loss(self, model: Model, batch: Batch, targets: list[Any]) -> torch.Tensor:
+        """Mean loss of a batch, a scalar."""
+
+    def prepare_head(self, model: Model) -> None:
+        """Set a fresh head to a good starting point, in place."""
+
+    def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, float], list[tuple[str, str]]]:
+        """Metrics on dev, and (reference, answer) pairs to show."""
 
 
-class StopRequest:
-    """Holds SIGINT and SIGTERM back while an update is in hand: half an update is no checkpoint."""
+class Observer(Protocol):
+    """What is told about a run: logs, pictures, progress on a terminal."""
 
-    def __init__(self) -> None:
-        self.requested = False
-        self._before: dict[int, Any] = {}
+    def updated(self, step: int, loss: float, rate: float, speed: float) -> None:
+        """After each update: its loss, its learning rate, audio seconds a second."""
 
-    def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._request)
-        return self
+    def evaluated(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
+        """After each evaluation: its metrics, and (reference, answer) pairs of dev."""
 
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def close(self) -> None:
+        """At the end, whatever ended it."""
 
-    def _request(self, _number: int, _frame: object) -> None:
-        if self.requested:  # asked twice: at once
-            raise KeyboardInterrupt
-        self.requested = True
+
+class _Objective(nn.Module):
+    """Model and loss as one module, which is what accelerate can spread over processes."""
+
+    def __init__(self, model: Model, task: Task) -> None:
+        super().__init__()
+        self.model = model
+        self._task = task
+
+    def forward(self, batch: Batch, targets: list[Any]) -> torch.Tensor:
+        return self._task.loss(self.model, batch, targets)
 
 
 class Trainer:
-    """Trains one model by a recipe, in a directory that holds its checkpoint and its log.
+    """Trains one model by a recipe, in a directory that holds its checkpoints.
 
-    Files in the directory: `state.pt` (all that resuming needs), `best.pt` (the averaged weights that
-    did best on dev), both written atomically, and `metrics.jsonl` (one line an evaluation).
+    Args:
+        recipe: how.
+        model: what, in place.
+        task: on what, and by which loss.
+        directory: for the checkpoint `state-STEP` and the best weights so far, `best.pt`.
+        accelerator: of accelerate.
+        observers: told of updates and evaluations (main process).
     """
 
-    def __init__(self, recipe: Recipe, model: Model, task: Task, directory: Path) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: Model,
+        task: Task,
+        directory: Path,
+        accelerator: Any,
+        observers: Sequence[Observer] = (),
+    ) -> None:
         self.recipe = recipe
-        self.model = model
+        self.model = model.to(accelerator.device)
         self.task = task
         self.directory = directory
         self.step = 0
         self.best: float | None = None
-        self.noise = load_noise(recipe.noise) if recipe.noise_probability else []
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=recipe.peak_rate,
-            betas=(0.9, 0.98),
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
+        self.best_step = 0
+        self._accelerator = accelerator
+        self._observers = observers
+        if recipe.freeze_feature_encoder:
+            model.freeze_feature_encoder()
+        self.optimizers = make_optimizers(model, recipe.optimizer, recipe.weight_decay)
         self.average = _moving_average(model, recipe)
         directory.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def state_file(self) -> Path:
-        """Where the checkpoint lies."""
-        return self.directory / "state.pt"
 
     @property
     def best_file(self) -> Path:
         """The averaged weights that did best on dev."""
         return self.directory / "best.pt"
 
-    def run(self, after_step: Callable[[int], None] | None = None) -> None:
+    def run(self) -> None:
         """Train to the recipe's last step, from the checkpoint if there is one.
 
         SIGINT and SIGTERM let the update in hand finish, write a checkpoint and raise KeyboardInterrupt.
-        `after_step` is called with the number of updates done, after each.
         """
-        if self.state_file.exists():
-            self._load()
+        state = load_checkpoint(self.directory)
+        if state is not None:
+            self._restore(state)
             log.info("resumed at step %d of %d", self.step, self.recipe.steps)
         elif self.recipe.init is None:
             self.task.prepare_head(self.model)
             if self.recipe.front_end_steps:
                 self._teach_front_end()
         self.model.train()
-        with StopRequest() as stop:
-            self._updates(after_step, stop)
+        objective = self._accelerator.prepare(_Objective(self.model, self.task))
+        try:
+            with StopRequest() as stop:
+                self._updates(objective, stop)
+        finally:
+            for observer in self._observers:
+                observer.close()
 
-    def _updates(self, after_step: Callable[[int], None] | None, stop: StopRequest) -> None:
+    def _updates(self, objective: Any, stop: StopRequest) -> None:
+        processes = self._accelerator.num_processes
+        first = self.step * self.recipe.accumulate * processes + self._accelerator.process_index
+        batches = iter(Feed(self.recipe, self.task, first, processes))
         started, audio, total_loss, since = time.monotonic(), 0.0, 0.0, 0
-        for batch, targets in self._batches(self.step):
-            if self.step >= self.recipe.steps:
-                break
-            total_loss += self._update(batch, targets)
-            audio += float(batch.frames.sum()) * FRAME_SECONDS
-            since += 1
+        while self.step < self.recipe.steps and not self._gained_nothing():
+            loss, seconds = self._update(objective, batches)
             self.step += 1
-            if after_step is not None:
-                after_step(self.step)
+            total_loss, audio, since = total_loss + loss, audio + seconds * processes, since + 1
+            speed = audio / (time.monotonic() - started)
+            for observer in self._observers:
+                observer.updated(self.step, loss, self.learning_rate(self.step - 1), speed)
             if self.step % self.recipe.eval_every == 0 or self.step == self.recipe.steps:
-                speed = audio / (time.monotonic() - started)
                 self._evaluate(total_loss / since, speed)
                 started, audio, total_loss, since = time.monotonic(), 0.0, 0.0, 0
             elif self.step % self.recipe.save_every == 0:
-                self._save(self.state_file, self._state())
-            if self.step % 50 == 0 and since:
-                log.info("step %d loss %.3f", self.step, total_loss / since)
-            # after an evaluation that was due, which the resumed run would not make up for
-            if stop.requested:
-                self._save(self.state_file, self._state())
+                self._save()
+            if self._any_process(stop.requested):
+                self._save()
                 raise KeyboardInterrupt
+
+    def _any_process(self, flag: bool) -> bool:
+        if self._accelerator.num_processes == 1:
+            return flag
+        flags = self._accelerator.gather(torch.tensor([flag], device=self._accelerator.device))
+        return bool(flags.any())
 
     def learning_rate(self, step: int) -> float:
         """Linear rise over the warm-up, then constant, then linear fall to zero."""
@@ -156,120 +178,98 @@ class Trainer:
         fall = min(1.0, (self.recipe.steps - step) / max(1.0, self.recipe.steps - decay_start))
         return self.recipe.peak_rate * min(rise, fall)
 
-    def _update(self, batch: Batch, targets: list[Any]) -> float:
-        torch.manual_seed((self.recipe.seed << 32) + self.step)
-        # transformers draws the masks of SpecAugment from numpy's global generator
-        np.random.seed((self.recipe.seed * 1_000_003 + self.step) % 2**32)
-        for group in self.optimizer.param_groups:
+    def _update(self, objective: Any, batches: Iterator[tuple[int, Batch, list[Any]]]) -> tuple[float, float]:
+        """One update; its mean loss and the audio seconds of this process."""
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = self.learning_rate(self.step)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = self.task.loss(self.model, batch, targets)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.model.zero_grad()
+        device = self._accelerator.device
+        total, seconds = 0.0, 0.0
+        for turn in range(self.recipe.accumulate):
+            number, batch, targets = next(batches)
+            seconds += float(batch.frames.sum()) * FRAME_SECONDS
+            self._seed(number)
+            last = turn == self.recipe.accumulate - 1
+            with nullcontext() if last else self._accelerator.no_sync(objective):
+                with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+                    loss = objective(batch.to(device), targets)
+                self._accelerator.backward(loss / self.recipe.accumulate)
+            total += loss.item()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         if not torch.isfinite(norm):
             log.warning("step %d skipped: the gradient is not finite", self.step)
-            return 0.0
-        self.optimizer.step()
+            return 0.0, seconds
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.average.update_parameters(self.model)
-        return loss.item()
+        return total / self.recipe.accumulate, seconds
+
+    def _seed(self, number: int) -> None:
+        """Fix dropout, layerdrop and SpecAugment of a batch."""
+        torch.manual_seed((self.recipe.seed << 32) + number)
+        # transformers draws the masks of SpecAugment from numpy's global generator
+        np.random.seed((self.recipe.seed * 1_000_003 + number) % 2**32)
 
     def _teach_front_end(self) -> None:
         def report(step: int, loss: float) -> None:
             log.info("front end %d/%d: squared error %.3f", step, self.recipe.front_end_steps, loss)
 
-        batches = (batch for batch, _ in self._batches(0))
+        batches = (batch for _, batch, _ in Feed(self.recipe, self.task))
         teach_front_end(self.model, batches, self.recipe.front_end_steps, report)
         self.average = _moving_average(self.model, self.recipe)
 
-    def _batches(self, start_step: int) -> Iterator[tuple[Batch, list[Any]]]:
-        """Batches from update `start_step` on, made ahead in a thread, whose errors are raised here."""
-        ready: queue.Queue[tuple[Batch, list[Any]] | Exception] = queue.Queue(maxsize=3)
-        stop = threading.Event()
-
-        def put(item: tuple[Batch, list[Any]] | Exception) -> None:
-            while not stop.is_set():
-                try:
-                    ready.put(item, timeout=1.0)
-                except queue.Full:
-                    continue
-                return
-
-        def fill() -> None:
-            try:
-                for item in self._plan(start_step):
-                    put(item)
-                    if stop.is_set():
-                        return
-            except Exception as error:
-                put(error)
-
-        threading.Thread(target=fill, daemon=True).start()
-        try:
-            while True:
-                item = ready.get()
-                if isinstance(item, Exception):
-                    raise item
-                yield item
-        finally:
-            stop.set()
-
-    def _plan(self, start_step: int) -> Iterator[tuple[Batch, list[Any]]]:
-        recipe = self.recipe
-        batch_samples = int(recipe.batch_seconds * SAMPLE_RATE)
-        bucketing = Bucketing(batch_samples, recipe.pool_batches, recipe.shortest_first)
-        plan = endless(self.task.lengths, bucketing, recipe.seed, start_step)
-        for step, (_, clips) in enumerate(plan, start=start_step):
-            yield self._make(step, clips)
-
-    def _make(self, step: int, clips: NDArray[np.int64]) -> tuple[Batch, list[Any]]:
-        rng = np.random.default_rng([self.recipe.seed, 1, step])
-        rows, targets = [], []
-        for clip in clips:
-            speed = float(rng.choice(self.recipe.speeds))
-            samples, target = self.task.example(int(clip), speed, rng)
-            if self.noise and rng.random() < self.recipe.noise_probability:
-                noise = cut(self.noise[int(rng.integers(len(self.noise)))], samples.size, rng)
-                samples = add_noise(samples, noise, float(rng.uniform(*self.recipe.noise_snr)))
-            rows.append(samples)
-            targets.append(target)
-        return make_batch(rows, [wave_statistics(row) for row in rows], normalize=True), targets
-
     def _evaluate(self, loss: float, speed: float) -> None:
-        model = self.average.module
-        model.eval()
-        metrics, pairs = self.task.evaluate(model, int(4 * self.recipe.batch_seconds * SAMPLE_RATE))
-        model.train()
-        record = {"step": self.step, "train_loss": loss, "speed": speed, **metrics}
-        with (self.directory / "metrics.jsonl").open("a") as out:
-            out.write(json.dumps(record) + "\n")
-        shown = ", ".join(f"{key} {value:.3f}" for key, value in metrics.items() if "_" not in key)
-        log.info("step %d: train loss %.3f, dev %s, %.0f x real time", self.step, loss, shown, speed)
-        for reference, hypothesis in pairs[:: max(1, len(pairs) // 4)][:4]:
-            log.info("    %s | %s", reference, hypothesis)
-        score = metrics[self.task.selection_metric]
-        if self.best is None or score <= self.best:
-            self.best = score
-            self._save(self.best_file, {"model": model.state_dict(), "step": self.step})
-        self._save(self.state_file, self._state())
+        if self._accelerator.is_main_process:
+            model = self.average.module.eval()
+            metrics, pairs = self.task.evaluate(model, int(4 * self.recipe.batch_seconds * SAMPLE_RATE))
+            record = {"step": self.step, "train_loss": loss, "speed": speed, **metrics}
+            for observer in self._observers:
+                observer.evaluated(record, pairs)
+            score = metrics[self.task.selection_metric]
+            if self.best is None or score < self.best:
+                self.best, self.best_step = score, self.step
+                temporary = self.best_file.with_suffix(".tmp")
+                torch.save({"model": model.state_dict(), "step": self.step}, temporary)
+                temporary.replace(self.best_file)
+        self._share_best()
+        self._save()
 
-    def _state(self) -> dict[str, Any]:
-        return {
-            "step": self.step,
-            "recipe": self._settings(),
-            "best": self.best,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
+    def _share_best(self) -> None:
+        """Tell the other processes how dev went, for early stopping."""
+        if self._accelerator.num_processes > 1:
+            from accelerate.utils import broadcast_object_list
 
-    def _load(self) -> None:
-        state = torch.load(self.state_file, weights_only=True)
+            self.best, self.best_step = broadcast_object_list([self.best, self.best_step])
+
+    def _gained_nothing(self) -> bool:
+        """Whether the last `early_stop` evaluations brought no better one."""
+        waited = self.step - self.best_step
+        if not self.recipe.early_stop or waited < self.recipe.early_stop * self.recipe.eval_every:
+            return False
+        log.info("stopped early: nothing gained on dev since step %d", self.best_step)
+        return True
+
+    def _save(self) -> None:
+        if self._accelerator.is_main_process:
+            state = {
+                "step": self.step,
+                "recipe": self._settings(),
+                "best": self.best,
+                "best_step": self.best_step,
+                "model": self.model.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            }
+            save_checkpoint(self.directory, self.step, state, self.recipe.part_mib * _MIB)
+        self._accelerator.wait_for_everyone()
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self._compare(state["recipe"])
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.best, self.best_step = state["step"], state["best"], state["best_step"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, before in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(before)
 
     def _settings(self) -> dict[str, str]:
         return {key: repr(value) for key, value in dataclasses.asdict(self.recipe).items()}
@@ -278,19 +278,14 @@ class Trainer:
         """Tell which settings are others than those of the run that is resumed; refuse another model."""
         now = self._settings()
         changed = sorted(key for key in now if now[key] != before.get(key))
-        if {"task", "family", "config"} & set(changed):
+        other = {*_MODEL_SETTINGS, "optimizer"} & set(changed)
+        if other:
             raise UsageError(
-                f"the run in {self.directory} has another model: {', '.join(changed)} differ",
+                f"the run in {self.directory} is another one: {', '.join(sorted(other))} differ",
                 hint="resume it with its own recipe, or choose another -o",
             )
         for key in changed:
             log.warning("%s is %s now; it was %s", key, now[key], before.get(key))
-
-    @staticmethod
-    def _save(target: Path, content: Any) -> None:
-        temporary = target.with_suffix(".tmp")
-        torch.save(content, temporary)
-        temporary.replace(target)
 
 
 def _moving_average(model: Model, recipe: Recipe) -> AveragedModel:

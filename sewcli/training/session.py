@@ -2,68 +2,180 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Callable
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sewcli.errors import UsageError
-from sewcli.manifest import read_manifest
+from sewcli.acoustic.checkpoint import FAMILIES, read_config
+from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.errors import DeviceError, ModelError, UsageError
+from sewcli.hub import fetch
+from sewcli.registry import resolve
 from sewcli.training.augment import load_noise
 from sewcli.training.cache import AudioCache
+from sewcli.training.card import DataSummary, write_card
+from sewcli.training.classification import ClassificationTask
+from sewcli.training.corpus import manifest_hash, read_corpus
 from sewcli.training.ctc import CtcTask
+from sewcli.training.curves import draw_curves
 from sewcli.training.export import export
 from sewcli.training.initialise import build_model
-from sewcli.training.keywords import KeywordTask
-from sewcli.training.loop import Trainer
+from sewcli.training.keywords import OtherSounds
+from sewcli.training.loop import Observer, Trainer
+from sewcli.training.observers import MetricsLog, TensorBoardLog
 from sewcli.training.recipe import Recipe
+from sewcli.training.vocabulary import (
+    TOKENIZER_FILES,
+    Speller,
+    build_vocabulary,
+    english_vocabulary,
+    read_vocabulary,
+    write_vocabulary,
+)
 
 log = logging.getLogger("sewcli")
+
+#: without a dev set every so many-th clip of the training set is held out
+HOLD_OUT = 20
 
 
 def train_model(
     recipe: Recipe,
     directory: Path,
     *,
+    device: str = "auto",
     threads: int | None = None,
-    after_step: Callable[[int], None] | None = None,
+    offline: bool = False,
+    skip_bad: bool = False,
+    observers: Sequence[Observer] = (),
 ) -> None:
     """Train by `recipe`, or continue, and export the best model to `directory`/model.
 
     Args:
         recipe: what to train and how.
-        directory: for the checkpoint, the log, the cache of samples and the model.
+        directory: for the checkpoint, the logs, the cache of samples and the model.
+        device: "auto" takes CUDA where there is one; "cpu" does not.
         threads: of torch; its own choice when None.
-        after_step: called with the number of updates done, after each.
+        offline: fetch nothing from the hub.
+        skip_bad: leave bad rows of the data out instead of refusing them.
+        observers: told of every update and evaluation, beside the logs written to `directory`.
 
     Raises:
-        UsageError: a manifest cannot be read or leaves nothing to train on.
+        UsageError: the data cannot be read or leave nothing to train on, or a package is missing.
+        ModelError: the model to start from is not there or cannot be trained.
+        DeviceError: the device is not there.
     """
+    accelerator = _accelerator(device)
     if threads is not None:
         torch.set_num_threads(threads)
-    task = _task(recipe, directory / "cache")
+    start = fetch(resolve(recipe.init), offline=offline).directory if recipe.init is not None else None
+    if start is not None:
+        recipe = dataclasses.replace(recipe, family=_family(start))
+    with accelerator.main_process_first():
+        task, summary = _prepare(recipe, directory, start, skip_bad=skip_bad)
     if not task.lengths.size:
-        raise UsageError(f"no clip of {recipe.train} can be trained on")
+        raise UsageError("no clip of the training data can be trained on", hint="the messages above say why")
     torch.manual_seed(recipe.seed)
-    model = build_model(recipe, task.head)
+    model = build_model(recipe, task.head, start)
     parameters = sum(tensor.numel() for tensor in model.parameters())
     log.info("%s: %.2f M parameters, %d clips", recipe.name, parameters / 1e6, task.lengths.size)
-    trainer = Trainer(recipe, model, task, directory)
-    trainer.run(after_step)
+    if accelerator.is_main_process:
+        observers = [MetricsLog(directory), *TensorBoardLog.where_installed(directory), *observers]
+    trainer = Trainer(
+        recipe, model, task, directory, accelerator, observers if accelerator.is_main_process else ()
+    )
+    trainer.run()
+    if not accelerator.is_main_process:
+        return
     model.load_state_dict(torch.load(trainer.best_file, weights_only=True)["model"])
-    export(model, directory / "model")
-    log.info("the best model is in %s", directory / "model")
+    target = directory / "model"
+    export(model, target, recipe.part_mib)
+    if isinstance(task, CtcTask):
+        _write_vocabulary(recipe, task.speller, start, target)
+    write_card(target, recipe, model, summary, MetricsLog(directory).records())
+    draw_curves(MetricsLog(directory).records(), directory / "curves.png")
+    log.info("the best model is in %s", target)
 
 
-def _task(recipe: Recipe, cache: Path) -> Any:
-    def clips(manifest: Path) -> AudioCache:
-        return AudioCache.build(read_manifest(manifest), cache)
+def _accelerator(device: str) -> Any:
+    try:
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+    except ImportError as error:
+        raise UsageError(
+            "training needs accelerate, which is not installed", hint="pip install 'sewcli[train]'"
+        ) from error
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise DeviceError(f"--device {device}: torch sees no CUDA device", hint="use --device cpu")
+    # layerdrop leaves layers without a gradient
+    spread = DistributedDataParallelKwargs(find_unused_parameters=True)
+    # precision is the recipe's: accelerate allows one for the whole life of a process
+    return Accelerator(mixed_precision="no", cpu=device == "cpu", kwargs_handlers=[spread])
 
+
+def _family(start: Path) -> str:
+    family = read_config(start).get("model_type")
+    if family not in FAMILIES:
+        raise ModelError(
+            f"init: {start} is not a SEW model: its config.json has model_type {family!r}",
+            code="wrong_family",
+        )
+    return str(family)
+
+
+def _prepare(
+    recipe: Recipe, directory: Path, start: Path | None, *, skip_bad: bool
+) -> tuple[CtcTask | ClassificationTask, DataSummary]:
+    """Read the data and make the task of it."""
+    cache = directory / "cache"
+    rows = [row for path in recipe.train for row in read_corpus(path, cache, skip_bad=skip_bad)]
+    if recipe.dev is not None:
+        dev_rows = read_corpus(recipe.dev, cache, skip_bad=skip_bad)
+    else:
+        dev_rows, rows = rows[::HOLD_OUT], [row for i, row in enumerate(rows) if i % HOLD_OUT]
+        log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
+    train, dev = AudioCache.build(rows, cache), AudioCache.build(dev_rows, cache)
+    summary = DataSummary.of(train, manifest_hash(recipe.train))
     if recipe.task == "ctc":
-        return CtcTask(recipe, clips(recipe.train), clips(recipe.dev))
-    if recipe.background is None or recipe.background_dev is None:
-        raise UsageError("a classification recipe needs background and background_dev for _unknown_")
-    background = clips(recipe.background), clips(recipe.background_dev)
-    return KeywordTask(recipe, clips(recipe.train), clips(recipe.dev), background, load_noise(recipe.noise))
+        return CtcTask(recipe, train, dev, _speller(recipe, train, start)), summary
+    other = None
+    if recipe.background is not None and recipe.background_dev is not None:
+        speech = [
+            AudioCache.build(read_corpus(path, cache, skip_bad=skip_bad), cache)
+            for path in (recipe.background, recipe.background_dev)
+        ]
+        other = OtherSounds(speech[0], speech[1], load_noise(recipe.noise))
+    return ClassificationTask(recipe, train, dev, other), summary
+
+
+def _speller(recipe: Recipe, train: AudioCache, start: Path | None) -> Speller:
+    remove = recipe.punctuation == "remove"
+    match recipe.vocabulary:
+        case "english":
+            vocabulary = english_vocabulary()
+        case "build":
+            vocabulary = build_vocabulary(row.text or "" for row in train.rows)
+        case "auto" if start is not None and (start / "vocab.json").exists():
+            vocabulary = load_vocabulary(start, int(read_config(start).get("vocab_size", 32)))
+        case "auto":
+            vocabulary = english_vocabulary()
+        case file:
+            vocabulary = read_vocabulary(Path(file))
+    return Speller(vocabulary, remove)
+
+
+def _write_vocabulary(recipe: Recipe, speller: Speller, start: Path | None, target: Path) -> None:
+    """Tokenizer files of the model: those it was given, or new ones."""
+    given = {"auto": start, "english": None, "build": None}.get(
+        recipe.vocabulary, Path(recipe.vocabulary).parent
+    )
+    if given is None or not (given / "vocab.json").exists():
+        write_vocabulary(target, speller.vocabulary.tokens)
+        return
+    for name in TOKENIZER_FILES:
+        if (given / name).exists():
+            shutil.copyfile(given / name, target / name)

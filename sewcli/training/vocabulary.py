@@ -1,42 +1,132 @@
-"""The vocabulary files of a CTC model, in the layout of Wav2Vec2CTCTokenizer."""
+"""The vocabulary a CTC model is trained with, and how transcripts are brought to its spelling."""
 
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from sewcli.decoding.vocabulary import Vocabulary, load_vocabulary
+from sewcli.errors import UsageError
 
 #: the vocabulary of the published English SEW checkpoints: `<pad>` is the CTC blank, `|` ends a word
 ENGLISH = ["<pad>", "<s>", "</s>", "<unk>", *"|ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
-BLANK = 0
 SPECIAL = ("<s>", "</s>", "<unk>")
-DELIMITER = "|"
+BLANK, DELIMITER = "<pad>", "|"
+TOKENIZER_FILES = ("vocab.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
 
-def write_vocabulary(directory: Path, tokens: list[str]) -> None:
-    """Write vocab.json and tokenizer_config.json for `tokens`, whose place is their id."""
+@dataclass(frozen=True)
+class Speller:
+    """Transcripts as sequences of the ids of a vocabulary.
+
+    Attributes:
+        vocabulary: whose tokens are single characters, a blank and a word delimiter.
+        remove_punctuation: take marks that the vocabulary lacks out of the text.
+    """
+
+    vocabulary: Vocabulary
+    remove_punctuation: bool = False
+
+    def normalize(self, text: str) -> str:
+        """The text in the letter case of the vocabulary, with single spaces; the rest as it is.
+
+        Where punctuation is removed, characters of the Unicode classes P and S that the vocabulary
+        lacks become spaces, apart from apostrophes, of which the typographic one becomes the plain one.
+        """
+        text = self.vocabulary.fold(unicodedata.normalize("NFC", text))
+        if self.remove_punctuation:
+            text = text.replace("\u2019", "'")
+            known = self.vocabulary.text_tokens
+            text = "".join(
+                " " if unicodedata.category(mark)[0] in "PS" and mark not in known else mark for mark in text
+            )
+        return " ".join(text.split())
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a normalised text, words joined by the delimiter.
+
+        Raises:
+            KeyError: a character the vocabulary cannot spell.
+        """
+        ids = {token: i for i, token in enumerate(self.vocabulary.tokens) if token}
+        allowed = self.vocabulary.text_tokens
+        delimiter = self.vocabulary.delimiter
+        out = []
+        for character in text:
+            if character == " " and delimiter is not None:
+                out.append(delimiter)
+            elif character in allowed:
+                out.append(ids[character])
+            else:
+                raise KeyError(character)
+        return out
+
+
+def english_vocabulary() -> Vocabulary:
+    """The vocabulary of the published English checkpoints."""
+    return _vocabulary(ENGLISH)
+
+
+def build_vocabulary(texts: Iterable[str]) -> Vocabulary:
+    """The special tokens and every character of the texts, in the order of the code points.
+
+    Upper and lower case stay as the texts have them.
+
+    Raises:
+        UsageError: the texts hold no character, or one that stands for a special token.
+    """
+    characters = sorted({character for text in texts for character in unicodedata.normalize("NFC", text)})
+    characters = [character for character in characters if not character.isspace()]
+    if not characters:
+        raise UsageError("no vocabulary can be built: the training texts are empty")
+    if DELIMITER in characters:
+        raise UsageError(
+            f"the training texts hold {DELIMITER!r}, which stands for the space between words",
+            hint="remove it from the texts, or give a vocab.json",
+        )
+    return _vocabulary([BLANK, *SPECIAL, DELIMITER, *characters])
+
+
+def read_vocabulary(file: Path) -> Vocabulary:
+    """The vocabulary of a vocab.json, whose directory may hold the tokenizer's other files.
+
+    Raises:
+        UsageError: the file is not there, or has another name.
+        ModelError: it cannot be used.
+    """
+    if file.name != "vocab.json" or not file.exists():
+        raise UsageError(
+            f"vocabulary: there is no {file}",
+            hint='use "auto", "english", "build" or the path of a vocab.json',
+        )
+    try:
+        columns = len(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError:
+        columns = 0  # whose error `load_vocabulary` words
+    return load_vocabulary(file.parent, columns)
+
+
+def write_vocabulary(directory: Path, tokens: Sequence[str]) -> None:
+    """Write vocab.json and tokenizer_config.json for `tokens`, whose place is their id.
+
+    The layout is that of Wav2Vec2CTCTokenizer; the special tokens have the names used here.
+    """
     (directory / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}) + "\n")
     config = {
         "tokenizer_class": "Wav2Vec2CTCTokenizer",
-        "pad_token": "<pad>",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "unk_token": "<unk>",
+        "pad_token": BLANK,
+        "bos_token": SPECIAL[0],
+        "eos_token": SPECIAL[1],
+        "unk_token": SPECIAL[2],
         "word_delimiter_token": DELIMITER,
         "do_lower_case": False,
     }
     (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def normalize(text: str) -> str:
-    """A transcript as the vocabulary spells it: upper case, single spaces; nothing else is changed."""
-    return " ".join(text.upper().split())
-
-
-def encode(text: str, tokens: list[str]) -> list[int]:
-    """Ids of a transcript, words joined by the delimiter.
-
-    Raises:
-        KeyError: a character the vocabulary cannot spell.
-    """
-    ids = {token: i for i, token in enumerate(tokens)}
-    return [ids[character] for character in DELIMITER.join(text.split())]
+def _vocabulary(tokens: list[str]) -> Vocabulary:
+    special = frozenset(tokens.index(token) for token in SPECIAL)
+    return Vocabulary(tuple(tokens), tokens.index(BLANK), tokens.index(DELIMITER), special)

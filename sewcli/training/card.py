@@ -1,0 +1,132 @@
+"""The model card of a trained model, filled in from its run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sewcli import __version__
+from sewcli.acoustic.forward import Model
+from sewcli.chunking import SAMPLE_RATE
+from sewcli.training.cache import AudioCache
+from sewcli.training.recipe import Recipe
+
+_PIPELINES = {"ctc": "automatic-speech-recognition", "classification": "audio-classification"}
+_COMMANDS = {"ctc": "transcribe", "classification": "classify"}
+_NOT_METRICS = {"step", "train_loss", "speed"}
+#: samples hashed at a time
+_BLOCK = 1 << 24
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What a model was trained on.
+
+    Attributes:
+        hours: of audio by set ("" for clips of no set).
+        clips: in all.
+        manifests: SHA-256 of the manifests.
+        samples: SHA-256 of the decoded 16-bit samples of all clips, in order.
+    """
+
+    hours: dict[str, float]
+    clips: int
+    manifests: str
+    samples: str
+
+    @classmethod
+    def of(cls, train: AudioCache, manifests: str) -> DataSummary:
+        """Sum a training set up."""
+        hours: Counter[str] = Counter()
+        for row, length in zip(train.rows, train.lengths.tolist(), strict=True):
+            hours[row.set] += length / SAMPLE_RATE / 3600
+        digest = hashlib.sha256()
+        for start in range(0, train.samples.size, _BLOCK):
+            digest.update(train.samples[start : start + _BLOCK].tobytes())
+        return cls(dict(sorted(hours.items())), len(train), manifests, digest.hexdigest())
+
+
+def write_card(
+    directory: Path, recipe: Recipe, model: Model, data: DataSummary, records: list[dict[str, Any]]
+) -> None:
+    """Write README.md of a model directory: what it is, what it was trained on and how, dev metrics.
+
+    Licence and figures on test sets are for its author to add.
+    """
+    score = "wer" if recipe.task == "ctc" else "error"
+    best = min(records, key=lambda record: (record[score], record["step"]))
+    metrics = {name: value for name, value in best.items() if name not in _NOT_METRICS}
+    parameters = sum(tensor.numel() for tensor in model.parameters()) / 1e6
+    lines = [
+        "---",
+        "library_name: transformers",
+        f"pipeline_tag: {_PIPELINES[recipe.task]}",
+        f"tags: [{recipe.family}, {recipe.task}]",
+        "---",
+        f"# {recipe.name}",
+        "",
+        f"{type(model).__name__}, {parameters:.2f} M parameters, trained by `sew train` ({__version__}).",
+        "",
+        "```",
+        f"sew {_COMMANDS[recipe.task]} -m DIRECTORY FILE",
+        "```",
+        "",
+        "## Measured on dev",
+        "",
+        f"The weights are the moving average that did best on dev, at update {best['step']}.",
+        "",
+        "| metric | % |",
+        "|---|---|",
+        *(f"| {name} | {100 * value:.2f} |" for name, value in metrics.items()),
+        "",
+        "## Training data",
+        "",
+        f"{data.clips} clips, {sum(data.hours.values()):.2f} hours.",
+        "",
+        "| set | hours |",
+        "|---|---|",
+        *(f"| {name or '-'} | {hours:.2f} |" for name, hours in data.hours.items()),
+        "",
+        f"- SHA-256 of the manifests: {data.manifests}",
+        f"- SHA-256 of the decoded samples (16 bit, 16 kHz, in order): {data.samples}",
+        "",
+        "## Recipe",
+        "",
+        "```toml",
+        *_recipe_lines(recipe),
+        "```",
+    ]
+    (directory / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _recipe_lines(recipe: Recipe) -> list[str]:
+    """The settings that are not the defaults, as TOML; tables last."""
+    plain, tables = [], []
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        default = field.default_factory() if callable(field.default_factory) else field.default
+        if value is None or value == default:
+            continue
+        if isinstance(value, dict):
+            tables += ["", f"[{field.name}]", *(f"{key} = {_toml(item)}" for key, item in value.items())]
+        else:
+            plain.append(f"{field.name} = {_toml(value)}")
+    return plain + tables
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case Path():
+            return f'"{value.name}"'
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case list() | tuple():
+            return "[" + ", ".join(map(_toml, value)) + "]"
+        case _:
+            return str(value)

@@ -1,0 +1,133 @@
+"""Checkpoints: the whole state of a run, written so that a kill at any moment leaves a good one.
+
+A checkpoint is a directory `state-STEP`: the tensors in safetensors files of limited size and
+`state.json` for the rest. It is written under a temporary name and renamed when it is complete; only
+then are older ones removed. So there is always one that can be read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sewcli.errors import UsageError
+
+_NAME = re.compile(r"state-(\d+)")
+#: stands in state.json for a tensor that lies in the safetensors files under this key
+_TENSOR = "$tensor"
+
+
+def save_checkpoint(directory: Path, step: int, state: dict[str, Any], part_bytes: int) -> None:
+    """Write the checkpoint of `step` and remove the others.
+
+    Args:
+        directory: of the run.
+        step: updates done.
+        state: nested dictionaries and lists of tensors and of what JSON holds; keys are strings or numbers.
+        part_bytes: size of a file of tensors; a larger tensor is a file of its own.
+    """
+    from safetensors.torch import save_file
+
+    target, temporary = directory / f"state-{step:08d}", directory / "state.tmp"
+    if target.exists():  # a stop signal right after a checkpoint
+        return
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    tensors: dict[str, torch.Tensor] = {}
+    plain = _without_tensors(state, tensors, "")
+    for number, part in enumerate(_parts(tensors, part_bytes)):
+        file = temporary / f"part-{number:04d}.safetensors"
+        save_file(part, file)
+        _to_disk(file)
+    (temporary / "state.json").write_text(json.dumps(plain))
+    _to_disk(temporary / "state.json")
+    temporary.rename(target)
+    for older in _checkpoints(directory):
+        if older != target:
+            shutil.rmtree(older)
+
+
+def load_checkpoint(directory: Path) -> dict[str, Any] | None:
+    """The state of the newest checkpoint of a run, None where there is none.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    found = _checkpoints(directory)
+    if not found:
+        return None
+    newest = found[-1]
+    try:
+        tensors: dict[str, torch.Tensor] = {}
+        for file in sorted(newest.glob("part-*.safetensors")):
+            tensors.update(load_file(file))
+        state: dict[str, Any] = _with_tensors(json.loads((newest / "state.json").read_text()), tensors)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise UsageError(
+            f"the checkpoint {newest} is damaged: {error}",
+            hint="remove it and start again, or copy it from where it was kept",
+        ) from error
+    return state
+
+
+def has_checkpoint(directory: Path) -> bool:
+    """Whether a run can be resumed."""
+    return bool(_checkpoints(directory))
+
+
+def _checkpoints(directory: Path) -> list[Path]:
+    """Complete checkpoints, oldest first."""
+    return sorted(path for path in directory.glob("state-*") if _NAME.fullmatch(path.name))
+
+
+def _to_disk(file: Path) -> None:
+    """Have the contents on the disk before the rename says that they are."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
+def _without_tensors(value: Any, tensors: dict[str, torch.Tensor], place: str) -> Any:
+    if isinstance(value, torch.Tensor):
+        tensors[place] = value.detach().cpu().contiguous()
+        return {_TENSOR: place}
+    if isinstance(value, dict):
+        # JSON turns numbers into strings; the pair keeps the optimiser's keys numbers
+        items = [[key, _without_tensors(item, tensors, f"{place}/{key}")] for key, item in value.items()]
+        return {"$items": items}
+    if isinstance(value, list | tuple):
+        return [_without_tensors(item, tensors, f"{place}/{i}") for i, item in enumerate(value)]
+    return value
+
+
+def _with_tensors(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, dict):
+        if _TENSOR in value:
+            return tensors[value[_TENSOR]]
+        return {key: _with_tensors(item, tensors) for key, item in value["$items"]}
+    if isinstance(value, list):
+        return [_with_tensors(item, tensors) for item in value]
+    return value
+
+
+def _parts(tensors: dict[str, torch.Tensor], part_bytes: int) -> Iterator[dict[str, torch.Tensor]]:
+    part: dict[str, torch.Tensor] = {}
+    size = 0
+    for name, tensor in tensors.items():
+        more = tensor.numel() * tensor.element_size()
+        if part and size + more > part_bytes:
+            yield part
+            part, size = {}, 0
+        part[name] = tensor
+        size += more
+    if part:
+        yield part

@@ -1,0 +1,158 @@
+"""The clips of a training or dev set, from whatever holds them.
+
+* a JSON Lines manifest, as everywhere else;
+* an audiofolder of Hugging Face datasets: a directory with metadata.csv or metadata.jsonl
+  (`file_name` and `transcription`, `text`, `sentence` or `label`), or one folder a label;
+* a directory that `datasets.Dataset.save_to_disk` wrote, with a column `audio`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sewcli.errors import UsageError
+from sewcli.manifest import Row, read_manifest
+from sewcli.sources import AUDIO_EXTENSIONS, Source
+
+log = logging.getLogger("sewcli")
+
+_TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript")
+_LABEL_COLUMNS = ("label", "labels")
+
+
+def read_corpus(path: Path, unpacked: Path, *, skip_bad: bool = False) -> list[Row]:
+    """Rows of a manifest or of a data set directory.
+
+    Args:
+        path: what to read.
+        unpacked: directory for the clips of a saved data set, which lie in its tables.
+        skip_bad: leave rows out that cannot be used, with a message each, instead of refusing them all.
+
+    Raises:
+        UsageError: nothing there, not a data set, or bad rows; the message names file and line.
+    """
+    if not path.is_dir():
+        return read_manifest(path)
+    if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
+        rows = _saved_dataset(path, unpacked)
+    elif (path / "metadata.csv").exists():
+        with (path / "metadata.csv").open(encoding="utf-8-sig", newline="") as file:
+            rows = _audiofolder(path, path / "metadata.csv", csv.DictReader(file), skip_bad=skip_bad)
+    elif (path / "metadata.jsonl").exists():
+        lines = (path / "metadata.jsonl").read_text(encoding="utf-8-sig").splitlines()
+        entries = (_json_line(line) for line in lines)
+        rows = _audiofolder(path, path / "metadata.jsonl", entries, skip_bad=skip_bad)
+    else:
+        rows = _label_folders(path)
+    if not rows:
+        raise UsageError(
+            f"{path} holds no clips to train on",
+            hint="give a JSON Lines manifest, an audiofolder or a saved data set",
+        )
+    return rows
+
+
+def manifest_hash(paths: Iterable[Path]) -> str:
+    """SHA-256 of the manifests, in order; what a directory holds counts by its index file."""
+    digest = hashlib.sha256()
+    for path in paths:
+        files = [path] if path.is_file() else [path / "metadata.csv", path / "metadata.jsonl"]
+        for file in files:
+            if file.exists():
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _json_line(line: str) -> Mapping[str, Any]:
+    try:
+        entry = json.loads(line) if line.strip() else {}
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def _audiofolder(
+    folder: Path, index: Path, entries: Iterable[Mapping[str, Any]], *, skip_bad: bool
+) -> list[Row]:
+    rows = []
+    first_line = 2 if index.suffix == ".csv" else 1
+    for number, entry in enumerate(entries, start=first_line):
+        name = entry.get("file_name")
+        text, label = _first(entry, _TEXT_COLUMNS), _first(entry, _LABEL_COLUMNS)
+        if not isinstance(name, str) or (text is None and label is None):
+            problem = f"{index}:{number}: a row needs file_name and one of {', '.join(_TEXT_COLUMNS)}, label"
+            if not skip_bad:
+                raise UsageError(problem, hint="correct the row, or leave such rows out with --skip-bad")
+            log.warning("left out: %s", problem)
+            continue
+        file = folder / name
+        rows.append(Row(Source(str(file), file, text=text), label, str(entry.get("set", "") or "")))
+    return rows
+
+
+def _first(entry: Mapping[str, Any], columns: tuple[str, ...]) -> str | None:
+    return next((str(entry[column]) for column in columns if entry.get(column) not in (None, "")), None)
+
+
+def _label_folders(folder: Path) -> list[Row]:
+    """One folder a label: the audio files below it."""
+    return [
+        Row(Source(str(file), file), label.name)
+        for label in sorted(folder.iterdir())
+        if label.is_dir() and not label.name.startswith(".")
+        for file in sorted(label.rglob("*"))
+        if file.suffix[1:].lower() in AUDIO_EXTENSIONS
+    ]
+
+
+def _saved_dataset(path: Path, unpacked: Path) -> list[Row]:
+    """Unpack the clips of a saved data set; a dictionary of splits gives its split "train"."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise UsageError(
+            f"{path} is a saved data set, which needs the package datasets",
+            hint="pip install 'sewcli[datasets]'",
+        ) from error
+    table = datasets.load_from_disk(str(path))
+    if isinstance(table, datasets.DatasetDict):
+        if "train" not in table:
+            raise UsageError(
+                f"{path} has splits {', '.join(table)}, none is train", hint="name one: PATH/test"
+            )
+        table = table["train"]
+    if "audio" not in table.column_names:
+        raise UsageError(f"{path} has no column audio; its columns: {', '.join(table.column_names)}")
+    text = next((column for column in _TEXT_COLUMNS if column in table.column_names), None)
+    label = next((column for column in _LABEL_COLUMNS if column in table.column_names), None)
+    if text is None and label is None:
+        raise UsageError(f"{path} has no column {', '.join(_TEXT_COLUMNS)} or label")
+    names = getattr(table.features[label], "int2str", str) if label is not None else str
+    table = table.cast_column("audio", datasets.Audio(decode=False))
+    target = unpacked / hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    target.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number, entry in enumerate(table):
+        file = _unpack(entry["audio"], path, target, number)
+        said = str(entry[text]) if text is not None else None
+        named = names(entry[label]) if label is not None and text is None else None
+        rows.append(Row(Source(str(file), file, text=said), named))
+    return rows
+
+
+def _unpack(audio: Mapping[str, Any], path: Path, target: Path, number: int) -> Path:
+    """The file of one clip: written from its bytes, or where the table says it lies."""
+    name = Path(str(audio.get("path") or f"{number}.wav"))
+    if audio.get("bytes") is None:
+        return name if name.is_absolute() else path / name
+    file = target / f"{number:08d}{name.suffix}"
+    content: bytes = audio["bytes"]
+    if not file.exists() or file.stat().st_size != len(content):
+        file.write_bytes(content)
+    return file

@@ -1,0 +1,109 @@
+"""Logs of a run: metrics.jsonl, TensorBoard, and lines for a terminal or a log file."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger("sewcli")
+
+#: updates between two lines
+_EVERY = 50
+#: dev samples shown after an evaluation
+SHOWN_SAMPLES = 4
+
+
+class MetricsLog:
+    """`metrics.jsonl`: one line an evaluation, with its metrics on dev.
+
+    A run that resumes from a checkpoint may repeat an evaluation it had written before it was killed;
+    the later line replaces the earlier.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / "metrics.jsonl"
+
+    def records(self) -> list[dict[str, Any]]:
+        """All evaluations so far."""
+        if not self._file.exists():
+            return []
+        return [json.loads(line) for line in self._file.read_text().splitlines()]
+
+    def updated(self, step: int, loss: float, rate: float, speed: float) -> None:
+        """Updates are not in this log."""
+
+    def evaluated(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:  # noqa: ARG002
+        """Add a line."""
+        kept = [earlier for earlier in self.records() if earlier["step"] < record["step"]]
+        temporary = self._file.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in [*kept, record]))
+        temporary.replace(self._file)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class TensorBoardLog:
+    """Event files under `tensorboard/`: loss, learning rate and speed of updates, metrics, dev samples."""
+
+    def __init__(self, directory: Path, writer: Any) -> None:
+        self._writer = writer(str(directory / "tensorboard"))
+
+    @classmethod
+    def where_installed(cls, directory: Path) -> list[TensorBoardLog]:
+        """One log, or none where the package tensorboard is missing."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return []
+        return [cls(directory, SummaryWriter)]
+
+    def updated(self, step: int, loss: float, rate: float, speed: float) -> None:
+        """Scalars of every tenth update."""
+        if step % 10 == 0:
+            for name, value in (("loss", loss), ("learning_rate", rate), ("times_real_time", speed)):
+                self._writer.add_scalar(f"train/{name}", value, step)
+
+    def evaluated(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
+        """Scalars and samples of an evaluation."""
+        for name, value in record.items():
+            if name not in ("step", "train_loss", "speed"):
+                self._writer.add_scalar(f"dev/{name}", value, record["step"])
+        shown = "\n\n".join(f"{reference} | {answer}" for reference, answer in spread(pairs))
+        self._writer.add_text("dev/samples", shown, record["step"])
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        self._writer.close()
+
+
+class MessageLog:
+    """Lines through the log: the loss now and then, every evaluation with samples."""
+
+    def updated(self, step: int, loss: float, rate: float, speed: float) -> None:
+        """A line every so many updates."""
+        if step % _EVERY == 0:
+            log.info("step %d: loss %.3f, rate %.1e, %.0f x real time", step, loss, rate, speed)
+
+    def evaluated(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
+        """The metrics, and some of dev as the model hears it."""
+        for line in evaluation_lines(record, pairs):
+            log.info("%s", line)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def evaluation_lines(record: dict[str, Any], pairs: list[tuple[str, str]]) -> list[str]:
+    """What to tell of an evaluation: the metrics in all (not by set), then (reference | answer) samples."""
+    shown = [f"{key} {value:.4f}" for key, value in record.items() if "_" not in key and key != "step"]
+    head = f"step {record['step']}: train loss {record['train_loss']:.3f}; {', '.join(shown)}"
+    return [head, *(f"    {reference} | {answer}" for reference, answer in spread(pairs))]
+
+
+def spread(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """A few pairs from all over the list."""
+    return pairs[:: max(1, len(pairs) // SHOWN_SAMPLES)][:SHOWN_SAMPLES]

@@ -1,0 +1,209 @@
+"""Training: clips, batches and the changes made to them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from trainings import EXAMPLES
+
+from sewcli.errors import UsageError
+from sewcli.manifest import read_manifest
+from sewcli.training.augment import add_noise, add_room, change_speed, cut, limit_band
+from sewcli.training.batches import Bucketing, endless, epoch_batches
+from sewcli.training.corpus import read_corpus
+from sewcli.training.feed import Feed
+from sewcli.training.recipe import load_recipe
+from sewcli.training.session import train_model
+from sewcli.training.vocabulary import Speller, build_vocabulary, english_vocabulary
+
+
+def test_a_set_may_come_several_times_in_a_pass(recipe_file, tmp_path, caplog):
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
+    for number, row in enumerate(rows):
+        row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
+        row["set"] = "often" if number < 2 else "once"
+    manifest = tmp_path / "train.jsonl"
+    manifest.write_text("\n".join(json.dumps(row) for row in rows))
+    caplog.set_level("INFO", "sewcli")
+    settings = [f"train={manifest}", "repeat={often=3}", "steps=1", "front_end_steps=0"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    assert "10 clips" in caplog.text  # 2 x 3 + 4
+
+
+def test_every_clip_is_in_one_batch_of_a_pass_and_batches_keep_their_size():
+    lengths = np.random.default_rng(0).integers(3_000, 200_000, size=500)
+    batches = epoch_batches(lengths, Bucketing(512_000), seed=1, epoch=2)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(500))
+    assert all(len(batch) * lengths[batch].max() <= 512_000 for batch in batches)
+    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+    assert padded < 1.1 * lengths.sum()
+
+
+def test_the_first_pass_may_go_from_short_to_long():
+    lengths = np.random.default_rng(0).integers(3_000, 200_000, size=500)
+    order = np.concatenate(epoch_batches(lengths, Bucketing(512_000, shortest_first=True), seed=1, epoch=0))
+    assert np.all(np.diff(lengths[order]) >= 0)
+    order = np.concatenate(epoch_batches(lengths, Bucketing(512_000, shortest_first=True), seed=1, epoch=1))
+    assert not np.all(np.diff(lengths[order]) >= 0)
+
+
+def test_the_order_of_clips_continues_where_it_stopped():
+    lengths = np.random.default_rng(0).integers(3_000, 200_000, size=50)
+    plan = endless(lengths, Bucketing(512_000), seed=5)
+    steps = [next(plan) for _ in range(40)]
+    later = endless(lengths, Bucketing(512_000), seed=5, start_step=23)
+    for (epoch, clips), (epoch_again, clips_again) in zip(steps[23:], later, strict=False):
+        assert epoch == epoch_again
+        assert clips.tolist() == clips_again.tolist()
+
+
+def test_noise_is_added_at_the_level_asked_for():
+    rng = np.random.default_rng(1)
+    speech, noise = rng.standard_normal((2, 16_000)).astype(np.float32)
+    added = add_noise(speech, 5 * noise, snr=10.0) - speech
+    assert 10 * np.log10(np.mean(speech**2) / np.mean(added**2)) == pytest.approx(10.0, abs=0.01)
+
+
+def test_speed_and_cut_change_lengths_as_they_say():
+    rng = np.random.default_rng(1)
+    clip = rng.standard_normal(16_000).astype(np.float32)
+    assert change_speed(clip, 1.25).size == 12_800
+    assert cut(clip, 40_000, rng).size == 40_000
+
+
+def test_a_bad_manifest_line_is_named(tmp_path):
+    manifest = tmp_path / "train.jsonl"
+    manifest.write_text('{"audio_filepath": "a.wav", "text": "A"}\n\n{"text": "B"}\n')
+    with pytest.raises(UsageError, match=r"train.jsonl:3"):
+        read_manifest(manifest)
+
+
+def test_clips_that_cannot_be_used_are_counted_and_left_out(recipe_file, tmp_path, caplog):
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
+    for row in rows:
+        row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
+    rows[0]["text"] = "FÜNF"
+    rows[1]["text"] = "A VERY LONG TEXT " * 30
+    rows[2]["text"] = ""
+    rows.append({"audio_filepath": "missing.wav", "text": "A"})
+    manifest = tmp_path / "train.jsonl"
+    manifest.write_text("\n".join(json.dumps(row) for row in rows))
+    train_model(load_recipe(recipe_file, EXAMPLES, [f"train={manifest}", "steps=1"]), tmp_path / "run")
+    messages = " ".join(record.getMessage() for record in caplog.records)
+    for reason in ("the vocabulary has no 'Ü'", "text longer than its frames", "no text", "missing.wav"):
+        assert reason in messages
+
+
+def test_a_room_and_a_telephone_keep_length_and_power_and_do_what_they_say():
+    rng = np.random.default_rng(1)
+    clip = rng.standard_normal(16_001).astype(np.float32)
+    response = np.zeros(800, dtype=np.float32)
+    response[[0, 400]] = 1.0, 0.5
+    heard = add_room(clip, response)
+    assert heard.size == clip.size
+    assert np.mean(heard**2) == pytest.approx(np.mean(clip**2), rel=1e-4)
+    assert np.corrcoef(heard[400:], clip[:-400])[0, 1] > 0.3
+    narrow = limit_band(clip)
+    assert narrow.size == clip.size
+    spectrum = np.abs(np.fft.rfft(narrow)) ** 2
+    assert spectrum[4200:].sum() < 1e-3 * spectrum[:3800].sum()
+
+
+def test_a_feed_gives_the_same_batches_wherever_it_begins(recipe_file):
+    recipe = load_recipe(recipe_file, EXAMPLES, ["noise_probability=0.0", "band_probability=0.5"])
+    clips = Clips()
+    from_start = [batch for _, batch in zip(range(8), Feed(recipe, clips), strict=False)]
+    odd = [batch for _, batch in zip(range(3), Feed(recipe, clips, first=3, stride=2), strict=False)]
+    for (number, batch, targets), (expected, whole, aims) in zip(odd, from_start[3::2], strict=True):
+        assert number == expected
+        assert targets == aims
+        torch.testing.assert_close(batch.samples, whole.samples, rtol=0, atol=0)
+
+
+class Clips:
+    """Twelve clips of noise."""
+
+    lengths = np.arange(12) * 4_000 + 8_000
+
+    def example(self, index, speed, rng):
+        samples = np.random.default_rng(index).standard_normal(self.lengths[index]).astype(np.float32)
+        return change_speed(samples, speed), index
+
+
+def audiofolder(tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "audio").mkdir(parents=True)
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:3]
+    for row in rows:
+        row["file_name"] = f"audio/{Path(row['audio_filepath']).name}"
+        shutil.copyfile(EXAMPLES / row["audio_filepath"], folder / row["file_name"])
+    return folder, rows
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_an_audiofolder_is_a_data_set(tmp_path, suffix):
+    folder, rows = audiofolder(tmp_path)
+    if suffix == "csv":
+        lines = ["file_name,transcription", *(f"{row['file_name']},{row['text']}" for row in rows)]
+    else:
+        lines = [json.dumps({"file_name": row["file_name"], "text": row["text"]}) for row in rows]
+    (folder / f"metadata.{suffix}").write_text("\n".join(lines) + "\n")
+    read = read_corpus(folder, tmp_path / "unpacked")
+    assert [row.text for row in read] == [row["text"] for row in rows]
+    assert all(row.source.file.exists() for row in read)
+    with (folder / f"metadata.{suffix}").open("a") as file:
+        file.write("nothing\n")
+    with pytest.raises(UsageError, match=rf"metadata.{suffix}:{len(lines) + 1}"):
+        read_corpus(folder, tmp_path / "unpacked")
+    assert len(read_corpus(folder, tmp_path / "unpacked", skip_bad=True)) == 3
+
+
+def test_folders_named_after_labels_are_a_data_set(tmp_path):
+    for label in ("yes", "no"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        soundfile.write(tmp_path / "data" / label / "a.wav", np.zeros(800), 16_000)
+    (tmp_path / "data/no/readme.txt").write_text("")
+    rows = read_corpus(tmp_path / "data", tmp_path)
+    assert [row.label for row in rows] == ["no", "yes"]
+    with pytest.raises(UsageError, match="no clips to train on"):
+        read_corpus(tmp_path / "data/no", tmp_path)
+
+
+def test_a_saved_data_set_is_unpacked(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:3]
+    clips = [{"bytes": (EXAMPLES / row["audio_filepath"]).read_bytes(), "path": None} for row in rows]
+    table = datasets.Dataset.from_dict({"audio": clips, "sentence": [row["text"] for row in rows]})
+    table = table.cast_column("audio", datasets.Audio(decode=False))
+    table.save_to_disk(str(tmp_path / "saved"))
+    read = read_corpus(tmp_path / "saved", tmp_path / "unpacked")
+    assert [row.text for row in read] == [row["text"] for row in rows]
+    for row, original in zip(read, rows, strict=True):
+        assert row.source.file.read_bytes() == (EXAMPLES / original["audio_filepath"]).read_bytes()
+
+
+def test_a_vocabulary_built_from_texts_spells_them():
+    vocabulary = build_vocabulary(["grüße an alle", "ça va"])
+    speller = Speller(vocabulary)
+    assert speller.normalize("Grüße  AN\talle") == "grüße an alle"
+    ids = speller.encode("grüße an")
+    assert "".join(vocabulary.tokens[i] for i in ids) == "grüße|an"
+    assert not {vocabulary.blank, *vocabulary.special} & set(ids)
+    with pytest.raises(KeyError):
+        speller.encode("x")
+    with pytest.raises(UsageError, match="stands for the space"):
+        build_vocabulary(["a|b"])
+
+
+def test_punctuation_is_removed_only_where_asked():
+    keep, remove = Speller(english_vocabulary()), Speller(english_vocabulary(), remove_punctuation=True)
+    assert (
+        remove.normalize("Don\u2019t stop \u2014 it's \u201cfine\u201d, isn't it?")
+        == "DON'T STOP IT'S FINE ISN'T IT"
+    )
+    with pytest.raises(KeyError):
+        keep.encode(keep.normalize("Stop, now"))

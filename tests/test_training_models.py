@@ -1,0 +1,223 @@
+"""Training: what comes out of it."""
+
+import dataclasses
+import json
+import tomllib
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from trainings import EXAMPLES, keyword_recipe
+
+from sewcli.acoustic.batch import make_batch
+from sewcli.acoustic.forward import ctc_logits
+from sewcli.acoustic.statistics import wave_statistics
+from sewcli.errors import ModelError, UsageError
+from sewcli.training.ctc import CtcTask
+from sewcli.training.initialise import log_mel
+from sewcli.training.recipe import load_recipe
+from sewcli.training.session import train_model
+from sewcli.training.vocabulary import Speller, english_vocabulary
+
+
+def test_a_classifier_learns_keywords_silence_and_other_speech(tmp_path):
+    import transformers
+
+    train_model(load_recipe(keyword_recipe(tmp_path), EXAMPLES, []), tmp_path / "run")
+    model = transformers.SEWForSequenceClassification.from_pretrained(tmp_path / "run/model")
+    labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    assert labels == ["computer", "jarvis", "operator", "seven", "_silence_", "_unknown_"]
+    metrics = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
+    assert metrics[-1]["step"] == 4
+    assert metrics[-1]["accuracy"] == pytest.approx(1 - metrics[-1]["error"])
+
+
+@pytest.mark.parametrize("family", ["sew", "sew-d"])
+def test_a_classifier_starts_from_the_encoder_of_a_transcriber(recipe_file, tmp_path, family):
+    name = {"sew": "sew", "sew-d": "sew_d"}[family]
+    start = load_recipe(recipe_file, EXAMPLES, ["steps=1", f"family={family}"])
+    train_model(start, tmp_path / "ctc")
+    recipe = keyword_recipe(
+        tmp_path, init=str(tmp_path / "ctc/model"), steps=1, family=family, peak_rate=1e-9
+    )
+    train_model(load_recipe(recipe, EXAMPLES, []), tmp_path / "keywords")
+    before = load_file(tmp_path / "ctc/model/model.safetensors")
+    after = load_file(tmp_path / "keywords/model/model.safetensors")
+    key = f"{name}.feature_extractor.conv_layers.3.conv.weight"
+    torch.testing.assert_close(after[key], before[key], rtol=0, atol=1e-3)
+
+
+def test_the_family_is_that_of_the_model_it_starts_from(recipe_file, tmp_path):
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1", "family=sew-d"]), tmp_path / "ctc")
+    recipe = keyword_recipe(tmp_path, init=str(tmp_path / "ctc/model"), steps=1)
+    train_model(load_recipe(recipe, EXAMPLES, []), tmp_path / "keywords")
+    config = json.loads((tmp_path / "keywords/model/config.json").read_text())
+    assert config["model_type"] == "sew-d"
+
+
+def test_a_start_of_another_size_is_refused(recipe_file, tmp_path):
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "ctc")
+    recipe = load_recipe(recipe_file, EXAMPLES, [f"init={tmp_path}/ctc/model", "config.intermediate_size=32"])
+    with pytest.raises(ModelError, match="does not fit"):
+        train_model(recipe, tmp_path / "other")
+
+
+def test_the_train_command_writes_a_model_and_asks_before_it_goes_on(sew, recipe_file, tmp_path):
+    command = ["train", recipe_file, "--data", EXAMPLES, "-o", tmp_path / "run", "--set", "steps=2"]
+    assert sew(*command).code == 0
+    assert (tmp_path / "run/model/model.safetensors").exists()
+    again = sew(*command)
+    assert again.code == 2
+    assert "--resume" in again.err
+    assert sew(*command, "--resume").code == 0
+    assert sew("transcribe", EXAMPLES / "speech/explosion.opus", "-m", tmp_path / "run/model").code == 0
+    assert sew("train", tmp_path / "none.toml", "-o", tmp_path / "other").code == 2
+
+
+def test_the_exported_model_loads_in_transformers_in_float32(recipe_file, tmp_path):
+    import transformers
+
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=3"]), tmp_path / "run")
+    directory = tmp_path / "run/model"
+    model, report = transformers.SEWForCTC.from_pretrained(directory, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert model.dtype == torch.float32
+    stored = load_file(directory / "model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+    tokenizer = transformers.Wav2Vec2CTCTokenizer.from_pretrained(directory)
+    ids = Speller(english_vocabulary()).encode("SEE THE CAT'S EYE")
+    spaced = [token for pair in zip(ids, [0] * len(ids), strict=True) for token in pair]
+    assert tokenizer.decode(spaced) == "SEE THE CAT'S EYE"
+
+
+def test_learning_goes_down(recipe_file, tmp_path):
+    """Six clips, forty updates: the loss on them must fall well below its start."""
+    recipe = load_recipe(recipe_file, EXAMPLES, ["steps=40", "eval_every=20", "speeds=[1.0]"])
+    train_model(recipe, tmp_path / "run")
+    first, last = (json.loads(line)["train_loss"] for line in (tmp_path / "run/metrics.jsonl").open())
+    assert last < 0.8 * first
+
+
+def test_sixteen_bit_training_keeps_the_statistics_of_a_faint_clip_finite():
+    """Rounded to bfloat16 the variance of a channel can be negative, and its root NaN."""
+    from test_parity import random_model
+
+    rng = np.random.default_rng(0)
+    rows = [(rng.standard_normal(16_080) * 1e-4 + 0.2).astype(np.float32) for _ in range(3)]
+    batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
+    model = random_model("SEW", "ForCTC")
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        assert torch.isfinite(ctc_logits(model, batch)).all()
+
+
+def test_log_mel_frames_are_the_frames_of_the_model():
+    tone = np.sin(2 * np.pi * 1000 * np.arange(16_112) / 16_000).astype(np.float32)
+    energies = log_mel(torch.from_numpy(tone)[None])[0]
+    assert energies.shape == (49, 80)
+    assert int(energies.mean(0).argmax()) == pytest.approx(27, abs=2)  # 1 kHz lies in mel band 27
+
+
+def test_what_the_data_decide_is_not_for_the_configuration(recipe_file, tmp_path):
+    recipe = load_recipe(recipe_file, EXAMPLES, ["config.vocab_size=40"])
+    with pytest.raises(UsageError, match="vocab_size follow"):
+        train_model(recipe, tmp_path / "run")
+
+
+@pytest.mark.parametrize("setting", ["config.add_adapter=true", "config.adapter_attn_dim=16"])
+def test_adapters_are_refused_by_name(recipe_file, tmp_path, setting):
+    recipe = load_recipe(recipe_file, EXAMPLES, [setting])
+    with pytest.raises(ModelError, match=r"adapter"):
+        train_model(recipe, tmp_path / "run")
+
+
+def test_one_label_is_no_classification(tmp_path):
+    manifest = tmp_path / "one.jsonl"
+    clip = {"audio_filepath": str(EXAMPLES / "keywords/seven.opus"), "label": "seven"}
+    manifest.write_text(json.dumps(clip) + "\n")
+    recipe = keyword_recipe(tmp_path, train=str(manifest), dev=str(manifest))
+    settings = load_recipe(recipe, EXAMPLES, [])
+    with pytest.raises(UsageError, match=r"1 label.*num_labels 1"):
+        train_model(dataclasses.replace(settings, background=None), tmp_path / "run")
+
+
+def test_labels_alone_make_a_classifier_without_other_sounds(tmp_path):
+    recipe = load_recipe(keyword_recipe(tmp_path, noise_probability=0.0), EXAMPLES, [])
+    train_model(dataclasses.replace(recipe, background=None), tmp_path / "run")
+    config = json.loads((tmp_path / "run/model/config.json").read_text())
+    assert list(config["id2label"].values()) == ["computer", "jarvis", "operator", "seven"]
+
+
+def test_the_loss_is_that_of_the_library(recipe_file):
+    """Both reductions, on clips whose frames are even in number (the odd last frame is never trained)."""
+    from test_parity import random_model
+
+    rng = np.random.default_rng(0)
+    rows = [rng.standard_normal(400 + 320 * n).astype(np.float32) for n in (59, 79)]
+    texts = [[5, 6, 7], [8, 8, 9, 10]]
+    speller = Speller(english_vocabulary())
+    task = CtcTask.__new__(CtcTask)
+    task.speller = speller
+    for reduction in ("mean", "sum"):
+        model = random_model("SEW", "ForCTC")
+        model.config.ctc_loss_reduction, model.config.ctc_zero_infinity = reduction, True
+        model.config.pad_token_id = 0
+        ours, theirs = [], []
+        for row, ids in zip(rows, texts, strict=True):
+            statistics = wave_statistics(row)
+            batch = make_batch([row], [statistics], normalize=True)
+            ours.append(float(task.loss(model, batch, [ids]).detach()))
+            values = torch.from_numpy((row - statistics.mean) * statistics.scale).float()[None]
+            with torch.no_grad():
+                theirs.append(float(model(values, labels=torch.tensor([ids])).loss))
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_a_frozen_feature_encoder_stays_and_the_rest_learns(recipe_file, tmp_path):
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "first")
+    settings = [f"init={tmp_path}/first/model", "freeze_feature_encoder=true", "steps=3", "average=0.0"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "second")
+    before, after = (load_file(tmp_path / run / "model/model.safetensors") for run in ("first", "second"))
+    for name, tensor in before.items():
+        if "feature_extractor" in name:
+            assert torch.equal(tensor, after[name])
+    assert not torch.equal(before["lm_head.weight"], after["lm_head.weight"])
+
+
+def test_a_large_model_is_exported_in_parts(recipe_file, tmp_path):
+    import transformers
+
+    settings = ["steps=1", "part_mib=1", "config.hidden_size=256", "config.intermediate_size=1024"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    directory = tmp_path / "run/model"
+    assert len(list(directory.glob("model-*.safetensors"))) > 1
+    _, report = transformers.SEWForCTC.from_pretrained(directory, output_loading_info=True)
+    assert not report["missing_keys"]
+
+
+def test_a_run_leaves_a_card_and_a_picture(recipe_file, tmp_path):
+    train_model(load_recipe(recipe_file, EXAMPLES, []), tmp_path / "run")
+    card = (tmp_path / "run/model/README.md").read_text()
+    assert "SEWForCTC" in card
+    assert "| wer |" in card
+    assert tomllib.loads(card.split("```toml")[1].split("```")[0])["batch_seconds"] == 8.0
+    assert (tmp_path / "run/curves.png").read_bytes().startswith(b"\x89PNG")
+    assert list((tmp_path / "run/tensorboard").glob("events.*"))
+
+
+def test_fine_tuning_on_a_few_clips_reproduces_their_text(sew, tmp_path):
+    """From nano, whose own transcripts of the clips are wrong."""
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
+    rows = sorted(rows, key=lambda row: row["duration"])[:3]
+    for row in rows:
+        row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
+    manifest = tmp_path / "few.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    settings = ["steps=60", "eval_every=60", "peak_rate=2e-3", "warmup=5", "speeds=[1.0]", "average=0.8"]
+    command = ["train", manifest, "--dev", manifest, "-o", tmp_path / "run", "--device", "cpu"]
+    done = sew(*command, *(item for setting in settings for item in ("--set", setting)))
+    assert done.code == 0, done.err
+    clips = [row["audio_filepath"] for row in rows]
+    texts = [row["text"] for row in rows]
+    assert sew("transcribe", "-h", *clips).lines != texts
+    assert sew("transcribe", "-h", "-m", tmp_path / "run/model", *clips).lines == texts

@@ -1,0 +1,160 @@
+"""Training: stopping, resuming, and several processes."""
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from trainings import EXAMPLES, At, interrupt
+
+from sewcli.errors import UsageError
+from sewcli.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from sewcli.training.recipe import load_recipe
+from sewcli.training.session import train_model
+
+
+def test_a_run_in_two_parts_gives_the_weights_of_a_run_in_one(recipe_file, tmp_path):
+    whole = load_recipe(recipe_file, EXAMPLES, [])
+    train_model(whole, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):  # killed after the checkpoint at step 3
+        train_model(whole, tmp_path / "parts", observers=[At(5, interrupt)])
+    train_model(whole, tmp_path / "parts")
+    expected = load_file(tmp_path / "whole/model/model.safetensors")
+    for name, tensor in load_file(tmp_path / "parts/model/model.safetensors").items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts/metrics.jsonl").open()]
+    assert steps == [3, 6]
+
+
+@pytest.mark.parametrize("step", [2, 3, 6])
+def test_a_stop_signal_leaves_a_checkpoint_and_loses_no_evaluation(recipe_file, tmp_path, step):
+    """Step 3 has an evaluation and step 6 is the last."""
+    recipe = load_recipe(recipe_file, EXAMPLES, [])
+    train_model(recipe, tmp_path / "whole")
+
+    stop = At(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        train_model(recipe, tmp_path / "parts", observers=[stop])
+    train_model(recipe, tmp_path / "parts")
+    expected = load_file(tmp_path / "whole/model/model.safetensors")
+    for name, tensor in load_file(tmp_path / "parts/model/model.safetensors").items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts/metrics.jsonl").open()]
+    assert steps == [3, 6]
+
+
+def test_an_error_while_batches_are_made_ends_the_run(recipe_file, tmp_path):
+    recipe = load_recipe(recipe_file, EXAMPLES, [])
+    broken = dataclasses.replace(recipe, speeds=(0.0,))  # which a recipe file cannot ask for
+    with pytest.raises(ZeroDivisionError):
+        train_model(broken, tmp_path / "run")
+
+
+def test_a_run_is_not_resumed_as_another_model(recipe_file, tmp_path):
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "run")
+    other = load_recipe(recipe_file, EXAMPLES, ["steps=2"])
+    other.config["intermediate_size"] = 32
+    with pytest.raises(UsageError, match="config differ"):
+        train_model(other, tmp_path / "run")
+
+
+def weights(run):
+    return load_file(run / "model/model.safetensors")
+
+
+def same(first, second):
+    first, second = weights(first), weights(second)
+    assert first.keys() == second.keys()
+    return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def test_a_run_killed_at_any_moment_resumes_to_the_weights_of_an_uninterrupted_one(recipe_file, tmp_path):
+    settings = ["steps=16", "save_every=2", "eval_every=8", "optimizer=muon", "config.mask_time_prob=0.1"]
+    command = [sys.executable, "-m", "sewcli", "train", recipe_file, "--data", EXAMPLES, "--device", "cpu"]
+    command += [item for setting in settings for item in ("--set", setting)]
+    subprocess.run([*command, "-o", tmp_path / "whole"], check=True, capture_output=True)
+    rng = random.Random(os.getpid())
+    for _ in range(2):
+        start = ["--resume"] if has_checkpoint(tmp_path / "parts") else []
+        with subprocess.Popen([*command, "-o", tmp_path / "parts", *start], stderr=subprocess.PIPE) as run:
+            seen = _checkpoint(tmp_path / "parts")
+            while run.poll() is None and _checkpoint(tmp_path / "parts") == seen:
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0, 0.3))
+            run.kill()
+    subprocess.run([*command, "-o", tmp_path / "parts", "--resume"], check=True, capture_output=True)
+    assert same(tmp_path / "whole", tmp_path / "parts")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts/metrics.jsonl").open()]
+    assert steps == [8, 16]
+
+
+def _checkpoint(run):
+    return sorted(path.name for path in run.glob("state-*"))
+
+
+def test_two_processes_make_the_updates_that_one_makes_of_two_batches(recipe_file, tmp_path):
+    settings = ["steps=4", "precision=float32", "front_end_steps=0", "config.hidden_dropout=0.0"]
+    settings += ["config.attention_dropout=0.0", "config.activation_dropout=0.0", "config.final_dropout=0.0"]
+    settings += ["config.feat_proj_dropout=0.0", "config.layerdrop=0.0", "config.mask_time_prob=0.0"]
+    arguments = ["train", recipe_file, "--data", EXAMPLES, "--device", "cpu", "--threads", "1"]
+    arguments += [item for setting in settings for item in ("--set", setting)]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launch += ["--main_process_port", "0", "-m"]
+    run = [*launch, "sewcli", *arguments, "-o", tmp_path / "two"]
+    done = subprocess.run(run, check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    recipe = load_recipe(recipe_file, EXAMPLES, settings)
+    train_model(dataclasses.replace(recipe, accumulate=2), tmp_path / "one", device="cpu")
+    train_model(recipe, tmp_path / "other", device="cpu")
+    # Adam makes full steps of rounding errors where a gradient is next to nothing
+    assert share_apart(tmp_path / "one", tmp_path / "two") < 0.02
+    assert share_apart(tmp_path / "one", tmp_path / "other") > 0.2
+
+
+def share_apart(first, second):
+    """Share of the weights that differ by more than float16 and float32 round."""
+    first, second = weights(first), weights(second)
+    apart = [(first[name].float() - second[name].float()).abs().flatten() > 2e-4 for name in first]
+    return float(torch.cat(apart).float().mean())
+
+
+def test_a_large_state_is_saved_in_parts_and_read_back(tmp_path):
+    state = {
+        "step": 3,
+        "nested": {0: {"a": torch.arange(10.0), "b": [torch.ones(3, 4), 2.5]}, "x": None},
+        "large": torch.randn(500),
+    }
+    save_checkpoint(tmp_path, 3, state, part_bytes=256)
+    assert len(list((tmp_path / "state-00000003").glob("part-*"))) == 2
+    save_checkpoint(tmp_path, 4, {**state, "step": 4}, part_bytes=256)
+    assert [path.name for path in tmp_path.glob("state*")] == ["state-00000004"]
+    loaded = load_checkpoint(tmp_path)
+    assert loaded["step"] == 4
+    assert loaded["nested"]["x"] is None
+    torch.testing.assert_close(loaded["large"], state["large"], rtol=0, atol=0)
+    torch.testing.assert_close(loaded["nested"][0]["b"][0], torch.ones(3, 4))
+    assert loaded["nested"][0]["b"][1] == 2.5
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    save_checkpoint(tmp_path, 3, {"a": torch.ones(100)}, part_bytes=1 << 20)
+    part = tmp_path / "state-00000003/part-0000.safetensors"
+    part.write_bytes(part.read_bytes()[:50])
+    with pytest.raises(UsageError, match="state-00000003 is damaged"):
+        load_checkpoint(tmp_path)
+
+
+def test_training_stops_early_where_dev_does_not_improve(recipe_file, tmp_path):
+    """At a learning rate of next to nothing the first evaluation stays the best."""
+    settings = ["steps=10", "eval_every=1", "early_stop=2", "peak_rate=1e-12", "front_end_steps=0"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run/metrics.jsonl").open()]
+    assert len(steps) < 10
