@@ -105,9 +105,7 @@ def test_two_processes_make_the_updates_that_one_makes_of_two_batches(recipe_fil
     settings += ["config.feat_proj_dropout=0.0", "config.layerdrop=0.0", "config.mask_time_prob=0.0"]
     arguments = ["train", recipe_file, "--data", EXAMPLES, "--device", "cpu", "--threads", "1"]
     arguments += [item for setting in settings for item in ("--set", setting)]
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    launch += ["--main_process_port", "0", "-m"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
     run = [*launch, "sewcli", *arguments, "-o", tmp_path / "two"]
     done = subprocess.run(run, check=False, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()

@@ -219,6 +219,9 @@ class Trainer:
         self.average = _moving_average(self.model, self.recipe)
 
     def _evaluate(self, loss: float, speed: float) -> None:
+        if self._accelerator.num_processes > 1:
+            mean = torch.tensor(loss, device=self._accelerator.device)
+            loss = float(self._accelerator.reduce(mean, reduction="mean"))
         if self._accelerator.is_main_process:
             model = self.average.module.eval()
             metrics, pairs = self.task.evaluate(model, int(4 * self.recipe.batch_seconds * SAMPLE_RATE))
