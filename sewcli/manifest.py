@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +20,8 @@ log = logging.getLogger("sewcli")
 
 Task = Literal["ctc", "classification"]
 
-#: problems named one by one; the rest is counted
-_NAMED = 20
+#: problems named one by one; the others are counted
+NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,11 @@ class Manifest:
             raise UsageError(
                 f"{self.path}:{first.line}: {first.message}"
                 + (f"; {more} more bad row{'s' if more > 1 else ''}" if more else ""),
-                hint=_FORM if first.code == "not_a_row" else "correct it, or add --skip-bad to go on without",
+                hint=(_FORM if first.code == "not_a_row" else "correct it") + ", or add --skip-bad",
             )
-        for line in listed([f"{self.path}:{item.line}: {item.message}" for item in self.problems]):
-            log.warning("%s", line)
+        messages = (f"{self.path}:{problem.line}: {problem.message}" for problem in self.problems)
+        for message in listed(messages, len(self.problems)):
+            log.warning("%s", message)
         if self.problems:
             log.warning("%s: %d bad rows left out, %d kept", self.path, len(self.problems), len(self.rows))
         if not self.rows:
@@ -174,11 +176,11 @@ def read_manifest(path: Path, *, task: Task | None = None, skip_bad: bool = Fals
     return manifest.settle(skip_bad=skip_bad)
 
 
-def listed(messages: list[str]) -> Iterator[str]:
-    """The first messages, and one that counts the others."""
-    yield from messages[:_NAMED]
-    if len(messages) > _NAMED:
-        yield f"... and {len(messages) - _NAMED} more"
+def listed(messages: Iterable[str], total: int) -> Iterator[str]:
+    """The first `NAMED` of `total` messages, and one that counts the others."""
+    yield from islice(messages, NAMED)
+    if total > NAMED:
+        yield f"... and {total - NAMED} more"
 
 
 def _row(fields: object, folder: Path, line: int) -> Row:

@@ -17,7 +17,7 @@ _COMPARING = "Results without a model"
 def evaluate(
     manifest: Annotated[
         Path | None,
-        typer.Argument(metavar="[MANIFEST]", help="JSON Lines: audio_filepath, text or label, set."),
+        typer.Argument(metavar="MANIFEST", help="JSON Lines: audio_filepath, text or label, set."),
     ] = None,
     form: Annotated[
         Literal["text", "json"],
@@ -113,11 +113,13 @@ def evaluate(
     no_progress: opt.NoProgress = False,
     debug: opt.Debug = False,  # noqa: ARG001 - read by main, before any command
 ) -> None:
-    """Score a model on a manifest: error rates, CTC loss and speed, or accuracy, in all and by set.
+    """Score a model on a manifest: error rates and CTC loss, or accuracy, and speed.
 
-    The rows decide the task: those with `text` are transcribed, those with `label` classified. The CTC
-    loss is the mean over utterances of what transformers gives for each; rtf is seconds in the network
-    over seconds of audio.
+    Rows with `text` are transcribed, rows with `label` classified.
+
+    loss: mean over utterances of the CTC loss that transformers gives each.
+
+    rtf: seconds in the network over seconds of audio.
 
     sew evaluate test.jsonl -m sew-tiny --table sew-tiny.jsonl
 

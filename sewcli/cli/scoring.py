@@ -208,8 +208,8 @@ def score(
                 report.add_failure(item.scored, item.set)
             else:
                 report.add(item.where, item.scored)
-    for line in listed(report.loss_problems):
-        log.warning("%s", line)
+    for message in listed(report.loss_messages, report.loss_problems):
+        log.warning("%s", message)
     if report.scored:
         scores = {"schema_version": SCHEMA_VERSION, **report.as_object(), **record}
         if timed:

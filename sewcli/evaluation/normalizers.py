@@ -31,10 +31,13 @@ def unchanged(text: str) -> str:
 
 def basic(text: str) -> str:
     """NFKC; punctuation and symbols become spaces, but for apostrophes inside words; single spaces."""
-    plain = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).translate(_APOSTROPHES)
+    # soft hyphens, joiners and marks of direction are no part of a word
+    seen = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    plain = unicodedata.normalize("NFKC", seen.translate(_APOSTROPHES)).translate(_APOSTROPHES)
     inside = {match.start() for match in _INSIDE_A_WORD.finditer(plain)}
     kept = (
-        character if place in inside else _without_marks(character) for place, character in enumerate(plain)
+        " " if unicodedata.category(character)[0] in "PS" and place not in inside else character
+        for place, character in enumerate(plain)
     )
     return " ".join("".join(kept).split())
 
@@ -54,10 +57,3 @@ def whisper_english() -> Normalizer:
         ) from error
     normalize: Normalizer = EnglishTextNormalizer()
     return normalize
-
-
-def _without_marks(character: str) -> str:
-    category = unicodedata.category(character)
-    if category == "Cf":  # soft hyphens, joiners, marks of direction
-        return ""
-    return " " if category[0] in "PS" else character

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from sewcli.evaluation.confusion import Confusion
+from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.normalizers import Normalizer, unchanged
 from sewcli.evaluation.scores import AccuracySum, RateSum, Scored, SumsBySet, word_score
 from sewcli.evaluation.table import Table
+from sewcli.manifest import NAMED
 from sewcli.results import Failure
 
 _RATES = ("wer", "cer", "ser", "accuracy")
@@ -32,8 +34,9 @@ class Report:
         self.confusion = Confusion()
         self.scored = 0
         self.failed = 0
-        #: one message for each text whose loss is not what it should be
-        self.loss_problems: list[str] = []
+        #: texts that cannot be spelled or do not fit their frames, and a message for each of the first
+        self.loss_problems = 0
+        self.loss_messages: list[str] = []
 
     def add(self, where: str, utterance: Scored) -> None:
         """Score an utterance that stands at `where` (file and line)."""
@@ -45,10 +48,15 @@ class Report:
         self.scored += 1
         self._sums.add(utterance, score)
         if utterance.loss is not None and utterance.loss.message:
-            counts = "its loss counts as 0 (ctc_zero_infinity)" if utterance.loss.value == 0 else "no loss"
-            self.loss_problems.append(f"{where}: {utterance.path}: {utterance.loss.message}: {counts}")
+            self._note_loss(where, utterance.path, utterance.loss)
         if self._table is not None:
             self._table.add(utterance, score)
+
+    def _note_loss(self, where: str, path: str, loss: Loss) -> None:
+        self.loss_problems += 1
+        if self.loss_problems <= NAMED:
+            counts = "its loss counts as 0 (ctc_zero_infinity)" if loss.value == 0 else "no loss"
+            self.loss_messages.append(f"{where}: {path}: {loss.message}: {counts}")
 
     def add_failure(self, failure: Failure, part: str) -> None:
         """Count an input of set `part` that has failed."""
