@@ -6,11 +6,22 @@ JSON Lines with `audio_filepath` (relative to the manifest), `text` or `label`, 
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from sewcli.errors import UsageError
 from sewcli.sources import Source, manifest_source
+
+log = logging.getLogger("sewcli")
+
+Task = Literal["ctc", "classification"]
+
+#: problems named one by one; the others are counted
+NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -21,11 +32,15 @@ class Row:
         source: its audio, and the text that is said in it.
         label: the class of the clip, or None.
         set: the part of the data it belongs to, or "".
+        line: its number in the manifest, from 1.
+        seconds: the length the manifest gives the clip, or None.
     """
 
     source: Source
     label: str | None = None
     set: str = ""
+    line: int = 0
+    seconds: float | None = None
 
     @property
     def text(self) -> str | None:
@@ -33,36 +48,160 @@ class Row:
         return self.source.text
 
 
-def read_manifest(path: Path) -> list[Row]:
-    """Rows of a manifest.
+@dataclass(frozen=True)
+class Problem:
+    """A row that cannot be used.
+
+    Attributes:
+        line: of the manifest, from 1.
+        code: "not_a_row", "no_reference", "empty_text", "duplicate", "no_audio" or "missing_file".
+        message: what is wrong with it.
+    """
+
+    line: int
+    code: str
+    message: str
+
+
+@dataclass
+class Manifest:
+    """The rows of a manifest and the problems found so far, both in order of the lines.
+
+    Attributes:
+        path: of the manifest.
+        rows: that can be used.
+        problems: of those that cannot.
+    """
+
+    path: Path
+    rows: list[Row]
+    problems: list[Problem]
+
+    @property
+    def task(self) -> Task:
+        """What the rows are for, told by the first of them that has a label or a text."""
+        told = next((row for row in self.rows if row.label is not None or row.text is not None), None)
+        return "ctc" if told is None or told.label is None else "classification"
+
+    def check(self, task: Task, *, files: bool) -> None:
+        """Move the rows that are no good for `task` to the problems.
+
+        Those are rows without a reference, with an empty one, of 0 s, or with the audio of an earlier row.
+
+        Args:
+            task: "ctc" needs a text, "classification" a label.
+            files: look whether the audio files are there, too.
+        """
+        kept, seen = [], dict[tuple[Path, float, float | None], int]()
+        for row in self.rows:
+            found = _trouble(row, task, files=files)
+            audio = (row.source.file, row.source.offset, row.source.duration)
+            if found is None and seen.setdefault(audio, row.line) != row.line:
+                found = ("duplicate", f"{row.source.path} is in line {seen[audio]} already")
+            if found is None:
+                kept.append(row)
+            else:
+                self.problems.append(Problem(row.line, *found))
+        self.rows = kept
+        self.problems.sort(key=lambda problem: problem.line)
+
+    def settle(self, *, skip_bad: bool) -> list[Row]:
+        """The rows, when every problem has been told.
+
+        Args:
+            skip_bad: log the problems as warnings and go on without these rows.
+
+        Raises:
+            UsageError: there are problems and they may not be skipped, or no row is left.
+        """
+        if self.problems and not skip_bad:
+            first, more = self.problems[0], len(self.problems) - 1
+            raise UsageError(
+                f"{self.path}:{first.line}: {first.message}"
+                + (f"; {more} more bad row{'s' if more > 1 else ''}" if more else ""),
+                hint=(_FORM if first.code == "not_a_row" else "correct it") + ", or add --skip-bad",
+            )
+        messages = (f"{self.path}:{problem.line}: {problem.message}" for problem in self.problems)
+        for message in listed(messages, len(self.problems)):
+            log.warning("%s", message)
+        if self.problems:
+            log.warning("%s: %d bad rows left out, %d kept", self.path, len(self.problems), len(self.rows))
+        if not self.rows:
+            raise UsageError(
+                f"the manifest {self.path} " + ("has no good row" if self.problems else "is empty")
+            )
+        return self.rows
+
+
+_FORM = 'write one line a clip: {"audio_filepath": "a.wav", "text": "HELLO"}'
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read a manifest; a line that is no row of one becomes a problem.
 
     Raises:
-        UsageError: a line that is no JSON object or has a bad field; the message says which line.
+        UsageError: the file cannot be read.
     """
-    rows = []
+    manifest = Manifest(path, [], [])
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the manifest {path}: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(_row(json.loads(line), path.parent))
-        except (ValueError, TypeError) as error:
-            raise UsageError(
-                f"{path}:{number}: not a row of a manifest: {error}",
-                hint='write one line a clip: {"audio_filepath": "a.wav", "text": "HELLO"}',
-            ) from error
-    if not rows:
-        raise UsageError(f"the manifest {path} is empty")
-    return rows
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                    manifest.rows.append(_row(json.loads(text), path.parent, number))
+                except (ValueError, TypeError, RecursionError) as error:
+                    problem = Problem(number, "not_a_row", f"not a row of a manifest: {error}")
+                    manifest.problems.append(problem)
+    except OSError as error:
+        raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from error
+    return manifest
 
 
-def _row(fields: object, folder: Path) -> Row:
+def read_manifest(path: Path, *, task: Task | None = None, skip_bad: bool = False) -> list[Row]:
+    """Rows of a manifest.
+
+    Args:
+        path: of the manifest.
+        task: what the rows must be good for (see `Manifest.check`); None takes every row as it is.
+        skip_bad: leave bad rows out, and rows whose file is missing, each with a warning.
+
+    Raises:
+        UsageError: the file cannot be read or holds no row, or a row is bad; the message says which line.
+    """
+    manifest = load_manifest(path)
+    if task is not None:
+        manifest.check(task, files=skip_bad)
+    return manifest.settle(skip_bad=skip_bad)
+
+
+def listed(messages: Iterable[str], total: int) -> Iterator[str]:
+    """The first `NAMED` of `total` messages, and one that counts the others."""
+    yield from islice(messages, NAMED)
+    if total > NAMED:
+        yield f"... and {total - NAMED} more"
+
+
+def _row(fields: object, folder: Path, line: int) -> Row:
     if not isinstance(fields, dict):
         raise TypeError("not a JSON object")
     label, part = fields.get("label"), fields.get("set", "")
     if not isinstance(label, str | None) or not isinstance(part, str):
         raise TypeError('"label" or "set" is not a string')
-    return Row(manifest_source(fields, folder), label, part)
+    seconds = fields.get("duration")
+    return Row(manifest_source(fields, folder), label, part, line, seconds)
+
+
+def _trouble(row: Row, task: Task, *, files: bool) -> tuple[str, str] | None:
+    """Code and message of what is wrong with a row, or None."""
+    name, reference = ("text", row.text) if task == "ctc" else ("label", row.label)
+    if reference is None:
+        return "no_reference", f'{row.source.path} has no "{name}", which other rows of the manifest have'
+    if not reference.strip():
+        return "empty_text", f'{row.source.path}: its "{name}" is empty'
+    if row.seconds == 0:
+        return "no_audio", f"{row.source.path}: 0 s of audio"
+    if files and not row.source.file.exists():
+        return "missing_file", f"{row.source.path}: no such file"
+    return None

@@ -83,6 +83,7 @@ def test_help_of_the_group_names_every_command(helped: Any) -> None:
     [
         ("transcribe", {"model", "help"}),
         ("classify", {"model", "help"}),
+        ("evaluate", {"model", "help"}),
     ],
 )
 def test_options_have_an_environment_variable_of_their_name(
@@ -90,7 +91,7 @@ def test_options_have_an_environment_variable_of_their_name(
 ) -> None:
     out = helped["answer"][command][1]
     names = {word[2:] for word in out.replace(",", " ").split() if word.startswith("--") and len(word) > 2}
-    assert {"device", "format", "files-from"} < names
+    assert {"device", "format", "offline"} < names
     variables = {f"[env var: SEW_{name.upper().replace('-', '_')}]" for name in names - exceptions}
     flat = " ".join(out.replace("│", " ").split())
     assert not {variable for variable in variables if variable not in flat}

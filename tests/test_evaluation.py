@@ -1,13 +1,19 @@
-"""Error rates and accuracy, and the command that prints them."""
+"""Rates, normalisers, the confusion matrix and the comparison of results, without a model."""
 
-import json
-from pathlib import Path
-
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.evaluation import Scored, accuracies, error_rates
+from sewcli.evaluation.comparison import compare
+from sewcli.evaluation.confusion import Confusion
+from sewcli.evaluation.loss import Loss
+from sewcli.evaluation.normalizers import basic, normalizer
+from sewcli.evaluation.rates import word_edits
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+WORDS = st.lists(st.sampled_from(["A", "BE", "SEE", "IT'S"]), max_size=6).map(" ".join)
 
 
 def test_rates_are_edits_over_the_corpus_with_letter_case_ignored():
@@ -19,6 +25,40 @@ def test_rates_are_edits_over_the_corpus_with_letter_case_ignored():
     assert scores["sets"]["two"]["cer"] == pytest.approx(4 / 5)
 
 
+def test_the_sentence_error_rate_counts_utterances_with_an_error():
+    pairs = [("A B", "a  b"), ("A", "B"), ("A B C", "A C"), ("A", "A")]
+    assert error_rates([Scored(a, b, "") for a, b in pairs])["ser"] == 0.5
+
+
+@given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=5))
+def test_rates_of_the_corpus_are_those_of_jiwer(pairs):
+    import jiwer
+
+    references, hypotheses = map(list, zip(*pairs, strict=True))
+    if not any(references):
+        return
+    scores = error_rates([Scored(a, b, "") for a, b in pairs])
+    assert scores["wer"] == pytest.approx(jiwer.wer(references, hypotheses))
+    assert scores["cer"] == pytest.approx(jiwer.cer(references, hypotheses))
+
+
+@given(WORDS, WORDS)
+def test_the_alignment_holds_both_texts_and_every_edit(reference, hypothesis):
+    import re
+
+    edits, alignment = word_edits(reference, hypothesis)
+    said = re.sub(r"\{\+.*?\+\}", "", alignment).replace("[-", "").replace("-]", "").split()
+    heard = re.sub(r"\[-.*?-\]", "", alignment).replace("{+", "").replace("+}", "").split()
+    assert (said, heard) == (reference.split(), hypothesis.split())
+    marks = alignment.count("[-") + alignment.count("{+") - alignment.count("-]{+")
+    assert marks == edits.total
+
+
+def test_an_empty_reference_has_no_rate_but_its_insertions_count():
+    assert error_rates([Scored("", "A", "")])["wer"] is None
+    assert error_rates([Scored("", "A", ""), Scored("B", "B", "")])["wer"] == 1.0
+
+
 def test_accuracy_in_all_and_by_set():
     items = [Scored("a", "a", "x"), Scored("a", "b", "x"), Scored("b", "b", "y")]
     scores = accuracies(items)
@@ -26,49 +66,123 @@ def test_accuracy_in_all_and_by_set():
     assert scores["sets"]["x"] == {"utterances": 2, "correct": 1, "accuracy": 0.5}
 
 
-def test_evaluate_scores_what_transcribe_writes(sew):
-    manifest = EXAMPLES / "speech.jsonl"
-    done = sew("evaluate", manifest, "-f", "json", "-q")
-    assert done.code == 0
-    references = [json.loads(line)["text"] for line in manifest.open()]
-    files = [EXAMPLES / json.loads(line)["audio_filepath"] for line in manifest.open()]
-    texts = sew("transcribe", "-h", "-q", *files).lines
-    expected = error_rates([Scored(a, b, "") for a, b in zip(references, texts, strict=True)])
-    assert json.loads(done.out)["wer"] == pytest.approx(expected["wer"])
-
-
-def test_evaluate_and_classify_agree_on_a_clip_longer_than_a_chunk(sew, classifier, tmp_path):
-    """A clip is one piece for both; cut in chunks its last seconds would decide."""
-    from helpers import write_babble
-
-    clips = [write_babble(tmp_path / f"{seed}.wav", 30.0, seed=seed) for seed in range(3)]
-    answers = [line.split("\t")[0] for line in sew("classify", "-h", *clips, "-m", classifier).lines]
-    manifest = tmp_path / "labels.jsonl"
-    rows = [
-        {"audio_filepath": clip.name, "label": answer} for clip, answer in zip(clips, answers, strict=True)
+def test_speed_and_loss_are_summed_by_set_over_the_utterances_that_have_them():
+    items = [
+        Scored("A", "A", "x", duration=2.0, network_seconds=0.5, loss=Loss(3.0)),
+        Scored("A", "A", "x", duration=4.0, network_seconds=1.0, loss=Loss(None, "unspellable", "?")),
+        Scored("A", "A", "y", duration=2.0, network_seconds=1.5, loss=Loss(1.0)),
+        Scored("A", "A", "z"),
     ]
-    manifest.write_text("\n".join(map(json.dumps, rows)))
-    done = sew("evaluate", manifest, "-m", classifier, "-f", "json", "--chunk", "5")
-    assert json.loads(done.out)["accuracy"] == 1.0
+    scores = error_rates(items)
+    assert (scores["audio_seconds"], scores["network_seconds"], scores["rtf"]) == (8.0, 3.0, 0.375)
+    assert (scores["loss"], scores["loss_utterances"], scores["loss_unspellable"]) == (2.0, 2, 1)
+    assert (scores["sets"]["x"]["rtf"], scores["sets"]["x"]["loss"]) == (0.25, 3.0)
+    assert "rtf" not in scores["sets"]["z"]
 
 
-def test_inputs_that_fail_are_counted(sew, tmp_path):
-    manifest = tmp_path / "some.jsonl"
-    clip = EXAMPLES / "speech/explosion.opus"
-    rows = [{"audio_filepath": str(clip), "text": "NO ONE"}, {"audio_filepath": "no.wav", "text": "A"}]
-    manifest.write_text("\n".join(map(json.dumps, rows)))
-    done = sew("evaluate", manifest, "-f", "json")
-    assert done.code == 3
-    assert json.loads(done.out)["failed"] == 1
-    assert json.loads(done.out)["utterances"] == 1
-    assert "not counted" in sew("evaluate", manifest).lines[0]
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello,  world!", "Hello world"),
+        ("don\u2019t 'quote' the dogs' O'Neill", "don't quote the dogs O'Neill"),
+        ("well-known e.g. 3.5 % \u00a3", "well known e g 3 5"),
+        ("\uff21\uff22\uff23 \ufb01ne", "ABC fine"),
+        ("e\u0301te\u0301 co\u00adop", "\u00e9t\u00e9 coop"),
+        ("don\u00ad't e\u00ad\u0301", "don't \u00e9"),
+        ("tab\tand\nline", "tab and line"),
+        ("...", ""),
+    ],
+)
+def test_basic_normalising(text, expected):
+    assert basic(text) == expected
 
 
-def test_a_manifest_for_two_tasks_is_refused(sew, tmp_path):
-    manifest = tmp_path / "mixed.jsonl"
-    manifest.write_text(
-        '{"audio_filepath": "a.wav", "text": "A"}\n{"audio_filepath": "b.wav", "label": "b"}\n'
-    )
-    done = sew("evaluate", manifest)
-    assert done.code == 2
-    assert "row 2" in done.err
+@given(st.text())
+def test_basic_normalising_twice_changes_nothing_more(text):
+    assert basic(basic(text)) == basic(text)
+
+
+def test_the_english_normalizer_of_whisper():
+    normalize = normalizer("whisper-en")
+    assert normalize("Mr. Smith's colour isn't twenty-one dollars, um") == "mister smith is color is not $21"
+    scores = error_rates([Scored("TWENTY ONE COLOURS", "21 colors", "")], normalize)
+    assert (scores["wer"], scores["words"]) == (0.0, 2)
+
+
+def test_no_normalizer_keeps_punctuation():
+    assert error_rates([Scored("A, B", "A B", "")], normalizer("none"))["substitutions"] == 1
+    assert error_rates([Scored("A, B", "A B", "")], normalizer("basic"))["substitutions"] == 0
+
+
+def test_the_confusion_matrix_has_labels_as_rows_and_answers_as_columns():
+    confusion = Confusion()
+    for label, answer in [("b", "a"), ("b", "b"), ("b", "b"), ("a", "a"), ("think, engine", "a")]:
+        confusion.add(label, answer)
+    assert confusion.write(".csv").decode().splitlines() == [
+        'label \\ answer,a,b,"think, engine"',
+        "a,1,0,0",
+        "b,1,2,0",
+        '"think, engine",1,0,0',
+    ]
+
+
+@pytest.mark.parametrize("labels", [1, 41])
+def test_the_confusion_matrix_is_drawn(labels, tmp_path):
+    import io
+
+    from matplotlib.image import imread
+
+    confusion = Confusion()
+    for number in range(labels):
+        confusion.add(f"label {number}", f"label {number // 2}")
+    picture = imread(io.BytesIO(confusion.write(".png")))
+    assert min(picture.shape[:2]) > 300
+    assert np.unique(picture[..., 0]).size > 10
+
+
+def test_a_clear_improvement_is_found_and_its_interval_is_that_of_the_normal_approximation():
+    rng = np.random.default_rng(3)
+    words = rng.integers(5, 20, size=400)
+    a, b = rng.binomial(words, 0.30), rng.binomial(words, 0.24)
+    counts = np.stack([a, b, words], axis=1)
+    found = compare(counts, resamples=4000, seed=1)
+    assert (found.rate_a, found.rate_b) == (a.sum() / words.sum(), b.sum() / words.sum())
+    spread = np.std((b - a) - found.difference * words) * np.sqrt(400) / words.sum()
+    low, high = found.interval
+    assert low == pytest.approx(found.difference - 1.96 * spread, abs=0.15 * spread)
+    assert high == pytest.approx(found.difference + 1.96 * spread, abs=0.15 * spread)
+    assert found.probability_of_improvement > 0.999
+    turned = compare(counts[:, [1, 0, 2]], resamples=4000, seed=1)
+    assert turned.interval == pytest.approx((-high, -low))
+    assert turned.probability_of_improvement < 0.001
+
+
+def test_the_comparison_is_paired_seeded_and_independent_of_its_blocks(monkeypatch):
+    rng = np.random.default_rng(5)
+    words = rng.integers(1, 30, size=200)
+    errors = rng.binomial(words, 0.5)
+    # B is right one word more often in each utterance: unpaired, this would drown in the spread of A
+    counts = np.stack([errors + 1, errors, words], axis=1)
+    first = compare(counts, resamples=1000, seed=7)
+    assert first.probability_of_improvement == 1.0
+    assert first == compare(counts, resamples=1000, seed=7)
+    assert first.interval != compare(counts, resamples=1000, seed=8).interval
+    monkeypatch.setattr("sewcli.evaluation.comparison._BLOCK", 1000)
+    assert compare(counts, resamples=1000, seed=7) == first
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=20))
+def test_equal_results_have_no_difference(rows):
+    counts = np.array([(a, a, words) for a, _, words in rows])
+    found = compare(counts, resamples=100, seed=0)
+    assert (found.difference, found.interval, found.probability_of_improvement) == (0.0, (0.0, 0.0), 0.0)
+
+
+def test_texts_are_spelled_in_the_letter_case_of_the_vocabulary():
+    vocabulary = Vocabulary(("<pad>", "<unk>", "|", "A", "B", "'"), 0, 2, frozenset({1}))
+    assert vocabulary.encode(" a  b'A ") == [3, 2, 4, 5, 3]
+    with pytest.raises(ValueError, match=r"no 'C' '\|'"):
+        vocabulary.encode("abc|")
+    with pytest.raises(ValueError, match="no ' '"):
+        Vocabulary(("<pad>", "A"), 0, None, frozenset()).encode("A A")

@@ -36,11 +36,14 @@ class AcousticModel(Protocol):
         labels: class names in the order of the logits (classification; empty for ctc).
         columns: width of the logits.
         device: name of the device it runs on.
+        head_bias: (columns,) float32, bias of the head (ctc; empty for classification). transformers gives
+            an odd last frame these logits.
     """
 
     labels: tuple[str, ...]
     columns: int
     device: str
+    head_bias: NDArray[np.float32]
 
     def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
         """Run a batch; the result for a segment does not depend on its neighbours.

@@ -44,6 +44,8 @@ class TransformersModel:
             else ()
         )
         self.columns = len(self.labels) or int(config.vocab_size)
+        bias = torch.empty(0) if self.labels else self._model.lm_head.bias.detach()
+        self.head_bias: NDArray[np.float32] = bias.float().cpu().numpy()
 
     @torch.inference_mode()
     def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:

@@ -3,27 +3,97 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from sewcli.cli import options as opt
+from sewcli.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from sewcli.pipeline import Consumer
-    from sewcli.results import Classification, Transcript
+_SCORING = "Scoring"
+_COMPARING = "Results without a model"
 
 
 def evaluate(
     manifest: Annotated[
-        Path, typer.Argument(metavar="MANIFEST", help="JSON Lines: audio_filepath, text or label, set.")
-    ],
+        Path | None,
+        typer.Argument(metavar="MANIFEST", help="JSON Lines: audio_filepath, text or label, set."),
+    ] = None,
     form: Annotated[
         Literal["text", "json"],
-        typer.Option("-f", "--format", envvar="SEW_FORMAT", help="A table or one object."),
+        typer.Option(
+            "-f", "--format", envvar="SEW_FORMAT", help="A table or one object.", rich_help_panel="Output"
+        ),
     ] = "text",
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SEW_TABLE",
+            metavar="FILE",
+            help="Write one line an utterance, alignment included, to a .tsv or .jsonl file.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    confusion: Annotated[
+        list[Path] | None,
+        typer.Option(
+            envvar="SEW_CONFUSION",
+            metavar="FILE",
+            help="Write the confusion matrix of a classifier to a .csv or .png file (may be repeated).",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", envvar="SEW_OVERWRITE", help="Replace files that exist.", rich_help_panel="Output"
+        ),
+    ] = False,
+    normalizer: Annotated[
+        Literal["none", "basic", "whisper-en"],
+        typer.Option(
+            envvar="SEW_NORMALIZER",
+            help="What is done to both texts before they are compared; letter case is ignored always.",
+            rich_help_panel=_SCORING,
+        ),
+    ] = "none",
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            envvar="SEW_SKIP_BAD",
+            help="Go on without the bad rows of the manifest, and those whose file is missing.",
+            rich_help_panel=_SCORING,
+        ),
+    ] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SEW_RESULTS",
+            metavar="FILE",
+            help="Score what `transcribe -f json`, `classify -f json` or --table wrote.",
+            rich_help_panel=_COMPARING,
+        ),
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            envvar="SEW_COMPARE",
+            metavar="A B",
+            help="Compare two such files by a paired bootstrap over utterances.",
+            rich_help_panel=_COMPARING,
+        ),
+    ] = None,
+    resamples: Annotated[
+        int,
+        typer.Option(
+            envvar="SEW_RESAMPLES", min=100, help="Draws of the bootstrap.", rich_help_panel=_COMPARING
+        ),
+    ] = 10_000,
+    seed: Annotated[
+        int,
+        typer.Option(envvar="SEW_SEED", min=0, help="Of the bootstrap.", rich_help_panel=_COMPARING),
+    ] = 0,
     model: opt.Model = None,
     revision: opt.Revision = None,
     device: opt.Device = "auto",
@@ -31,6 +101,10 @@ def evaluate(
     threads: opt.Threads = None,
     batch_seconds: opt.BatchSeconds = None,
     offline: opt.Offline = False,
+    decoder: opt.Decoder = "greedy",
+    beam_width: opt.BeamWidth = 100,
+    hotword: opt.Hotword = None,
+    hotword_weight: opt.HotwordWeight = 10.0,
     chunk: opt.Chunk = opt.DEFAULT_CHUNK,
     stride: opt.Stride = opt.DEFAULT_STRIDE,
     statistics: opt.Statistics = "file",
@@ -39,35 +113,68 @@ def evaluate(
     no_progress: opt.NoProgress = False,
     debug: opt.Debug = False,  # noqa: ARG001 - read by main, before any command
 ) -> None:
-    """Score a model on a manifest: word and character error rate, or accuracy, in all and by set.
+    """Score a model on a manifest: error rates and CTC loss, or accuracy, and speed.
 
-    The rows decide the task: those with `text` are transcribed greedily, those with `label` classified.
+    Rows with `text` are transcribed, rows with `label` classified.
+
+    loss: mean over utterances of the CTC loss that transformers gives each.
+
+    rtf: seconds in the network over seconds of audio.
+
+    sew evaluate test.jsonl -m sew-tiny --table sew-tiny.jsonl
+
+    sew evaluate test.jsonl --results transcripts.jsonl --normalizer whisper-en
+
+    sew evaluate --compare sew-tiny.jsonl sew-d-tiny.jsonl
     """
-    from sewcli.cli import run
+    from sewcli.cli import run, scoring
     from sewcli.cli.console import Progress
-    from sewcli.errors import UsageError
-    from sewcli.evaluation import require_jiwer
-    from sewcli.manifest import read_manifest
+    from sewcli.evaluation.normalizers import normalizer as find_normalizer
+    from sewcli.evaluation.rates import require_jiwer
 
     run.set_up_messages(quiet=quiet)
-    rows = read_manifest(manifest)
-    task = "classification" if rows[0].label is not None else "ctc"
-    wanted = [row.label if task == "classification" else row.text for row in rows]
-    if None in wanted:
+    outputs = scoring.Outputs(form, table, confusion or [], overwrite)
+    outputs.check()
+    if compare is not None and (results or table or confusion):
+        raise UsageError("--compare goes with none of --results, --table and --confusion")
+    without_model = results is not None or compare is not None
+    references = None
+    if manifest is not None:
+        references = scoring.read_references(manifest, skip_bad=skip_bad, files=not without_model)
+    normalize = find_normalizer(normalizer)
+    record: dict[str, Any] = {"normalizer": normalizer}
+    if references is not None:
+        record["skipped"] = references.skipped
+
+    if compare is not None:
+        from sewcli.cli.compare import compare_results, lines
+
+        rows = references.rows if references else None
+        outputs.show(compare_results(compare, rows, normalizer, resamples=resamples, seed=seed), lines)
+        return
+    if results is not None:
+        task, items = scoring.read_results(results, references)
+        outputs.check_task(task)
+        raise typer.Exit(scoring.score(items, task, normalize, outputs, record, timed=False))
+
+    if references is None:
         raise UsageError(
-            f"{manifest}: row {wanted.index(None) + 1} has no {'text' if task == 'ctc' else 'label'}",
-            hint="all rows of a manifest must be for the same task",
+            "no manifest given", hint="sew evaluate MANIFEST, or --results FILE, or --compare A B"
         )
+    task = references.task
+    outputs.check_task(task)
     if task == "ctc":
         require_jiwer()
+    decoding = run.DecodingOptions(decoder, beam_width, hotword or [], hotword_weight)
+    decoding.check()
+    plan = run.chunk_plan(chunk, stride)
     chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
     shown = not (quiet or no_progress)
-    plan = run.chunk_plan(chunk, stride)
     local = chosen.fetch(task, progress=shown)
 
     # from here on torch is needed
+    from sewcli.cli.measure import measure
     from sewcli.pipeline import Options
-    from sewcli.pipeline import run as run_pipeline
 
     network = chosen.load(local, task)
     padded = run.batch_seconds(batch_seconds, network)
@@ -75,75 +182,8 @@ def evaluate(
         options = Options.for_clips(padded, audio_engine)
     else:
         options = Options(plan, padded, statistics == "file", audio_engine)
-    results = run_pipeline(
-        (row.source for row in rows),
-        network,
-        _consumers(local.directory, network, run.model_info(local), task),
-        options,
+    items, settings = measure(
+        references, local, network, decoding, options, normalizer, Progress(shown=shown)
     )
-    sink = _Collector()
-    code = run.finish(results, sink, Progress(shown=shown))
-    scored = sink.scored(wanted, [row.set for row in rows])
-    if scored:
-        _print(task, scored, len(rows) - len(scored), form)
-    raise typer.Exit(code)
-
-
-class _Collector:
-    """Sink that keeps the answers."""
-
-    def __init__(self) -> None:
-        self._answers: list[str | None] = []
-
-    def write(self, result: Any) -> None:
-        from sewcli.results import Classification, Transcript
-
-        match result:
-            case Transcript():
-                self._answers.append(result.text)
-            case Classification():
-                self._answers.append(result.labels[0].label)
-            case _:
-                self._answers.append(None)
-
-    def scored(self, references: list[Any], sets: list[str]) -> list[Any]:
-        from sewcli.evaluation import Scored
-
-        together = zip(references, self._answers, sets, strict=False)
-        return [Scored(reference, answer, set_) for reference, answer, set_ in together if answer is not None]
-
-
-def _consumers(
-    directory: Path, network: Any, info: Any, task: str
-) -> Callable[[], Consumer[Transcript | Classification]]:
-    from sewcli.decoding.greedy import GreedyDecoder
-    from sewcli.decoding.vocabulary import load_vocabulary
-    from sewcli.recognition import Classifier, Transcriber
-
-    if task == "classification":
-        return lambda: Classifier(network.labels, info, 1)
-    vocabulary = load_vocabulary(directory, network.columns)
-    return lambda: Transcriber(GreedyDecoder(vocabulary), info, {})
-
-
-def _print(task: str, scored: list[Any], failed: int, form: str) -> None:
-    from sewcli.cli.output import write_stdout
-    from sewcli.evaluation import accuracies, error_rates
-    from sewcli.writers.jsonl import dump
-
-    scores = accuracies(scored) if task == "classification" else error_rates(scored)
-    scores["failed"] = failed
-    if form == "json":
-        write_stdout(dump(scores))
-        return
-    write_stdout("".join(f"{line}\n" for line in _table(scores)).encode())
-
-
-def _table(scores: dict[str, Any]) -> Iterator[str]:
-    """Lines of tab-separated columns, the rates in percent."""
-    if scores["failed"]:
-        yield f"failed inputs, not counted below: {scores['failed']}"
-    rates = [key for key in ("wer", "cer", "accuracy") if key in scores]
-    yield "\t".join(["set", "utterances", *rates])
-    for name, part in [*scores["sets"].items(), ("all", scores)]:
-        yield "\t".join([name, str(part["utterances"]), *(f"{100 * part[rate]:.2f}" for rate in rates)])
+    record |= {"model": {"id": local.spec.name, "revision": local.revision}, "settings": settings}
+    raise typer.Exit(scoring.score(items, task, normalize, outputs, record, timed=True))

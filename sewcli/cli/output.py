@@ -107,12 +107,12 @@ class Directory:
             target = with_extension(stem, chosen)
             try:
                 stem.parent.mkdir(parents=True, exist_ok=True)
-                _write_whole(target, chosen.write(result, with_path=False))
+                write_whole(target, chosen.write(result, with_path=False))
             except OSError as error:
                 raise SewError(f"cannot write {target}: {error.strerror}", code="output") from error
 
 
-def _write_whole(target: Path, content: bytes) -> None:
+def write_whole(target: Path, content: bytes) -> None:
     """Write a file under a temporary name and rename it, so that it is never there in part."""
     temporary = target.with_name(f".sew-{os.getpid()}")
     try:

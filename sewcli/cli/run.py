@@ -9,15 +9,16 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
 from sewcli.cli.console import Progress, report_failure
 from sewcli.cli.output import Directory, Result, Sink, StandardOutput, chosen_formats
+from sewcli.decoding.support import require_pyctcdecode
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, UsageError
 from sewcli.hub import LocalModel, fetch, set_offline
 from sewcli.registry import load_registry, resolve
@@ -26,6 +27,8 @@ from sewcli.sources import Source, check, expand, is_folder
 
 if TYPE_CHECKING:
     from sewcli.acoustic.reference import TransformersModel
+    from sewcli.decoding.vocabulary import Vocabulary
+    from sewcli.recognition import Decoder
     from sewcli.writers import Format
 
 #: padded audio in one batch on a GPU; on a CPU every chunk runs alone, which is no slower
@@ -123,6 +126,48 @@ class ModelOptions:
         return load_model(local, task, device=self.device, dtype=self.dtype, threads=self.threads)
 
 
+@dataclass(frozen=True)
+class DecodingOptions:
+    """How logits become text."""
+
+    decoder: str
+    beam_width: int
+    hotwords: Sequence[str]
+    hotword_weight: float
+
+    def check(self) -> None:
+        """Refuse what cannot work, before a model is loaded (UsageError)."""
+        if self.decoder == "beam":
+            require_pyctcdecode()
+        elif self.hotwords:
+            raise UsageError("hotwords need beam search", hint="add --decoder beam")
+
+    def decoders(self, vocabulary: Vocabulary) -> tuple[Callable[[], Decoder], dict[str, Any]]:
+        """What makes the decoder of one recording, and the settings that go on record.
+
+        Raises:
+            UsageError: the vocabulary is not for beam search, or cannot spell a hotword.
+        """
+        from sewcli.decoding.beam import BeamSearch
+        from sewcli.decoding.greedy import GreedyDecoder
+
+        if self.decoder == "greedy":
+            return lambda: GreedyDecoder(vocabulary), {"decoder": self.decoder}
+        search = BeamSearch(
+            vocabulary,
+            width=self.beam_width,
+            hotwords=tuple(self.hotwords),
+            hotword_weight=self.hotword_weight,
+        )
+        settings = {
+            "decoder": self.decoder,
+            "beam_width": self.beam_width,
+            "hotwords": list(search.hotwords),
+            "hotword_weight": self.hotword_weight,
+        }
+        return search.recording, settings
+
+
 def model_info(local: LocalModel) -> ModelInfo:
     """How results name the model."""
     return ModelInfo(local.spec.name, local.revision)
@@ -161,6 +206,11 @@ def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> int:
                 done += 1
                 progress.advance(result)
             sink.write(result)
+    return exit_code(done, failed)
+
+
+def exit_code(done: int, failed: int) -> int:
+    """The exit code of a run with so many inputs done and failed."""
     if failed:
         return EXIT_SOME_FAILED if done else EXIT_ALL_FAILED
     return EXIT_OK

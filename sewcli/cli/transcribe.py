@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from sewcli.cli import options as opt
-from sewcli.errors import UsageError
-
-if TYPE_CHECKING:
-    from sewcli.decoding.vocabulary import Vocabulary
-    from sewcli.recognition import Decoder
-
-_DECODING = "Decoding"
 
 
 def transcribe(
@@ -41,26 +33,10 @@ def transcribe(
     threads: opt.Threads = None,
     batch_seconds: opt.BatchSeconds = None,
     offline: opt.Offline = False,
-    decoder: Annotated[
-        Literal["greedy", "beam"],
-        typer.Option(envvar="SEW_DECODER", help="How logits become text.", rich_help_panel=_DECODING),
-    ] = "greedy",
-    beam_width: Annotated[
-        int,
-        typer.Option(envvar="SEW_BEAM_WIDTH", min=1, help="Prefixes kept.", rich_help_panel=_DECODING),
-    ] = 100,
-    hotword: Annotated[
-        list[str] | None,
-        typer.Option(
-            envvar="SEW_HOTWORD",
-            help="A word or phrase to prefer (beam search; may be repeated; SEW_HOTWORD splits at spaces).",
-            rich_help_panel=_DECODING,
-        ),
-    ] = None,
-    hotword_weight: Annotated[
-        float,
-        typer.Option(envvar="SEW_HOTWORD_WEIGHT", help="How strongly.", rich_help_panel=_DECODING),
-    ] = 10.0,
+    decoder: opt.Decoder = "greedy",
+    beam_width: opt.BeamWidth = 100,
+    hotword: opt.Hotword = None,
+    hotword_weight: opt.HotwordWeight = 10.0,
     chunk: opt.Chunk = opt.DEFAULT_CHUNK,
     stride: opt.Stride = opt.DEFAULT_STRIDE,
     statistics: opt.Statistics = "file",
@@ -77,19 +53,16 @@ def transcribe(
     """
     from sewcli.cli import run
     from sewcli.cli.console import Progress
-    from sewcli.decoding.support import require_pyctcdecode
 
     run.set_up_messages(quiet=quiet)
     wanted = run.InputOptions(inputs or [], files_from, null)
     written = run.OutputOptions(formats, output, overwrite, with_path, no_path)
+    decoding = run.DecodingOptions(decoder, beam_width, hotword or [], hotword_weight)
     chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
     shown = not (quiet or no_progress)
     wanted.check()
     plan = run.chunk_plan(chunk, stride)
-    if decoder == "beam":
-        require_pyctcdecode()
-    elif hotword:
-        raise UsageError("hotwords need beam search", hint="add --decoder beam")
+    decoding.check()
     sink, sources = written.sink(wanted)
     if timestamps is None:
         timestamps = "word" if any(form.carries_times for form in written.chosen) else "none"
@@ -102,11 +75,7 @@ def transcribe(
     from sewcli.recognition import Transcriber
 
     network = chosen.load(local, "ctc")
-    make_decoder, settings = _decoding(
-        load_vocabulary(local.directory, network.columns),
-        decoder,
-        {"beam_width": beam_width, "hotwords": hotword or [], "hotword_weight": hotword_weight},
-    )
+    make_decoder, settings = decoding.decoders(load_vocabulary(local.directory, network.columns))
     settings |= {
         "chunk": plan.chunk_seconds,
         "stride": plan.stride_seconds,
@@ -122,21 +91,3 @@ def transcribe(
         Options(plan, run.batch_seconds(batch_seconds, network), statistics == "file", audio_engine),
     )
     raise typer.Exit(run.finish(results, sink, Progress(shown=shown)))
-
-
-def _decoding(
-    vocabulary: Vocabulary, decoder: str, beam: dict[str, Any]
-) -> tuple[Callable[[], Decoder], dict[str, Any]]:
-    """What makes the decoder of one recording, and the settings that go on record."""
-    from sewcli.decoding.beam import BeamSearch
-    from sewcli.decoding.greedy import GreedyDecoder
-
-    if decoder == "greedy":
-        return lambda: GreedyDecoder(vocabulary), {"decoder": decoder}
-    search = BeamSearch(
-        vocabulary,
-        width=beam["beam_width"],
-        hotwords=tuple(beam["hotwords"]),
-        hotword_weight=beam["hotword_weight"],
-    )
-    return search.recording, {"decoder": decoder, **beam, "hotwords": list(search.hotwords)}

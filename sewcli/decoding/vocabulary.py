@@ -56,6 +56,21 @@ class Vocabulary:
             return text.lower()
         return text
 
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text in the letter case of the vocabulary, its words joined by the delimiter.
+
+        Raises:
+            ValueError: it cannot be spelled; the message names the characters.
+        """
+        ids = {token: i for i, token in enumerate(self.tokens) if token in self.text_tokens}
+        if self.delimiter is not None:
+            ids[" "] = self.delimiter
+        spelled = " ".join(self.fold(text).split())
+        unknown = sorted(set(spelled) - ids.keys())
+        if unknown:
+            raise ValueError(f"the vocabulary has no {' '.join(map(repr, unknown))}")
+        return [ids[character] for character in spelled]
+
     def log_posteriors(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-softmax over the columns decoding may choose: (T, V) -> (T, V), -inf elsewhere.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sewcli.errors import UsageError
-from sewcli.manifest import Row, read_manifest
+from sewcli.manifest import Row, Task, read_manifest
 from sewcli.sources import AUDIO_EXTENSIONS, Source
 
 log = logging.getLogger("sewcli")
@@ -26,19 +26,20 @@ _TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript")
 _LABEL_COLUMNS = ("label", "labels")
 
 
-def read_corpus(path: Path, unpacked: Path, *, skip_bad: bool = False) -> list[Row]:
+def read_corpus(path: Path, unpacked: Path, *, task: Task | None = None, skip_bad: bool = False) -> list[Row]:
     """Rows of a manifest or of a data set directory.
 
     Args:
         path: what to read.
         unpacked: directory for the clips of a saved data set, which lie in its tables.
+        task: what the rows of a manifest must be good for; None does not look.
         skip_bad: leave rows out that cannot be used, with a message each, instead of refusing them all.
 
     Raises:
         UsageError: nothing there, not a data set, or bad rows; the message names file and line.
     """
     if not path.is_dir():
-        return read_manifest(path)
+        return read_manifest(path, task=task, skip_bad=skip_bad)
     if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
         rows = _saved_dataset(path, unpacked)
     elif (path / "metadata.csv").exists():

@@ -90,8 +90,8 @@ class CtcTask:
             return "no text", []
         try:
             ids = self.speller.encode(text)
-        except KeyError as error:
-            return f"the vocabulary has no {error}", []
+        except ValueError as error:
+            return str(error), []
         # CTC needs a frame a token and a blank between equal neighbours; leave room for speed-up
         repeats = sum(a == b for a, b in pairwise(ids))
         if len(ids) + repeats > kept_frame_count(int(samples / max(recipe.speeds))):

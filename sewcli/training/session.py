@@ -15,6 +15,7 @@ from sewcli.acoustic.checkpoint import FAMILIES, read_config
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.errors import DeviceError, ModelError, UsageError
 from sewcli.hub import fetch
+from sewcli.manifest import Row, Task
 from sewcli.registry import resolve
 from sewcli.training.augment import load_noise
 from sewcli.training.cache import AudioCache
@@ -132,9 +133,14 @@ def _prepare(
 ) -> tuple[CtcTask | ClassificationTask, DataSummary]:
     """Read the data and make the task of it."""
     cache = directory / "cache"
-    rows = [row for path in recipe.train for row in read_corpus(path, cache, skip_bad=skip_bad)]
+
+    def read(path: Path, task: Task) -> list[Row]:
+        return read_corpus(path, cache, task=task, skip_bad=skip_bad)
+
+    kind: Task = "ctc" if recipe.task == "ctc" else "classification"
+    rows = [row for path in recipe.train for row in read(path, kind)]
     if recipe.dev is not None:
-        dev_rows = read_corpus(recipe.dev, cache, skip_bad=skip_bad)
+        dev_rows = read(recipe.dev, kind)
     else:
         dev_rows, rows = rows[::HOLD_OUT], [row for i, row in enumerate(rows) if i % HOLD_OUT]
         log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
@@ -145,8 +151,7 @@ def _prepare(
     other = None
     if recipe.background is not None and recipe.background_dev is not None:
         speech = [
-            AudioCache.build(read_corpus(path, cache, skip_bad=skip_bad), cache)
-            for path in (recipe.background, recipe.background_dev)
+            AudioCache.build(read(path, "ctc"), cache) for path in (recipe.background, recipe.background_dev)
         ]
         other = OtherSounds(speech[0], speech[1], load_noise(recipe.noise))
     return ClassificationTask(recipe, train, dev, other), summary

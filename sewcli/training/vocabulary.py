@@ -46,23 +46,8 @@ class Speller:
         return " ".join(text.split())
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a normalised text, words joined by the delimiter.
-
-        Raises:
-            KeyError: a character the vocabulary cannot spell.
-        """
-        ids = {token: i for i, token in enumerate(self.vocabulary.tokens) if token}
-        allowed = self.vocabulary.text_tokens
-        delimiter = self.vocabulary.delimiter
-        out = []
-        for character in text:
-            if character == " " and delimiter is not None:
-                out.append(delimiter)
-            elif character in allowed:
-                out.append(ids[character])
-            else:
-                raise KeyError(character)
-        return out
+        """Ids of a normalised text (ValueError names the characters the vocabulary cannot spell)."""
+        return self.vocabulary.encode(text)
 
 
 def english_vocabulary() -> Vocabulary:

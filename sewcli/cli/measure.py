@@ -1,0 +1,129 @@
+"""`sew evaluate` with a model: its answers to the rows of a manifest, their loss and their time."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from sewcli.cli.console import Progress
+from sewcli.cli.run import DecodingOptions, model_info
+from sewcli.cli.scoring import Item, References
+from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.evaluation.loss import CtcLoss
+from sewcli.evaluation.measuring import Measured, MeasuringConsumer, Stopwatch
+from sewcli.evaluation.normalizers import basic, unchanged
+from sewcli.evaluation.scores import Scored
+from sewcli.pipeline import Consumer, Options, run
+from sewcli.recognition import Classifier, Transcriber
+from sewcli.results import Classification, Failure, Transcript
+
+if TYPE_CHECKING:
+    from sewcli.acoustic.reference import TransformersModel
+    from sewcli.hub import LocalModel
+
+log = logging.getLogger("sewcli")
+
+Answered = Measured[Transcript] | Measured[Classification]
+
+
+def measure(
+    references: References,
+    local: LocalModel,
+    network: TransformersModel,
+    decoding: DecodingOptions,
+    options: Options,
+    normalizer: str,
+    progress: Progress,
+) -> tuple[Iterator[Item], dict[str, Any]]:
+    """Run a model over the rows of a manifest.
+
+    Args:
+        references: the rows.
+        local: the model's files.
+        network: the model.
+        decoding: how its logits become text.
+        options: how recordings are read, cut and batched.
+        normalizer: with any but "none" the loss is that of the text without its punctuation.
+        progress: to show.
+
+    Returns:
+        The utterances as they are done, and the settings that can change the scores.
+
+    Raises:
+        UsageError: the decoder cannot be had for this model. ModelError: the vocabulary is damaged.
+    """
+    stopwatch = Stopwatch(network)
+    info = model_info(local)
+    settings: dict[str, Any] = {"dtype": network.dtype, "audio_engine": options.audio_engine}
+    consumer: Callable[[], Consumer[Answered]]
+    if references.task == "classification":
+        _warn_of_unknown_labels(references, network.labels)
+        consumer = lambda: MeasuringConsumer(Classifier(network.labels, info, 1), stopwatch)  # noqa: E731
+    else:
+        vocabulary = load_vocabulary(local.directory, network.columns)
+        decoder, decoder_settings = decoding.decoders(vocabulary)
+        loss = CtcLoss.of(
+            network.checkpoint.config,
+            vocabulary,
+            network.head_bias,
+            # whisper-en writes numbers in digits, which no model here was taught
+            unchanged if normalizer == "none" else basic,
+        )
+        settings |= decoder_settings | {
+            "chunk": options.plan.chunk_seconds,
+            "stride": options.plan.stride_seconds,
+            "statistics": "file" if options.file_statistics else "chunk",
+        }
+        consumer = lambda: MeasuringConsumer(  # noqa: E731
+            Transcriber(decoder(), info, settings), stopwatch, loss.recording()
+        )
+    results: Iterator[Answered | Failure] = run(
+        (row.source for row in references.rows), stopwatch, consumer, options
+    )
+    return _items(references, results, progress), settings
+
+
+def _items(
+    references: References, results: Iterable[Answered | Failure], progress: Progress
+) -> Iterator[Item]:
+    with progress:
+        for row, result in zip(references.rows, results, strict=True):
+            where = f"{references.path}:{row.line}"
+            if isinstance(result, Failure):
+                progress.pause()
+                failure = Failure(result.path, result.code, f"{where}: {result.message}")
+                yield Item(where, row.set, failure)
+                continue
+            answer = result.answer
+            progress.advance(answer)
+            if isinstance(answer, Classification):
+                reference, hypothesis = row.label, answer.labels[0].label
+                score = answer.labels[0].score
+            else:
+                reference, hypothesis, score = row.text, answer.text, None
+            yield Item(
+                where,
+                row.set,
+                Scored(
+                    reference or "",
+                    hypothesis,
+                    row.set,
+                    answer.path,
+                    answer.offset,
+                    answer.duration,
+                    result.loss,
+                    result.network_seconds,
+                    score,
+                ),
+            )
+
+
+def _warn_of_unknown_labels(references: References, labels: tuple[str, ...]) -> None:
+    """Tell of labels the model cannot give: their clips count as wrong."""
+    unknown = Counter(row.label for row in references.rows if row.label not in labels)
+    for label, count in sorted(unknown.items(), key=str):
+        log.warning(
+            "%s: %d rows have the label %r, which the model does not know", references.path, count, label
+        )

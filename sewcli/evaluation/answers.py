@@ -1,0 +1,157 @@
+"""Result files: what `sew transcribe -f json`, `sew classify -f json` and `sew evaluate --table` wrote.
+
+JSON Lines, one object an input, or a directory of files with one object each (`-o DIR`). The table of
+`sew evaluate` holds the references too; for the others they come from a manifest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sewcli.errors import UsageError
+from sewcli.evaluation.loss import Loss
+from sewcli.evaluation.scores import Scored
+from sewcli.manifest import Row, Task
+from sewcli.sources import Source
+
+#: what tells an input: its path and where in the file it begins
+Key = tuple[str, float | None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One object of a result file.
+
+    Attributes:
+        where: its file and line, for messages.
+        task: what it is an answer to; None for a failed input.
+        scored: what it says; the reference is "" where it holds none.
+        has_reference: whether it holds one.
+        error: why the input has failed, or None.
+    """
+
+    where: str
+    task: Task | None
+    scored: Scored
+    has_reference: bool
+    error: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """What tells its input."""
+        return self.scored.path, self.scored.offset
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """All answers of a result file, or of the .json files of a directory, in order.
+
+    Raises:
+        UsageError: it cannot be read, is empty, or a line is no answer or the second for its input.
+    """
+    answers: dict[Key, Answer] = {}
+    for where, line in _lines(path):
+        try:
+            answer = _answer(where, json.loads(line))
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise UsageError(
+                f"{where}: not a result: {reason}",
+                hint="results are what `sew transcribe -f json` or `sew evaluate --table FILE.jsonl` writes",
+            ) from error
+        first = answers.setdefault(answer.key, answer)
+        if first is not answer:
+            raise UsageError(f"{where}: a second result for {answer.scored.path}, after {first.where}")
+    if not answers:
+        raise UsageError(f"{path} holds no result")
+    return list(answers.values())
+
+
+def with_references(answers: Sequence[Answer], rows: Sequence[Row], task: Task) -> list[Answer | None]:
+    """The answer to each row of a manifest, with the row's reference and set; None where there is none.
+
+    An answer belongs to a row if both name the same file, the one seen from the working directory and
+    the other from the manifest's; else if both spell its path alike, as after `--files-from MANIFEST`.
+    """
+    by_file = {(os.path.realpath(answer.scored.path), answer.scored.offset): answer for answer in answers}
+    by_name = {answer.key: answer for answer in answers}
+    matched: list[Answer | None] = []
+    for row in rows:
+        offset = _offset(row.source)
+        found = by_file.get((os.path.realpath(row.source.file), offset))
+        found = found or by_name.get((row.source.path, offset))
+        if found is not None:
+            reference = (row.text if task == "ctc" else row.label) or ""
+            scored = replace(found.scored, reference=reference, set=row.set)
+            found = replace(found, scored=scored, has_reference=True)
+        matched.append(found)
+    return matched
+
+
+def _offset(source: Source) -> float | None:
+    """Where a row's part of a file begins, as results tell it; None for a whole file."""
+    return source.offset if source.offset or source.duration is not None else None
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Each line that is not empty, and where it is."""
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    for file in files:
+        try:
+            with file.open(encoding="utf-8-sig", newline="\n") as stream:
+                for number, line in enumerate(stream, start=1):
+                    if line.strip():
+                        yield f"{file}:{number}", line
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read the results {file}: {error}") from error
+
+
+def _answer(where: str, fields: Any) -> Answer:
+    if not isinstance(fields, dict):
+        raise TypeError("not a JSON object")
+    path, offset = _typed(fields["path"], str), fields.get("offset")
+    if "error" in fields:
+        message = _typed(fields["error"]["message"], str)
+        return Answer(where, None, Scored("", "", "", path, offset), has_reference=False, error=message)
+    task: Task = "ctc"
+    if "labels" in fields or "answer" in fields:
+        task, reference = "classification", fields.get("label")
+        best = fields["labels"][0] if "labels" in fields else fields
+        hypothesis, score = best["answer" if "answer" in fields else "label"], best.get("score")
+    else:
+        reference, score = fields.get("reference"), None
+        hypothesis = fields["hypothesis"] if "hypothesis" in fields else fields["text"]
+    scored = Scored(
+        reference=_typed(reference, str) if reference is not None else "",
+        hypothesis=_typed(hypothesis, str),
+        set=_typed(fields.get("set", ""), str),
+        path=path,
+        offset=_number(offset),
+        duration=_number(fields.get("duration")),
+        loss=_loss(fields),
+        network_seconds=_number(fields.get("network_seconds")),
+        score=_number(score),
+    )
+    return Answer(where, task, scored, has_reference=reference is not None)
+
+
+def _loss(fields: dict[str, Any]) -> Loss | None:
+    if "loss" not in fields:
+        return None
+    return Loss(_number(fields["loss"]), _typed(fields.get("loss_problem", ""), str))
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not a {kind.__name__}")
+    return value
+
+
+def _number(value: Any) -> float | None:
+    if value is not None and not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is not a number")
+    return None if value is None else float(value)

@@ -1,0 +1,100 @@
+"""What evaluating takes from a run beside the answer: the CTC loss and the time spent in the network."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.acoustic.model import AcousticModel, Segment
+from sewcli.evaluation.loss import Loss, LossOfRecording
+from sewcli.pipeline import Consumer
+from sewcli.recording import Recording
+
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True)
+class Measured(Generic[AnswerT]):
+    """An answer and what was measured on the way to it.
+
+    Attributes:
+        answer: a transcript or a classification.
+        network_seconds: the recording's share of the time spent in the network.
+        loss: the CTC loss of the source's text, or None if it was not taken.
+    """
+
+    answer: AnswerT
+    network_seconds: float
+    loss: Loss | None
+
+
+class Stopwatch:
+    """A model that takes the time of each batch and shares it among the segments by their lengths.
+
+    Shares are taken in the order in which the outputs are handed on.
+    """
+
+    def __init__(self, model: AcousticModel) -> None:
+        self._model = model
+        self._shares: deque[float] = deque()
+        self.labels = model.labels
+        self.columns = model.columns
+        self.device = model.device
+        self.head_bias = model.head_bias
+
+    def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
+        """See `AcousticModel`."""
+        started = time.perf_counter()
+        outputs = self._model(segments)
+        seconds = time.perf_counter() - started
+        samples = sum(segment.samples.size for segment in segments)
+        self._shares.extend(seconds * segment.samples.size / samples for segment in segments)
+        return outputs
+
+    def share(self) -> float:
+        """Seconds of the next segment."""
+        return self._shares.popleft()
+
+
+class MeasuringConsumer(Generic[AnswerT]):
+    """A consumer of one recording around the one that makes the answer.
+
+    Args:
+        consumer: makes the answer.
+        stopwatch: the model whose outputs are consumed.
+        loss: of this recording, or None.
+    """
+
+    def __init__(
+        self, consumer: Consumer[AnswerT], stopwatch: Stopwatch, loss: LossOfRecording | None = None
+    ) -> None:
+        self._consumer = consumer
+        self._stopwatch = stopwatch
+        self._loss = loss
+        self._seconds = 0.0
+
+    def push(self, output: NDArray[np.float32]) -> None:
+        """Take in the output of the next chunk."""
+        self._seconds += self._stopwatch.share()
+        self._consumer.push(output)
+        if self._loss is not None:
+            self._loss.push(output)
+
+    def result(self, recording: Recording) -> Measured[AnswerT]:
+        """The answer, and the loss of the text of the recording's source."""
+        loss = None
+        if self._loss is not None:
+            loss = self._loss.finish(recording.source.text or "", recording.samples)
+        return Measured(self._consumer.result(recording), self._seconds, loss)
+
+    def close(self) -> None:
+        """Give resources back."""
+        self._consumer.close()
+        if self._loss is not None:
+            self._loss.close()
