@@ -6,18 +6,24 @@ from typing import Annotated
 
 import typer
 
+from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
 
 
 def classify(
-    inputs: opt.Inputs = None,
-    files_from: opt.FilesFrom = None,
-    null: opt.NullSeparated = False,
-    formats: opt.Formats = None,
-    output: opt.OutputDirectory = None,
-    overwrite: opt.Overwrite = False,
-    with_path: opt.WithPath = False,
-    no_path: opt.WithoutPath = False,
+    inputs: files.Inputs = None,
+    files_from: files.FilesFrom = None,
+    null: files.NullSeparated = False,
+    include: files.Include = None,
+    exclude: files.Exclude = None,
+    start: files.Start = None,
+    end: files.End = None,
+    channel: files.Channel = "mix",
+    formats: files.Formats = None,
+    output: files.OutputDirectory = None,
+    overwrite: files.Overwrite = False,
+    with_path: files.WithPath = False,
+    no_path: files.WithoutPath = False,
     top: Annotated[
         int,
         typer.Option(
@@ -46,7 +52,9 @@ def classify(
     from sewcli.cli.console import Progress
 
     run.set_up_messages(quiet=quiet)
-    wanted = run.InputOptions(inputs or [], files_from, null)
+    wanted = run.InputOptions(
+        inputs or [], files_from, null, tuple(include or ()), tuple(exclude or ()), start, end, channel
+    )
     written = run.OutputOptions(formats, output, overwrite, with_path, no_path)
     chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
     shown = not (quiet or no_progress)

@@ -10,7 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,10 @@ from sewcli.cli.console import Progress, report_failure
 from sewcli.cli.output import Directory, Result, Sink, StandardOutput, chosen_formats
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, UsageError
 from sewcli.hub import LocalModel, fetch, set_offline
+from sewcli.parts import Window
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, ModelInfo
+from sewcli.selection import Selection
 from sewcli.sources import Source, check, expand, is_folder
 
 if TYPE_CHECKING:
@@ -39,19 +41,51 @@ class InputOptions:
     inputs: Sequence[str]
     files_from: str | None
     null_separated: bool
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    start: str | None = None
+    end: str | None = None
+    channel: str = "mix"
 
     def check(self) -> None:
-        """Refuse lists of inputs that cannot work, before a model is loaded (UsageError)."""
-        check(self.inputs, self.files_from)
+        """Refuse inputs that cannot work, before a model is loaded (UsageError)."""
+        if self.channel not in ("mix", "split") and not self._one_channel:
+            raise UsageError(
+                f"--channel {self.channel}: no channel", hint="give mix, split, or a number from 0"
+            )
+        Window.parse(self.start, self.end)
+        check(self.inputs, self.files_from, self._selection)
 
     def sources(self) -> Iterator[Source]:
         """The inputs, in order."""
-        return expand(self.inputs, files_from=self.files_from, null_separated=self.null_separated)
+        named = expand(
+            self.inputs,
+            files_from=self.files_from,
+            null_separated=self.null_separated,
+            selection=self._selection,
+        )
+        parts = Window.parse(self.start, self.end).cut(named)
+        if self.channel == "split":
+            from sewcli.audio import channels_apart
+
+            return channels_apart(parts)
+        if self._one_channel:
+            return (replace(part, channel=int(self.channel)) for part in parts)
+        return parts
+
+    @property
+    def _selection(self) -> Selection:
+        return Selection(self.include, self.exclude)
+
+    @property
+    def _one_channel(self) -> bool:
+        return self.channel.isascii() and self.channel.isdigit()
 
     @property
     def one_file(self) -> bool:
         """Whether there can be only one result."""
-        return self.files_from is None and len(self.inputs) == 1 and not is_folder(self.inputs[0])
+        one_input = self.files_from is None and len(self.inputs) == 1 and not is_folder(self.inputs[0])
+        return one_input and self.channel != "split"
 
 
 @dataclass(frozen=True)

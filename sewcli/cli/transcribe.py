@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
 from sewcli.errors import UsageError
 
@@ -18,14 +19,19 @@ _DECODING = "Decoding"
 
 
 def transcribe(
-    inputs: opt.Inputs = None,
-    files_from: opt.FilesFrom = None,
-    null: opt.NullSeparated = False,
-    formats: opt.Formats = None,
-    output: opt.OutputDirectory = None,
-    overwrite: opt.Overwrite = False,
-    with_path: opt.WithPath = False,
-    no_path: opt.WithoutPath = False,
+    inputs: files.Inputs = None,
+    files_from: files.FilesFrom = None,
+    null: files.NullSeparated = False,
+    include: files.Include = None,
+    exclude: files.Exclude = None,
+    start: files.Start = None,
+    end: files.End = None,
+    channel: files.Channel = "mix",
+    formats: files.Formats = None,
+    output: files.OutputDirectory = None,
+    overwrite: files.Overwrite = False,
+    with_path: files.WithPath = False,
+    no_path: files.WithoutPath = False,
     timestamps: Annotated[
         Literal["none", "word", "char"] | None,
         typer.Option(
@@ -80,7 +86,9 @@ def transcribe(
     from sewcli.decoding.support import require_pyctcdecode
 
     run.set_up_messages(quiet=quiet)
-    wanted = run.InputOptions(inputs or [], files_from, null)
+    wanted = run.InputOptions(
+        inputs or [], files_from, null, tuple(include or ()), tuple(exclude or ()), start, end, channel
+    )
     written = run.OutputOptions(formats, output, overwrite, with_path, no_path)
     chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
     shown = not (quiet or no_progress)

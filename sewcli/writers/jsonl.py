@@ -37,7 +37,7 @@ def as_object(result: Transcript | Classification | Failure) -> dict[str, Any]:
         case Classification():
             return _classification(result)
         case Failure():
-            return {"path": result.path, "error": {"code": result.code, "message": result.message}}
+            return {"path": result.path, **_channel(result), "error": _error(result)}
 
 
 def _transcript(result: Transcript) -> dict[str, Any]:
@@ -63,7 +63,15 @@ def _head(result: Transcript | Classification) -> dict[str, Any]:
     content = {"schema_version": SCHEMA_VERSION, "path": result.path, "duration": result.duration}
     if result.offset is not None:
         content["offset"] = result.offset
-    return content
+    return content | _channel(result)
+
+
+def _channel(result: Transcript | Classification | Failure) -> dict[str, Any]:
+    return {} if result.channel is None else {"channel": result.channel}
+
+
+def _error(failure: Failure) -> dict[str, str]:
+    return {"code": failure.code, "message": failure.message}
 
 
 def _span(key: str, span: Span) -> dict[str, Any]:
