@@ -34,10 +34,12 @@ class ModelInfo:
     Attributes:
         id: alias, hub repository or directory, as the user would name it.
         revision: commit of the hub repository or version of an embedded model; None if unknown.
+        language: ISO 639-1 code; None if unknown.
     """
 
     id: str
     revision: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 reader      one source -> blocks: puts the other modules together
 channels    one source a channel
+length      how long an input is, by its header
 decoding    which library decodes a file: libsndfile, or else ffmpeg
 containers  is all of the audio there that a file's header announces
 checks      what audio must be like, and the errors that say it is not
@@ -12,7 +13,8 @@ from __future__ import annotations
 
 from sewcli.audio.channels import channels_apart
 from sewcli.audio.checks import shown
+from sewcli.audio.length import seconds_of
 from sewcli.audio.reader import ENGINES, read_blocks
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE
 
-__all__ = ["ENGINES", "MIN_SAMPLES", "SAMPLE_RATE", "channels_apart", "read_blocks", "shown"]
+__all__ = ["ENGINES", "MIN_SAMPLES", "SAMPLE_RATE", "channels_apart", "read_blocks", "seconds_of", "shown"]

@@ -9,6 +9,7 @@ import typer
 
 _INPUT = "Input"
 _OUTPUT = "Output"
+_CUES = "Cues of srt, vtt, tsv, csv, lrc and verbose_json"
 
 Inputs = Annotated[
     list[str] | None,
@@ -62,7 +63,7 @@ Start = Annotated[
         "--start",
         envvar="SEW_START",
         metavar="TIME",
-        help="Begin here in each file: seconds or h:m:s.",
+        help="Begin here in each file: seconds or hh:mm:ss.",
         rich_help_panel=_INPUT,
     ),
 ]
@@ -92,7 +93,8 @@ Formats = Annotated[
         "-f",
         "--format",
         envvar="SEW_FORMAT",
-        help="text or json; may be repeated with -o.",
+        help="text, json, verbose_json, srt, vtt, tsv, csv, lrc, ctm, stm, trn, textgrid or parquet; "
+        "may be repeated with -o.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -130,5 +132,68 @@ WithoutPath = Annotated[
     bool,
     typer.Option(
         "-h", "--no-path", envvar="SEW_NO_PATH", help="Never print the path.", rich_help_panel=_OUTPUT
+    ),
+]
+OutputTemplate = Annotated[
+    str | None,
+    typer.Option(
+        "--output-template",
+        envvar="SEW_OUTPUT_TEMPLATE",
+        metavar="TEXT",
+        help="Names of the files in DIR, by default {dir}/{stem}{part}.{ext}; "
+        "also {name} {format} {channel} {index}.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        envvar="SEW_RESUME",
+        help="Keep a journal in DIR and pass over what it has as done: the same audio, settings and model.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        envvar="SEW_DRY_RUN",
+        help="List the inputs, their seconds and files, and the hours in all; do nothing.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+MaxChars = Annotated[
+    int,
+    typer.Option(
+        "--max-chars",
+        envvar="SEW_MAX_CHARS",
+        min=1,
+        help="Characters in a line of a cue.",
+        rich_help_panel=_CUES,
+    ),
+]
+MaxLines = Annotated[
+    int,
+    typer.Option("--max-lines", envvar="SEW_MAX_LINES", min=1, help="Lines of a cue.", rich_help_panel=_CUES),
+]
+MaxGap = Annotated[
+    float,
+    typer.Option(
+        "--max-gap",
+        envvar="SEW_MAX_GAP",
+        min=0,
+        help="Seconds of silence within a cue.",
+        rich_help_panel=_CUES,
+    ),
+]
+MaxDuration = Annotated[
+    float,
+    typer.Option(
+        "--max-duration",
+        envvar="SEW_MAX_DURATION",
+        min=0.1,
+        help="Seconds of a cue.",
+        rich_help_panel=_CUES,
     ),
 ]

@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 from sewcli.results import Classification, Failure, Span, Transcript
+from sewcli.writers.layout import Layout, Result
 
 #: keys keep their meaning within a version
 SCHEMA_VERSION = 1
 
 
-def write(result: Transcript | Classification | Failure, *, with_path: bool = True) -> bytes:  # noqa: ARG001
+def write(result: Result, layout: Layout) -> bytes:  # noqa: ARG001 - nothing is open
     """One line of JSON; the path is always in it."""
     return dump(as_object(result))
 
@@ -29,7 +30,7 @@ def dump(content: dict[str, Any]) -> bytes:
         return json.dumps(content).encode() + b"\n"
 
 
-def as_object(result: Transcript | Classification | Failure) -> dict[str, Any]:
+def as_object(result: Result) -> dict[str, Any]:
     """The JSON object of a result."""
     match result:
         case Transcript():
@@ -66,7 +67,7 @@ def _head(result: Transcript | Classification) -> dict[str, Any]:
     return content | _channel(result)
 
 
-def _channel(result: Transcript | Classification | Failure) -> dict[str, Any]:
+def _channel(result: Result) -> dict[str, Any]:
     return {} if result.channel is None else {"channel": result.channel}
 
 
