@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sewcli.results import Span
 from sewcli.subtitles import Shape, cues, readable
 
-
 pauses = st.sampled_from([0, 20, 40, 400, 990, 1000, 1010, 5000])
 texts = st.text("ABC'é", min_size=1, max_size=12)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import itertools
 import json
 import os
 import re
@@ -25,7 +26,8 @@ from sewcli.subtitles import Shape
 from sewcli.writers import FORMATS, Layout
 
 GOLDEN = Path(__file__).parent / "golden"
-WORDS = 'HE SAID <I> DON\'T KNOW & "LEFT" THEN NAÏVE ZOË CAME BACK AFTER A VERY LONG PAUSE'.split()
+TEXT = 'HE SAID <I> DON\'T KNOW & "LEFT" THEN NAÏVE ZOË CAME BACK AFTER A VERY LONG PAUSE'
+WORDS = TEXT.split()
 
 
 def spans(texts: list[str], offset: float) -> tuple[Span, ...]:
@@ -40,7 +42,7 @@ def spans(texts: list[str], offset: float) -> tuple[Span, ...]:
 LONG = Transcript(
     path="calls/my talk.wav",
     duration=10.5,
-    text=" ".join(WORDS),
+    text=TEXT,
     model=ModelInfo("nano", "1.0", "en"),
     words=spans(WORDS, 3600.0),
     chars=spans(list("HE"), 3600.0),
@@ -92,10 +94,8 @@ def test_a_failure_is_told_in_json_alone(name: str) -> None:
 def test_subtitles_are_read_by_pysubs2(name: str) -> None:
     read = pysubs2.SSAFile.from_string(written(name, WHOLE).decode(), format_=name)
     text = " ".join(event.plaintext for event in read)
-    if name == "vtt":
-        text = html.unescape(text)  # which pysubs2 leaves to its user
-    else:
-        text = text.replace("SAID ", "SAID <I>")  # which it takes for a tag, as players do
+    # pysubs2 leaves the escapes of WebVTT to its user and, as players do, takes <I> for a tag
+    text = html.unescape(text) if name == "vtt" else text.replace("SAID ", "SAID <I>")
     assert text.split() == WORDS
     times = [(event.start, event.end) for event in read]
     assert times[0][0] == 240
@@ -131,7 +131,7 @@ def test_textgrid_intervals_leave_no_gap_and_no_empty_time(tmp_path: Path) -> No
         entries = grid.getTier("words").entries
         assert entries[0].start == 0
         assert entries[-1].end == 10.5
-        assert all(one.end == other.start for one, other in zip(entries, entries[1:], strict=False))
+        assert all(one.end == other.start for one, other in itertools.pairwise(entries))
         assert all(entry.start < entry.end for entry in entries)
 
 
@@ -187,8 +187,18 @@ def test_verbose_json_has_the_keys_of_the_openai_api() -> None:
     assert list(content) == ["task", "language", "duration", "text", "segments", "words"]
     assert (content["task"], content["language"], content["text"]) == ("transcribe", "english", LONG.text)
     assert [list(segment) for segment in content["segments"]] == [
-        ["id", "seek", "start", "end", "text", "tokens", "temperature"]
-        + ["avg_logprob", "compression_ratio", "no_speech_prob"]
+        [
+            "id",
+            "seek",
+            "start",
+            "end",
+            "text",
+            "tokens",
+            "temperature",
+            "avg_logprob",
+            "compression_ratio",
+            "no_speech_prob",
+        ]
     ] * len(content["segments"])
     assert " ".join(segment["text"] for segment in content["segments"]) == LONG.text
     assert all(-1 < segment["avg_logprob"] < 0 for segment in content["segments"])

@@ -73,8 +73,8 @@ class Template:
         }
         try:
             made = PurePath(self._text.format_map(values))
-        except (ValueError, TypeError) as error:
-            raise self._wrong(str(error)) from error
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise self._wrong(f"cannot be filled in: {error}") from error
         if made.is_absolute() or ".." in made.parts or not made.name:
             raise self._wrong(f"{str(made)!r} is no file below the output directory")
         if made.name.startswith(RESERVED):
@@ -127,11 +127,14 @@ def _owners(planned: Sequence[Planned]) -> dict[str, str]:
     owners: dict[str, str] = {}
     for target, path in _pairs(planned):
         if target in owners:
+            if owners[target] == path:
+                raise UsageError(
+                    f"two results of {path} would be written to {target}",
+                    hint="name an input once; an --output-template needs {ext} and {part}",
+                )
             raise UsageError(
-                f"{owners[target]} and {path} would both be written to {target}"
-                if owners[target] != path
-                else f"two results of {path} would be written to {target}",
-                hint="add --output-template '{dir}/{name}{part}.{ext}', or run them with two directories",
+                f"{owners[target]} and {path} would both be written to {target}",
+                hint="add --output-template '{dir}/{name}{part}.{ext}', or use two directories",
             )
         owners[target] = path
     for target, path in _pairs(planned):
