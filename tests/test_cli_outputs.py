@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -283,3 +286,43 @@ def test_a_run_removes_what_a_killed_one_left(sew: Sew, ctc: Path, audio: Path, 
     os.utime(old, (0, 0))
     assert sew("transcribe", audio, "-m", ctc, "-o", tmp_path).code == 0
     assert files_in(tmp_path / "sub") == sorted([".sew-note", alive.name, "c.d.txt"])
+
+
+def in_a_process(*arguments: object, stdout: Any = subprocess.PIPE, **options: Any) -> tuple[int, str]:
+    """Exit code and messages of a run of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
+    process = subprocess.run(
+        [sys.executable, "-m", "sewcli", *map(str, arguments)],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env=environment,
+        check=False,
+        **options,
+    )
+    return process.returncode, process.stderr.decode()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_behind_standard_output_is_one_line_and_exit_1(audio: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        code, err = in_a_process("transcribe", "--dry-run", audio, stdout=full)
+    assert (code, err) == (1, "sew: cannot write to standard output: No space left on device\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits on the size of files")
+def test_full_disk_under_an_output_directory_ends_the_run_and_leaves_no_part_of_a_file(
+    ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    import resource
+
+    def no_file_above_300_bytes() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+
+    code, err = in_a_process(
+        "transcribe", audio, "-m", ctc, "-o", tmp_path, "-f", "text", "-f", "json",
+        preexec_fn=no_file_above_300_bytes,
+    )  # fmt: skip
+    assert code == 1
+    assert err.startswith(f"sew: cannot write {tmp_path / 'a.json'}: ")
+    assert err.count("\n") == 1
+    assert files_in(tmp_path) == ["a.txt"]
