@@ -147,6 +147,8 @@ def test_channels_are_mixed_chosen_or_split(sew: Sew, ctc: Path, classifier: Pat
     assert files_in(out) == ["both_ch0.txt", "both_ch1.txt"]
     piped = sew("transcribe", "-", *given, "--channel", "split", stdin=both.read_bytes())
     assert piped.texts == [left, right]
+    piped = sew("transcribe", "-", "-m", ctc, "-o", out, "--channel", "split", stdin=both.read_bytes())
+    assert (piped.code, (out / "stdin_ch1.txt").read_text()) == (0, f"{right}\n")
     absent = sew("transcribe", both, mono[0], *given, "--channel", "2")
     assert absent.code == 4
     assert absent.records[0] == {"path": str(both), "channel": 2, "error": absent.records[0]["error"]}

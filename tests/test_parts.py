@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import librosa
@@ -124,7 +125,7 @@ def test_channels_are_read_alone(tmp_path: Path, engine: str) -> None:
     sound = np.stack([babble(1.0, seed, 8_000) for seed in range(3)], axis=1)
     sound[100, 1] = np.nan
     soundfile.write(file, sound, 8_000, subtype="FLOAT")
-    sources = list(channels_apart([Source("three.wav", file)]))
+    sources = list(channels_apart([Source("three.wav", file)], ExitStack()))
     assert [source.channel for source in sources] == [0, 1, 2]
     for source in (sources[0], sources[2]):
         assert source.channel is not None
@@ -143,18 +144,17 @@ def test_standard_input_is_split_too_and_what_cannot_be_opened_fails_when_read(t
     stream = io.BytesIO()
     soundfile.write(stream, sound, 16_000, format="WAV", subtype="FLOAT")
     given = [Source("-", Path("-")), Source("gone.wav", Path("gone.wav")), Source("m:1", Path(), error="bad")]
-    splitting = channels_apart(given, io.BytesIO(stream.getvalue()))
-    for channel in (0, 1):
-        source = next(splitting)
-        assert (source.path, source.channel) == ("-", channel)
-        np.testing.assert_array_equal(np.concatenate(list(read_blocks(source))), sound[:, channel])
-    copy = source.file
-    assert list(splitting) == given[1:]
-    assert not copy.exists()
+    with ExitStack() as copies:
+        left, right, *others = channels_apart(given, copies, io.BytesIO(stream.getvalue()))
+        for channel, source in enumerate((left, right)):
+            assert (source.path, source.channel) == ("-", channel)
+            np.testing.assert_array_equal(np.concatenate(list(read_blocks(source))), sound[:, channel])
+    assert others == given[1:]
+    assert not left.file.exists()
 
 
 def test_standard_input_that_is_no_audio_says_so_when_it_is_split() -> None:
-    splitting = channels_apart([Source("-", Path("-"))], io.BytesIO(b"text, not audio"))
-    source = next(splitting)
-    with pytest.raises(AudioError, match="standard input: not an audio file"):
+    copies = ExitStack()
+    [source] = channels_apart([Source("-", Path("-"))], copies, io.BytesIO(b"text, not audio"))
+    with copies, pytest.raises(AudioError, match="standard input: not an audio file"):
         list(read_blocks(source))

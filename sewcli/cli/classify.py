@@ -53,12 +53,13 @@ def classify(
     """
     from sewcli.cli import run
     from sewcli.cli.console import Progress
+    from sewcli.cli.request import InputOptions, OutputOptions
 
     run.set_up_messages(quiet=quiet)
-    wanted = run.InputOptions(
+    wanted = InputOptions(
         inputs or [], files_from, null, tuple(include or ()), tuple(exclude or ()), start, end, channel
     )
-    written = run.OutputOptions(
+    written = OutputOptions(
         formats, output, output_template, overwrite, resume, with_path, no_path, for_labels=True
     )
     chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)

@@ -7,8 +7,8 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Protocol
 
 from sewcli.cli.atomic import check_writable, remove_stale, write_whole
@@ -85,13 +85,21 @@ def write_stdout(content: bytes) -> None:
 
 
 class StandardOutput:
-    """One record after the other, each flushed, as bytes: nothing wraps or re-encodes them."""
+    """One record after the other, each flushed, as bytes: nothing wraps or re-encodes them.
+
+    Args:
+        chosen: the format.
+        layout: of the records.
+        sources: the inputs.
+        copies: temporary files of the inputs, closed at the end.
+    """
 
     #: inputs that an earlier run has done
     done_before = 0
 
-    def __init__(self, chosen: Format, layout: Layout, sources: Iterable[Source]) -> None:
+    def __init__(self, chosen: Format, layout: Layout, sources: Iterable[Source], copies: ExitStack) -> None:
         self._format = chosen
+        self._copies = copies
         self._layout = layout
         self._sources = sources
         self._has_header = chosen.header is None
@@ -100,7 +108,7 @@ class StandardOutput:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        pass
+        self._copies.close()
 
     def pending(self, run: str) -> Iterator[Source]:  # noqa: ARG002 - nothing is remembered here
         """The inputs."""
@@ -133,6 +141,7 @@ class Directory:
         formats: to write for each input.
         layout: of the files.
         planned: all inputs with their files.
+        copies: temporary files of the inputs, closed at the end.
         resume: pass over inputs that the journal of the directory has as done, and keep it.
 
     Raises:
@@ -145,9 +154,11 @@ class Directory:
         formats: Sequence[Format],
         layout: Layout,
         planned: Sequence[Planned],
+        copies: ExitStack,
         *,
         resume: bool,
     ) -> None:
+        self._copies = copies
         self._formats = formats
         self._layout = layout
         self._planned = planned
@@ -168,12 +179,8 @@ class Directory:
     def __enter__(self) -> Directory:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
+        self._copies.close()
         if self._journal is not None:
             self._journal.close()
 

@@ -90,14 +90,15 @@ def transcribe(
     """
     from sewcli.cli import run
     from sewcli.cli.console import Progress
+    from sewcli.cli.request import InputOptions, OutputOptions
     from sewcli.decoding.support import require_pyctcdecode
     from sewcli.subtitles import Shape
 
     run.set_up_messages(quiet=quiet)
-    wanted = run.InputOptions(
+    wanted = InputOptions(
         inputs or [], files_from, null, tuple(include or ()), tuple(exclude or ()), start, end, channel
     )
-    written = run.OutputOptions(
+    written = OutputOptions(
         formats,
         output,
         output_template,
