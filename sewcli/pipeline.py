@@ -131,7 +131,7 @@ def _open(
     try:
         recording = Recording(source, engine=options.audio_engine, longest=options.longest, stdin=stdin)
     except InputError as error:
-        return Failure(source.path, error.code, str(error))
+        return Failure(source.path, error.code, str(error), source.channel)
     waiting = sum(1 for _ in options.plan.chunks(recording.samples))
     return _Job(recording, consumer(), waiting)
 

@@ -62,6 +62,7 @@ class Transcriber:
             chars=hypothesis.chars(duration, offset) if self.timestamps == "char" else None,
             settings=self.settings,
             offset=_offset(recording),
+            channel=recording.source.channel,
         )
 
     def close(self) -> None:
@@ -102,6 +103,7 @@ class Classifier:
             labels=tuple(LabelScore(self.labels[i], round(float(scores[i]), 6)) for i in best),
             model=self.model,
             offset=_offset(recording),
+            channel=recording.source.channel,
         )
 
     def close(self) -> None:

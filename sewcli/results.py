@@ -34,10 +34,12 @@ class ModelInfo:
     Attributes:
         id: alias, hub repository or directory, as the user would name it.
         revision: commit of the hub repository or version of an embedded model; None if unknown.
+        language: ISO 639-1 code; None if unknown.
     """
 
     id: str
     revision: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Transcript:
         model: that made it.
         settings: everything that can change the text.
         offset: where a part of a file began, in seconds; None for a whole file.
+        channel: that was read, from 0; None where all were mixed.
     """
 
     path: str
@@ -62,6 +65,7 @@ class Transcript:
     chars: tuple[Span, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     offset: float | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class Classification:
     labels: tuple[LabelScore, ...]
     model: ModelInfo
     offset: float | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,10 @@ class Failure:
         path: of the input, as given.
         code: short stable identifier of what is wrong.
         message: one line that names the input, says what is wrong and what to do next.
+        channel: that was to be read, from 0; None where all are mixed.
     """
 
     path: str
     code: str
     message: str
+    channel: int | None = None

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sewcli.errors import UsageError
+from sewcli.selection import EVERYTHING, Selection
 
 STDIN = "-"
 
@@ -48,6 +49,7 @@ class Source:
         text: the reference transcript of a manifest row, or None.
         root: the folder given by the user in which the file was found, or None.
         error: why there is nothing to open (a bad manifest row, a folder that cannot be listed), or None.
+        channel: the one to read, from 0; None mixes all.
     """
 
     path: str
@@ -57,9 +59,15 @@ class Source:
     text: str | None = None
     root: str | None = None
     error: str | None = None
+    channel: int | None = None
+
+    @property
+    def is_stdin(self) -> bool:
+        """Whether it is read from standard input (and not from a copy of it on disk)."""
+        return self.path == STDIN == str(self.file)
 
 
-def check(inputs: Sequence[str], files_from: str | None = None) -> None:
+def check(inputs: Sequence[str], files_from: str | None = None, selection: Selection = EVERYTHING) -> None:
     """Raise what is wrong with the inputs as a whole, before anything runs.
 
     Folders are listed up to their first audio file; no file is opened.
@@ -79,8 +87,8 @@ def check(inputs: Sequence[str], files_from: str | None = None) -> None:
             "standard input can be read only once", hint="use - for one input or for --files-from"
         )
     for given in inputs:
-        if given != STDIN and is_folder(given) and next(_walk(given, given), None) is None:
-            raise _no_audio_in(given)
+        if given != STDIN and is_folder(given) and next(_walk(given, given, selection), None) is None:
+            raise _no_audio_in(given, selection)
     if files_from is not None and files_from != STDIN:
         _check_list(files_from)
 
@@ -91,6 +99,7 @@ def expand(
     files_from: str | None = None,
     null_separated: bool = False,
     stdin: BinaryIO | None = None,
+    selection: Selection = EVERYTHING,
 ) -> Iterator[Source]:
     """Yield one source an input, in order: the inputs first, then the entries of the list.
 
@@ -106,6 +115,7 @@ def expand(
         files_from: a file that lists inputs, or "-" for standard input.
         null_separated: the entries of the list end with a NUL byte, as from find -print0.
         stdin: where the list "-" is read from; sys.stdin.buffer by default.
+        selection: which entries of a folder count; inputs that are named always do.
 
     Raises:
         UsageError: as check(), which it does not call; also if the list turns out to be empty and there
@@ -113,7 +123,7 @@ def expand(
     """
     for given in inputs:
         if given != STDIN and is_folder(given):
-            yield from _folder(given)
+            yield from _folder(given, selection)
         else:
             yield Source(given, Path(given))
     if files_from is None:
@@ -136,17 +146,17 @@ def is_folder(given: str) -> bool:
         return False
 
 
-def _folder(folder: str) -> Iterator[Source]:
+def _folder(folder: str, selection: Selection) -> Iterator[Source]:
     found = False
-    for source in _walk(folder, folder):
+    for source in _walk(folder, folder, selection):
         found = True
         yield source
     if not found:
-        raise _no_audio_in(folder)
+        raise _no_audio_in(folder, selection)
 
 
-def _walk(folder: str, root: str) -> Iterator[Source]:
-    """Audio files below a folder, one level in memory at a time."""
+def _walk(folder: str, root: str, selection: Selection, below: str = "") -> Iterator[Source]:
+    """Audio files below a folder, one level in memory at a time; `below` is its path from the root."""
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
@@ -156,9 +166,11 @@ def _walk(folder: str, root: str) -> Iterator[Source]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
+        relative = below + entry.name
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, root)
-        elif _has_audio_extension(entry.name) and not is_folder(entry.path):
+            if selection.enters(relative):
+                yield from _walk(entry.path, root, selection, f"{relative}/")
+        elif _has_audio_extension(entry.name) and selection.takes(relative) and not is_folder(entry.path):
             yield Source(entry.path, Path(entry.path), root=root)
 
 
@@ -166,7 +178,12 @@ def _has_audio_extension(name: str) -> bool:
     return Path(name).suffix[1:].lower() in AUDIO_EXTENSIONS
 
 
-def _no_audio_in(folder: str) -> UsageError:
+def _no_audio_in(folder: str, selection: Selection) -> UsageError:
+    if selection != EVERYTHING:
+        return UsageError(
+            f"{folder}: no audio file in this folder that --include and --exclude let through",
+            hint="patterns with a slash are compared with the path below the folder, others with the name",
+        )
     return UsageError(
         f"{folder}: no audio file in this folder",
         hint=f"files that count end in {' '.join(sorted(AUDIO_EXTENSIONS))}; hidden ones are skipped",

@@ -97,7 +97,12 @@ def test_clips_that_cannot_be_used_are_counted_and_left_out(recipe_file, tmp_pat
         train_model(recipe, tmp_path / "refused")
     train_model(recipe, tmp_path / "run", skip_bad=True)
     messages = " ".join(record.getMessage() for record in caplog.records)
-    for reason in ("the vocabulary has no 'Ü'", "text longer than its frames", "train.jsonl:3", "missing.wav"):
+    for reason in (
+        "the vocabulary has no 'Ü'",
+        "text longer than its frames",
+        "train.jsonl:3",
+        "missing.wav",
+    ):
         assert reason in messages
 
 

@@ -1,6 +1,8 @@
 """Audio in: any file, pipe or part of a file as checked 16 kHz mono samples, block by block.
 
 reader      one source -> blocks: puts the other modules together
+channels    one source a channel
+length      how long an input is, by its header
 decoding    which library decodes a file: libsndfile, or else ffmpeg
 containers  is all of the audio there that a file's header announces
 checks      what audio must be like, and the errors that say it is not
@@ -9,8 +11,10 @@ dsp         cutting, mixing to mono and resampling as librosa does them, in a st
 
 from __future__ import annotations
 
+from sewcli.audio.channels import channels_apart
 from sewcli.audio.checks import shown
+from sewcli.audio.length import seconds_of
 from sewcli.audio.reader import ENGINES, read_blocks
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE
 
-__all__ = ["ENGINES", "MIN_SAMPLES", "SAMPLE_RATE", "read_blocks", "shown"]
+__all__ = ["ENGINES", "MIN_SAMPLES", "SAMPLE_RATE", "channels_apart", "read_blocks", "seconds_of", "shown"]

@@ -2,7 +2,7 @@
 
 Every error names the input, says what is wrong and what to do next, and has a stable code: not_found,
 is_directory, permission, unreadable, empty_file, not_audio, damaged, no_samples, not_finite, out_of_scale,
-sample_rate, too_short, needs_ffmpeg, source.
+sample_rate, channel, too_short, needs_ffmpeg, source.
 """
 
 from __future__ import annotations
@@ -87,6 +87,17 @@ def check_rate(name: str, rate: int) -> None:
             f"{name}: sample rate of {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be read",
             hint="the header may be wrong: correct it, or convert the file with ffmpeg -ar 16000",
             code="sample_rate",
+        )
+
+
+def check_channel(name: str, channel: int, channels: int) -> None:
+    """Raise AudioError unless a file with `channels` channels has the one asked for."""
+    if channel >= channels:
+        there = "one channel, 0" if channels == 1 else f"{channels} channels, 0 to {channels - 1}"
+        raise AudioError(
+            f"{name}: no channel {channel}; it has {there}",
+            hint="choose another --channel; split reads each",
+            code="channel",
         )
 
 

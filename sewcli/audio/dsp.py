@@ -54,6 +54,11 @@ def to_mono(block: Block) -> Block:
     return mono
 
 
+def one_channel(blocks: Iterable[Block], channel: int) -> Iterator[Block]:
+    """Keep one channel of blocks of shape (frames, channels), as shape (frames, 1)."""
+    return (block[:, channel : channel + 1] for block in blocks)
+
+
 def resample(blocks: Iterable[Block], rate: int) -> Iterator[Block]:
     """Resample 1-D blocks from rate to SAMPLE_RATE, with the samples of librosa.resample.
 

@@ -55,7 +55,8 @@ def reading(
             rate, channels = _header(process, messages)
             blocks = _decode(name, process, messages, rate, channels)
             count = None if duration is None else frames_in(duration, rate)
-            yield NativeAudio(rate, cut(blocks, frames_in(offset, rate), count), librosa_reads_it=False)
+            part = cut(blocks, frames_in(offset, rate), count)
+            yield NativeAudio(rate, channels, None, part, librosa_reads_it=False)
         finally:
             process.stdout.close()
             if process.poll() is None:

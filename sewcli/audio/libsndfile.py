@@ -62,7 +62,7 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
         if trusted and start and start >= handle.frames:
             raise AudioError(
                 f"{name}: ends at {handle.frames / rate:.3f} s, before the offset of {offset:g} s",
-                hint="correct the offset of this manifest row",
+                hint="correct --start, or the offset of this manifest row",
                 code="no_samples",
             )
         if not trusted:
@@ -73,7 +73,13 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
             _seek(name, handle, start)
             end = handle.frames if count is None else min(handle.frames, start + count)
             blocks = _decode(name, handle, start, end)
-        yield NativeAudio(rate, blocks, librosa_reads_it=trusted and handle.can_seek() and patched is None)
+        yield NativeAudio(
+            rate,
+            handle.channels,
+            handle.frames if trusted else None,
+            blocks,
+            librosa_reads_it=trusted and handle.can_seek() and patched is None,
+        )
 
 
 def _opened(file: str | bytes | BinaryIO) -> Any:

@@ -18,10 +18,14 @@ class NativeAudio:
 
     Attributes:
         rate: frames a second.
+        channels: of the file.
+        frames: of the whole file, by its header; None where that does not say.
         blocks: float32 arrays of shape (frames, channels).
         librosa_reads_it: librosa.load reads the same frames from this file.
     """
 
     rate: int
+    channels: int
+    frames: int | None
     blocks: Iterator[Block]
     librosa_reads_it: bool

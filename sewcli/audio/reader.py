@@ -9,9 +9,9 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from sewcli.audio.checks import cannot_open, check_length, check_rate, checked, shown
+from sewcli.audio.checks import cannot_open, check_channel, check_length, check_rate, checked, shown
 from sewcli.audio.decoding import decoding
-from sewcli.audio.dsp import Block, resample, to_mono
+from sewcli.audio.dsp import Block, one_channel, resample, to_mono
 from sewcli.audio.libsndfile import name_for_libsndfile
 from sewcli.audio.native import NativeAudio
 from sewcli.audio.spool import on_disk
@@ -27,7 +27,8 @@ def read_blocks(
 ) -> Iterator[Block]:
     """Yield the audio of a source as 1-D float32 blocks of 16 kHz mono, of any sizes.
 
-    Together the blocks are librosa.load(file, sr=16000, mono=True, offset=, duration=), to 1e-6 or better.
+    Together the blocks are librosa.load(file, sr=16000, mono=True, offset=, duration=), to 1e-6 or better, or
+    for a source with a channel that channel of librosa.load(..., mono=False).
     Files are decoded in blocks: memory does not grow with their length. Nothing is opened before the first
     block is asked for, and everything is closed, and temporary files deleted, with the generator.
 
@@ -72,7 +73,11 @@ def _read(source: Source, engine: str, stdin: BinaryIO | None) -> Iterator[Block
 
 def _resampled(name: str, source: Source, file: Path, native: NativeAudio, engine: str) -> Iterator[Block]:
     check_rate(name, native.rate)
-    mono = (to_mono(block) for block in checked(name, native.blocks, native.rate, source.offset))
+    blocks = native.blocks
+    if source.channel is not None:
+        check_channel(name, source.channel, native.channels)
+        blocks = one_channel(blocks, source.channel)
+    mono = (to_mono(block) for block in checked(name, blocks, native.rate, source.offset))
     if engine == "librosa":
         yield _with_librosa(source, file, native, mono)
     else:
@@ -84,7 +89,7 @@ def _with_librosa(source: Source, file: Path, native: NativeAudio, mono: Iterato
 
     decoded = np.concatenate(list(mono))  # this is what checks the file
     samples: Block
-    if native.librosa_reads_it:
+    if native.librosa_reads_it and source.channel is None:
         with soundfile.SoundFile(name_for_libsndfile(file)) as handle:
             samples, _ = librosa.load(
                 handle, sr=SAMPLE_RATE, mono=True, offset=source.offset, duration=source.duration

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from sewcli.audio.checks import check_place, empty, shown
 from sewcli.errors import AudioError
-from sewcli.sources import STDIN, Source
+from sewcli.sources import Source
 
 _COPY_BYTES = 1 << 20
 
@@ -28,7 +28,7 @@ def on_disk(source: Source, stdin: BinaryIO | None) -> Iterator[Path]:
         AudioError: there is nothing to read at its path, or no room for the copy.
     """
     name = shown(source)
-    if source.path == STDIN:
+    if source.is_stdin:
         with _copied(name, stdin if stdin is not None else sys.stdin.buffer) as copy:
             yield copy
     elif stat.S_ISREG(check_place(name, source.file).st_mode):

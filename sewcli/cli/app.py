@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from typing import NoReturn
 
@@ -53,6 +55,7 @@ def _root(
 
 def main() -> NoReturn:
     """Run the command line and exit with the code that tells how it went."""
+    _end_on_termination()
     debug = "--debug" in sys.argv[1:] or os.environ.get("SEW_DEBUG", "").lower() in ("1", "true", "yes", "on")
     try:
         app()
@@ -71,6 +74,16 @@ def main() -> NoReturn:
             debug=debug,
         )
     sys.exit(EXIT_OK)
+
+
+def _end_on_termination() -> None:
+    """Let SIGTERM end a run as SIGINT does: what is written stays, temporary files go, exit code 130."""
+
+    def interrupt(_number: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
 
 
 def _fail(message: str, code: int, *, debug: bool) -> NoReturn:

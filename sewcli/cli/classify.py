@@ -6,18 +6,27 @@ from typing import Annotated
 
 import typer
 
+from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
 
 
 def classify(
-    inputs: opt.Inputs = None,
-    files_from: opt.FilesFrom = None,
-    null: opt.NullSeparated = False,
-    formats: opt.Formats = None,
-    output: opt.OutputDirectory = None,
-    overwrite: opt.Overwrite = False,
-    with_path: opt.WithPath = False,
-    no_path: opt.WithoutPath = False,
+    inputs: files.Inputs = None,
+    files_from: files.FilesFrom = None,
+    null: files.NullSeparated = False,
+    include: files.Include = None,
+    exclude: files.Exclude = None,
+    start: files.Start = None,
+    end: files.End = None,
+    channel: files.Channel = "mix",
+    formats: files.Formats = None,
+    output: files.OutputDirectory = None,
+    output_template: files.OutputTemplate = None,
+    overwrite: files.Overwrite = False,
+    resume: files.Resume = False,
+    dry_run: files.DryRun = False,
+    with_path: files.WithPath = False,
+    no_path: files.WithoutPath = False,
     top: Annotated[
         int,
         typer.Option(
@@ -44,14 +53,22 @@ def classify(
     """
     from sewcli.cli import run
     from sewcli.cli.console import Progress
+    from sewcli.cli.request import InputOptions, OutputOptions
 
     run.set_up_messages(quiet=quiet)
-    wanted = run.InputOptions(inputs or [], files_from, null)
-    written = run.OutputOptions(formats, output, overwrite, with_path, no_path)
+    wanted = InputOptions(
+        inputs or [], files_from, null, tuple(include or ()), tuple(exclude or ()), start, end, channel
+    )
+    written = OutputOptions(
+        formats, output, output_template, overwrite, resume, with_path, no_path, for_labels=True
+    )
     chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
     shown = not (quiet or no_progress)
     wanted.check()
-    sink, sources = written.sink(wanted)
+    written.check()
+    if dry_run and not resume:
+        raise typer.Exit(written.dry_run(wanted))
+    sink = None if dry_run else written.open(wanted)
     local = chosen.fetch("classification", progress=shown)
 
     # from here on torch is needed
@@ -61,10 +78,14 @@ def classify(
 
     network = chosen.load(local, "classification")
     info = run.model_info(local)
+    settings = {"top": top, "dtype": network.dtype, "audio_engine": audio_engine}
+    fingerprint = written.fingerprint(local, settings)
+    if sink is None:
+        raise typer.Exit(written.dry_run(wanted, fingerprint))
     results = run_pipeline(
-        sources,
+        sink.pending(fingerprint),
         network,
         lambda: Classifier(network.labels, info, top),
         Options.for_clips(run.batch_seconds(batch_seconds, network), audio_engine),
     )
-    raise typer.Exit(run.finish(results, sink, Progress(shown=shown)))
+    raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))

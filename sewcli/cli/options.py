@@ -1,8 +1,7 @@
-"""Options that several commands share, declared once."""
+"""Options of the model, the machine and the messages, declared once for all commands."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -16,70 +15,6 @@ _AUDIO = "Audio and chunks"
 _DECODING = "Decoding"
 _OUTPUT = "Output"
 
-Inputs = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[INPUT]...", help="Audio files, directories (searched recursively), or - for stdin."
-    ),
-]
-FilesFrom = Annotated[
-    str | None,
-    typer.Option(
-        "--files-from",
-        envvar="SEW_FILES_FROM",
-        metavar="FILE|-",
-        help="Read inputs from a list: one path a line, or a JSON Lines manifest.",
-    ),
-]
-NullSeparated = Annotated[
-    bool, typer.Option("-0", "--null", envvar="SEW_NULL", help="The list of --files-from is NUL-separated.")
-]
-Formats = Annotated[
-    list[str] | None,
-    typer.Option(
-        "-f",
-        "--format",
-        envvar="SEW_FORMAT",
-        help="text or json; may be repeated with -o.",
-        rich_help_panel=_OUTPUT,
-    ),
-]
-OutputDirectory = Annotated[
-    Path | None,
-    typer.Option(
-        "-o",
-        "--output",
-        envvar="SEW_OUTPUT",
-        metavar="DIR",
-        help="Write one file an input and format into DIR, the input tree mirrored; nothing on stdout.",
-        rich_help_panel=_OUTPUT,
-    ),
-]
-Overwrite = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite",
-        envvar="SEW_OVERWRITE",
-        help="Replace files that exist in DIR.",
-        rich_help_panel=_OUTPUT,
-    ),
-]
-WithPath = Annotated[
-    bool,
-    typer.Option(
-        "-H",
-        "--with-path",
-        envvar="SEW_WITH_PATH",
-        help="Print the path before each line, also for one input.",
-        rich_help_panel=_OUTPUT,
-    ),
-]
-WithoutPath = Annotated[
-    bool,
-    typer.Option(
-        "-h", "--no-path", envvar="SEW_NO_PATH", help="Never print the path.", rich_help_panel=_OUTPUT
-    ),
-]
 Quiet = Annotated[
     bool,
     typer.Option(

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import errno
+import logging
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePath
-from typing import Protocol
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
-from sewcli.errors import SewError, UsageError
-from sewcli.results import Classification, Failure, Transcript
-from sewcli.sources import STDIN, Source
-from sewcli.writers import FORMATS, Format
+from sewcli.cli.atomic import check_writable, remove_stale, write_whole
+from sewcli.cli.journal import Journal, audio_fingerprint
+from sewcli.cli.targets import Planned
+from sewcli.errors import InputError, SewError, UsageError
+from sewcli.results import Failure
+from sewcli.sources import Source
+from sewcli.writers import FORMATS, Format, Layout, Result
 
-Result = Transcript | Classification | Failure
+_log = logging.getLogger("sewcli")
+
+#: the name of one output file is at fault, not the place where all of them go
+_OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
 
 
 class ClosedPipe(Exception):  # noqa: N818 - nothing went wrong
@@ -27,22 +36,39 @@ class Sink(Protocol):
     """Takes results in the order of the inputs."""
 
     def write(self, result: Result) -> None:
-        """Write one result."""
+        """Write one result.
+
+        Raises:
+            InputError: this one cannot be written. SewError: nothing can.
+        """
 
 
-def chosen_formats(names: Sequence[str] | None, output: Path | None) -> list[Format]:
+def chosen_formats(
+    names: Sequence[str] | None, output: Path | None, *, for_labels: bool = False
+) -> list[Format]:
     """The formats of `-f`, text by default.
+
+    Args:
+        names: as given.
+        output: the directory, or None for standard output.
+        for_labels: of `sew classify`.
 
     Raises:
         UsageError: an unknown format, or several without a directory to write them to.
     """
+    known = {name: form for name, form in FORMATS.items() if form.for_labels or not for_labels}
     wanted = list(dict.fromkeys(names or ["text"]))
     for name in wanted:
-        if name not in FORMATS:
-            raise UsageError(f"unknown format {name!r}", hint=f"one of {', '.join(FORMATS)}")
+        if name not in known:
+            kind = "for transcripts only" if name in FORMATS else "unknown"
+            raise UsageError(f"format {name!r} is {kind}", hint=f"one of {', '.join(known)}")
     if len(wanted) > 1 and output is None:
         raise UsageError("several formats need a directory", hint="add -o DIR")
-    return [FORMATS[name] for name in wanted]
+    chosen = [known[name] for name in wanted]
+    for form in chosen:
+        if form.require is not None:
+            form.require()
+    return chosen
 
 
 def write_stdout(content: bytes) -> None:
@@ -59,11 +85,34 @@ def write_stdout(content: bytes) -> None:
 
 
 class StandardOutput:
-    """One record after the other, each flushed, as bytes: nothing wraps or re-encodes them."""
+    """One record after the other, each flushed, as bytes: nothing wraps or re-encodes them.
 
-    def __init__(self, chosen: Format, *, with_path: bool) -> None:
+    Args:
+        chosen: the format.
+        layout: of the records.
+        sources: the inputs.
+        copies: temporary files of the inputs, closed at the end.
+    """
+
+    #: inputs that an earlier run has done
+    done_before = 0
+
+    def __init__(self, chosen: Format, layout: Layout, sources: Iterable[Source], copies: ExitStack) -> None:
         self._format = chosen
-        self._with_path = with_path
+        self._copies = copies
+        self._layout = layout
+        self._sources = sources
+        self._has_header = chosen.header is None
+
+    def __enter__(self) -> StandardOutput:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._copies.close()
+
+    def pending(self, run: str) -> Iterator[Source]:  # noqa: ARG002 - nothing is remembered here
+        """The inputs."""
+        return iter(self._sources)
 
     def write(self, result: Result) -> None:
         """Write one result.
@@ -71,7 +120,17 @@ class StandardOutput:
         Raises:
             ClosedPipe: nobody reads any more. SewError: it cannot be written.
         """
-        write_stdout(self._format.write(result, with_path=self._with_path))
+        if not self._has_header and self._format.header is not None:
+            write_stdout(self._format.header(self._layout))
+            self._has_header = True
+        write_stdout(self._format.write(result, self._layout))
+
+
+class _UnderWay(NamedTuple):
+    """An input whose result is awaited, its files, and the hash of its audio where that is on record."""
+
+    targets: tuple[Path, ...]
+    audio: str | None
 
 
 class Directory:
@@ -80,94 +139,91 @@ class Directory:
     Args:
         root: the directory; made if it is not there.
         formats: to write for each input.
-        sources: all inputs, in the order of the results.
-        overwrite: replace files that exist.
+        layout: of the files.
+        planned: all inputs with their files.
+        copies: temporary files of the inputs, closed at the end.
+        resume: pass over inputs that the journal of the directory has as done, and keep it.
 
     Raises:
-        UsageError: two inputs would write the same file, a file exists and may not be replaced, or the
-            directory cannot be made.
+        UsageError: the directory cannot be made or written to, or another run with `resume` is at it.
     """
 
     def __init__(
-        self, root: Path, formats: Sequence[Format], sources: Iterable[Source], *, overwrite: bool
+        self,
+        root: Path,
+        formats: Sequence[Format],
+        layout: Layout,
+        planned: Sequence[Planned],
+        copies: ExitStack,
+        *,
+        resume: bool,
     ) -> None:
+        self._copies = copies
         self._formats = formats
-        self._targets = iter(_targets(root, sources, formats, overwrite=overwrite))
+        self._layout = layout
+        self._planned = planned
+        self._under_way: deque[_UnderWay] = deque()
+        self._run = ""
+        self.done_before = 0
         try:
             root.mkdir(parents=True, exist_ok=True)
+            check_writable(root)
+            self._journal = Journal(root) if resume else None
         except OSError as error:
-            raise UsageError(f"-o {root}: cannot be a directory: {error.strerror}") from error
+            raise UsageError(
+                f"-o {root}: cannot be written to: {error.strerror}",
+                hint="choose a directory that is yours to write",
+            ) from error
+        remove_stale({root} | {target.parent for one in planned for target in one.targets})
+
+    def __enter__(self) -> Directory:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._copies.close()
+        if self._journal is not None:
+            self._journal.close()
+
+    def pending(self, run: str) -> Iterator[Source]:
+        """The inputs that are left to do, each looked up in the journal when its turn comes.
+
+        Args:
+            run: the hash of the model, the settings and the layout.
+        """
+        self._run = run
+        for one in self._planned:
+            journal = self._journal
+            audio = None if journal is None else audio_fingerprint(one.source)
+            if journal is not None and audio is not None and journal.is_done(one, audio, run):
+                self.done_before += 1
+                continue
+            self._under_way.append(_UnderWay(one.targets, audio))
+            yield one.source
+        if self.done_before:
+            _log.info("%d of %d inputs were done before", self.done_before, len(self._planned))
 
     def write(self, result: Result) -> None:
-        """Write the files of one result; a failed input gets none (SewError where one cannot be)."""
-        stem = next(self._targets)
+        """Write the files of one result; a failed input gets none.
+
+        Raises:
+            InputError: a file cannot have its name. SewError: nothing can be written any more.
+        """
+        targets, audio = self._under_way.popleft()
         if isinstance(result, Failure):
             return
-        for chosen in self._formats:
-            target = with_extension(stem, chosen)
+        for form, target in zip(self._formats, targets, strict=True):
+            header = b"" if form.header is None else form.header(self._layout)
+            content = header + form.write(result, self._layout)
             try:
-                stem.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(target, chosen.write(result, with_path=False))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(target, content)
             except OSError as error:
-                raise SewError(f"cannot write {target}: {error.strerror}", code="output") from error
-
-
-def write_whole(target: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that it is never there in part."""
-    temporary = target.with_name(f".sew-{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _targets(
-    root: Path, sources: Iterable[Source], formats: Sequence[Format], *, overwrite: bool
-) -> list[Path]:
-    """Output path without extension for each source; collisions are found here."""
-    owners: dict[Path, str] = {}
-    stems = []
-    for source in sources:
-        stem = root / output_stem(source)
-        if stem in owners:
-            raise UsageError(
-                f"{owners[stem]} and {source.path} would both be written to {stem}",
-                hint="run them with two output directories",
-            )
-        for chosen in formats:
-            target = with_extension(stem, chosen)
-            if target.exists() and not overwrite:
-                raise UsageError(
-                    f"{target} exists", hint="add --overwrite to replace it, or choose another -o"
-                )
-        owners[stem] = source.path
-        stems.append(stem)
-    return stems
-
-
-def output_stem(source: Source) -> PurePath:
-    """Place of a source's output below the output directory, without extension.
-
-    Files found in a directory keep their place below it; others keep their name alone.
-    """
-    if source.path == STDIN:
-        return PurePath("stdin")
-    path = PurePath(source.path)
-    relative = path.relative_to(source.root) if source.root else PurePath(path.name)
-    # a name like "." or "/" is no file and fails later; it needs a name here all the same
-    stem = relative.with_name(relative.stem) if relative.name else PurePath("input")
-    if source.duration is not None or source.offset:
-        end = "end" if source.duration is None else _seconds(source.offset + source.duration)
-        stem = stem.with_name(f"{stem.name}_{_seconds(source.offset)}-{end}")
-    return stem
-
-
-def _seconds(value: float) -> str:
-    """Seconds to the millisecond, without zeros at the end."""
-    return f"{value:.3f}".rstrip("0").rstrip(".")
-
-
-def with_extension(stem: Path, chosen: Format) -> Path:
-    """File of one format; dots in the stem are kept."""
-    return stem.with_name(stem.name + chosen.extension)
+                message = f"cannot write {target}: {error.strerror}"
+                if error.errno in _OF_ONE_FILE:
+                    raise InputError(message, hint="see --output-template", code="output") from error
+                raise SewError(message, hint="what is written stays", code="output") from error
+        if self._journal is not None and audio is not None:
+            try:
+                self._journal.record(targets, audio, self._run)
+            except OSError as error:
+                raise SewError(f"cannot write the journal: {error.strerror}", code="output") from error

@@ -9,83 +9,28 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
 from sewcli.cli.console import Progress, report_failure
-from sewcli.cli.output import Directory, Result, Sink, StandardOutput, chosen_formats
+from sewcli.cli.output import Directory, Sink, StandardOutput
 from sewcli.decoding.support import require_pyctcdecode
-from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, UsageError
+from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, UsageError
 from sewcli.hub import LocalModel, fetch, set_offline
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, ModelInfo
-from sewcli.sources import Source, check, expand, is_folder
+from sewcli.writers import Result
 
 if TYPE_CHECKING:
     from sewcli.acoustic.reference import TransformersModel
     from sewcli.decoding.vocabulary import Vocabulary
     from sewcli.recognition import Decoder
-    from sewcli.writers import Format
 
 #: padded audio in one batch on a GPU; on a CPU every chunk runs alone, which is no slower
 GPU_BATCH_SECONDS = 240.0
-
-
-@dataclass(frozen=True)
-class InputOptions:
-    """What to read."""
-
-    inputs: Sequence[str]
-    files_from: str | None
-    null_separated: bool
-
-    def check(self) -> None:
-        """Refuse lists of inputs that cannot work, before a model is loaded (UsageError)."""
-        check(self.inputs, self.files_from)
-
-    def sources(self) -> Iterator[Source]:
-        """The inputs, in order."""
-        return expand(self.inputs, files_from=self.files_from, null_separated=self.null_separated)
-
-    @property
-    def one_file(self) -> bool:
-        """Whether there can be only one result."""
-        return self.files_from is None and len(self.inputs) == 1 and not is_folder(self.inputs[0])
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """How and where to write."""
-
-    formats: Sequence[str] | None
-    directory: Path | None
-    overwrite: bool
-    with_path: bool
-    no_path: bool
-
-    @property
-    def chosen(self) -> list[Format]:
-        """The formats (UsageError where several have no directory)."""
-        return chosen_formats(self.formats, self.directory)
-
-    def sink(self, inputs: InputOptions) -> tuple[Sink, Iterable[Source]]:
-        """Where results go, and the inputs.
-
-        For a directory all inputs are listed first, once: collisions are found before anything runs,
-        and a list that comes through a pipe cannot be read again.
-
-        Raises:
-            UsageError: output files collide or exist.
-        """
-        if self.directory is None:
-            with_path = self.with_path or not (self.no_path or inputs.one_file)
-            return StandardOutput(self.chosen[0], with_path=with_path), inputs.sources()
-        sources = list(inputs.sources())
-        return Directory(self.directory, self.chosen, sources, overwrite=self.overwrite), sources
 
 
 @dataclass(frozen=True)
@@ -170,7 +115,7 @@ class DecodingOptions:
 
 def model_info(local: LocalModel) -> ModelInfo:
     """How results name the model."""
-    return ModelInfo(local.spec.name, local.revision)
+    return ModelInfo(local.spec.name, local.revision, local.spec.language)
 
 
 def chunk_plan(chunk: float, stride: float) -> ChunkPlan:
@@ -193,19 +138,26 @@ def batch_seconds(wanted: float | None, model: TransformersModel) -> float:
     return 0.0 if model.device == "cpu" else GPU_BATCH_SECONDS
 
 
+def write_all(results: Iterator[Result], output: StandardOutput | Directory, progress: Progress) -> int:
+    """Write all results to where they go and close that; the exit code."""
+    with output:
+        code = finish(results, output, progress)
+    return EXIT_SOME_FAILED if code == EXIT_ALL_FAILED and output.done_before else code
+
+
 def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> int:
     """Write all results, report failures as they come; the exit code that tells how it went."""
     done = failed = 0
     with progress:
         for result in results:
-            if isinstance(result, Failure):
+            failure = _written(result, sink)
+            if failure is not None:
                 failed += 1
                 progress.pause()
-                report_failure(result)
-            else:
+                report_failure(failure)
+            elif not isinstance(result, Failure):
                 done += 1
                 progress.advance(result)
-            sink.write(result)
     return exit_code(done, failed)
 
 
@@ -214,6 +166,15 @@ def exit_code(done: int, failed: int) -> int:
     if failed:
         return EXIT_SOME_FAILED if done else EXIT_ALL_FAILED
     return EXIT_OK
+
+
+def _written(result: Result, sink: Sink) -> Failure | None:
+    """Write a result; what has failed, in the input or in the writing of its files."""
+    try:
+        sink.write(result)
+    except InputError as error:
+        return Failure(result.path, error.code, str(error), result.channel)
+    return result if isinstance(result, Failure) else None
 
 
 def set_up_messages(*, quiet: bool) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sewcli.cli.atomic import write_whole
 from sewcli.cli.console import report_failure
-from sewcli.cli.output import write_stdout, write_whole
+from sewcli.cli.output import write_stdout
 from sewcli.cli.run import exit_code
 from sewcli.errors import SewError, UsageError
 from sewcli.evaluation import confusion as matrix

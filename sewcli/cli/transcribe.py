@@ -6,18 +6,31 @@ from typing import Annotated, Literal
 
 import typer
 
+from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
 
 
 def transcribe(
-    inputs: opt.Inputs = None,
-    files_from: opt.FilesFrom = None,
-    null: opt.NullSeparated = False,
-    formats: opt.Formats = None,
-    output: opt.OutputDirectory = None,
-    overwrite: opt.Overwrite = False,
-    with_path: opt.WithPath = False,
-    no_path: opt.WithoutPath = False,
+    inputs: files.Inputs = None,
+    files_from: files.FilesFrom = None,
+    null: files.NullSeparated = False,
+    include: files.Include = None,
+    exclude: files.Exclude = None,
+    start: files.Start = None,
+    end: files.End = None,
+    channel: files.Channel = "mix",
+    formats: files.Formats = None,
+    output: files.OutputDirectory = None,
+    output_template: files.OutputTemplate = None,
+    overwrite: files.Overwrite = False,
+    resume: files.Resume = False,
+    dry_run: files.DryRun = False,
+    with_path: files.WithPath = False,
+    no_path: files.WithoutPath = False,
+    max_chars: files.MaxChars = 42,
+    max_lines: files.MaxLines = 2,
+    max_gap: files.MaxGap = 1.0,
+    max_duration: files.MaxDuration = 7.0,
     timestamps: Annotated[
         Literal["none", "word", "char"] | None,
         typer.Option(
@@ -53,19 +66,34 @@ def transcribe(
     """
     from sewcli.cli import run
     from sewcli.cli.console import Progress
+    from sewcli.cli.request import InputOptions, OutputOptions
+    from sewcli.subtitles import Shape
 
     run.set_up_messages(quiet=quiet)
-    wanted = run.InputOptions(inputs or [], files_from, null)
-    written = run.OutputOptions(formats, output, overwrite, with_path, no_path)
+    wanted = InputOptions(
+        inputs or [], files_from, null, tuple(include or ()), tuple(exclude or ()), start, end, channel
+    )
+    written = OutputOptions(
+        formats,
+        output,
+        output_template,
+        overwrite,
+        resume,
+        with_path,
+        no_path,
+        shape=Shape(max_chars, max_lines, max_gap, max_duration),
+    )
     decoding = run.DecodingOptions(decoder, beam_width, hotword or [], hotword_weight)
     chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
     shown = not (quiet or no_progress)
     wanted.check()
+    written.check()
     plan = run.chunk_plan(chunk, stride)
     decoding.check()
-    sink, sources = written.sink(wanted)
-    if timestamps is None:
-        timestamps = "word" if any(form.carries_times for form in written.chosen) else "none"
+    times = written.times(timestamps)
+    if dry_run and not resume:
+        raise typer.Exit(written.dry_run(wanted))
+    sink = None if dry_run else written.open(wanted)
     local = chosen.fetch("ctc", progress=shown)
 
     # from here on torch is needed
@@ -84,10 +112,13 @@ def transcribe(
         "audio_engine": audio_engine,
     }
     info = run.model_info(local)
+    fingerprint = written.fingerprint(local, settings | {"timestamps": times})
+    if sink is None:
+        raise typer.Exit(written.dry_run(wanted, fingerprint))
     results = run_pipeline(
-        sources,
+        sink.pending(fingerprint),
         network,
-        lambda: Transcriber(make_decoder(), info, settings, timestamps),
+        lambda: Transcriber(make_decoder(), info, settings, times),
         Options(plan, run.batch_seconds(batch_seconds, network), statistics == "file", audio_engine),
     )
-    raise typer.Exit(run.finish(results, sink, Progress(shown=shown)))
+    raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from sewcli.writers import jsonl, text
+from sewcli.writers import (
+    csv,
+    ctm,
+    jsonl,
+    lrc,
+    parquet,
+    srt,
+    stm,
+    text,
+    textgrid,
+    trn,
+    tsv,
+    verbose_json,
+    vtt,
+)
+from sewcli.writers.layout import Layout, Result
+
+__all__ = ["FORMATS", "Format", "Layout", "Result"]
 
 
 @dataclass(frozen=True)
@@ -13,17 +31,44 @@ class Format:
     """One output format.
 
     Attributes:
-        write: a result to bytes; `with_path` asks for the path in front where it is optional.
+        name: of the option -f.
         extension: of files in this format.
-        carries_times: whether words have times in it, unless the user says otherwise.
+        write: a result to bytes.
+        times: whether it does without the times of words, holds them unless the user says otherwise, or
+            cannot be written without them.
+        header: what stands once in front of all results, or None.
+        joins: results of several inputs can follow each other, as on standard output.
+        for_labels: `sew classify` has it too.
+        require: raises UsageError where a library that it needs is not installed.
     """
 
-    write: Callable[..., bytes]
+    name: str
     extension: str
-    carries_times: bool
+    write: Callable[[Result, Layout], bytes]
+    times: Literal["unused", "optional", "needed"] = "needed"
+    header: Callable[[Layout], bytes] | None = None
+    joins: bool = True
+    for_labels: bool = False
+    require: Callable[[], None] | None = None
 
 
 FORMATS = {
-    "text": Format(text.write, ".txt", carries_times=False),
-    "json": Format(jsonl.write, ".json", carries_times=True),
+    form.name: form
+    for form in (
+        Format("text", ".txt", text.write, "unused", for_labels=True),
+        Format("json", ".json", jsonl.write, "optional", for_labels=True),
+        Format("verbose_json", ".verbose.json", verbose_json.write),
+        Format("srt", ".srt", srt.write, joins=False),
+        Format("vtt", ".vtt", vtt.write, joins=False),
+        Format("tsv", ".tsv", tsv.write, header=tsv.header),
+        Format("csv", ".csv", csv.write, header=csv.header),
+        Format("lrc", ".lrc", lrc.write, joins=False),
+        Format("ctm", ".ctm", ctm.write),
+        Format("stm", ".stm", stm.write, "unused"),
+        Format("trn", ".trn", trn.write, "unused"),
+        Format("textgrid", ".TextGrid", textgrid.write, joins=False),
+        Format(
+            "parquet", ".parquet", parquet.write, "optional", joins=False, require=parquet.require_pyarrow
+        ),
+    )
 }

@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 from sewcli.results import Classification, Failure, Span, Transcript
+from sewcli.writers.layout import Layout, Result
 
 #: keys keep their meaning within a version
 SCHEMA_VERSION = 1
 
 
-def write(result: Transcript | Classification | Failure, *, with_path: bool = True) -> bytes:  # noqa: ARG001
+def write(result: Result, layout: Layout) -> bytes:  # noqa: ARG001 - nothing is open
     """One line of JSON; the path is always in it."""
     return dump(as_object(result))
 
@@ -29,7 +30,7 @@ def dump(content: dict[str, Any]) -> bytes:
         return json.dumps(content).encode() + b"\n"
 
 
-def as_object(result: Transcript | Classification | Failure) -> dict[str, Any]:
+def as_object(result: Result) -> dict[str, Any]:
     """The JSON object of a result."""
     match result:
         case Transcript():
@@ -37,7 +38,7 @@ def as_object(result: Transcript | Classification | Failure) -> dict[str, Any]:
         case Classification():
             return _classification(result)
         case Failure():
-            return {"path": result.path, "error": {"code": result.code, "message": result.message}}
+            return {"path": result.path, **_channel(result), "error": _error(result)}
 
 
 def _transcript(result: Transcript) -> dict[str, Any]:
@@ -63,7 +64,15 @@ def _head(result: Transcript | Classification) -> dict[str, Any]:
     content = {"schema_version": SCHEMA_VERSION, "path": result.path, "duration": result.duration}
     if result.offset is not None:
         content["offset"] = result.offset
-    return content
+    return content | _channel(result)
+
+
+def _channel(result: Result) -> dict[str, Any]:
+    return {} if result.channel is None else {"channel": result.channel}
+
+
+def _error(failure: Failure) -> dict[str, str]:
+    return {"code": failure.code, "message": failure.message}
 
 
 def _span(key: str, span: Span) -> dict[str, Any]:

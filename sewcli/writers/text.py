@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 
 from sewcli.results import Classification, Failure, Transcript
+from sewcli.writers.layout import Layout, Result
 
 
-def write(result: Transcript | Classification | Failure, *, with_path: bool) -> bytes:
+def write(result: Result, layout: Layout) -> bytes:
     """One line (classify: one a label), UTF-8, the bytes of the path as they are on disk.
 
     A failure has no line: standard error tells it.
     """
-    prefix = os.fsencode(result.path) + b"\t" if with_path else b""
+    prefix = os.fsencode(result.path) + b"\t" if layout.with_path else b""
     match result:
         case Transcript():
             lines = [result.text]

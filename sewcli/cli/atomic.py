@@ -1,0 +1,78 @@
+"""Files that are there whole or not at all, and what a run that was killed leaves of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from sewcli.cli.targets import RESERVED
+
+_STALE_SECONDS = 3600.0
+_SUFFIX = ".tmp"
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file under a temporary name and rename it, so that it is never there in part (OSError)."""
+    temporary = target.with_name(_prefix() + f"{os.getpid()}{_SUFFIX}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError unless a file can be made in a folder."""
+    probe = folder / (_prefix() + f"{os.getpid()}{_SUFFIX}")
+    try:
+        probe.touch()
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def remove_stale(folders: Iterable[Path]) -> None:
+    """Delete temporary files of runs that are gone.
+
+    A temporary file lives for a moment. One whose process on this machine has ended is stale, and so is
+    any that is an hour old; others may belong to a run beside this one.
+    """
+    for folder in folders:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(RESERVED) and entry.name.endswith(_SUFFIX):
+                    with suppress(OSError):
+                        if _is_stale(entry):
+                            Path(entry.path).unlink()
+
+
+def _is_stale(entry: os.DirEntry[str]) -> bool:
+    number = entry.name.removeprefix(_prefix()).removesuffix(_SUFFIX)
+    here = entry.name.startswith(_prefix()) and number.isdigit()
+    if here and not _is_alive(int(number)):
+        return True
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS
+
+
+def _is_alive(process: int) -> bool:
+    if sys.platform == "win32":  # os.kill would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _prefix() -> str:
+    host = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:64]
+    return f"{RESERVED}{host}-"

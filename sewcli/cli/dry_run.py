@@ -1,0 +1,41 @@
+"""`--dry-run`: what a run would do, from the headers of the inputs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sewcli.audio import seconds_of
+from sewcli.cli.console import report_failure
+from sewcli.cli.output import write_stdout
+from sewcli.cli.targets import Planned
+from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, AudioError
+from sewcli.results import Failure
+
+
+def dry_run(planned: Iterable[Planned]) -> int:
+    """Print a line an input: path, seconds ("?" where only decoding would tell) and its files, with tabs.
+
+    The last line is the number of inputs and the hours of their audio. Inputs that cannot be opened are
+    reported as a run would report them; the exit code is the same, too.
+    """
+    inputs = unknown = failed = 0
+    total = 0.0
+    for one in planned:
+        try:
+            seconds = seconds_of(one.source)
+        except AudioError as error:
+            failed += 1
+            report_failure(Failure(one.source.path, error.code, str(error)))
+            continue
+        inputs += 1
+        total += seconds or 0.0
+        unknown += seconds is None
+        length = "?" if seconds is None else f"{seconds:.3f}"
+        line = "\t".join([one.source.path, length, *map(str, one.targets)])
+        write_stdout(line.encode("utf-8", "surrogateescape") + b"\n")
+    more = f", and {unknown} of unknown length" if unknown else ""
+    noun = "input" if inputs == 1 else "inputs"
+    write_stdout(f"total: {inputs} {noun}, {total / 3600:.3f} hours{more}\n".encode())
+    if failed:
+        return EXIT_SOME_FAILED if inputs else EXIT_ALL_FAILED
+    return EXIT_OK

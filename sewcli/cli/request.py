@@ -1,0 +1,180 @@
+"""What to read and where to write, between the parsing and the pipeline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sewcli.cli.journal import not_done, run_fingerprint
+from sewcli.cli.output import Directory, StandardOutput, chosen_formats
+from sewcli.cli.targets import Planned, Template, plan
+from sewcli.errors import UsageError
+from sewcli.hub import LocalModel
+from sewcli.parts import Window
+from sewcli.selection import Selection
+from sewcli.sources import Source, check, expand, is_folder
+from sewcli.subtitles import Shape
+from sewcli.writers import Format, Layout
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """What to read.
+
+    Attributes:
+        copies: temporary files of what can be read only once; closed at the end of the run.
+    """
+
+    inputs: Sequence[str]
+    files_from: str | None
+    null_separated: bool
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    start: str | None = None
+    end: str | None = None
+    channel: str = "mix"
+    copies: ExitStack = field(default_factory=ExitStack)
+
+    def check(self) -> None:
+        """Refuse inputs that cannot work, before a model is loaded (UsageError)."""
+        if self.channel not in ("mix", "split") and not self._one_channel:
+            raise UsageError(
+                f"--channel {self.channel}: no channel", hint="give mix, split, or a number from 0"
+            )
+        Window.parse(self.start, self.end)
+        check(self.inputs, self.files_from, self._selection)
+
+    def sources(self) -> Iterator[Source]:
+        """The inputs, in order."""
+        named = expand(
+            self.inputs,
+            files_from=self.files_from,
+            null_separated=self.null_separated,
+            selection=self._selection,
+        )
+        parts = Window.parse(self.start, self.end).cut(named)
+        if self.channel == "split":
+            from sewcli.audio import channels_apart
+
+            return channels_apart(parts, self.copies)
+        if self._one_channel:
+            return (replace(part, channel=int(self.channel)) for part in parts)
+        return parts
+
+    @property
+    def _selection(self) -> Selection:
+        return Selection(self.include, self.exclude)
+
+    @property
+    def _one_channel(self) -> bool:
+        return self.channel.isascii() and self.channel.isdigit()
+
+    @property
+    def one_file(self) -> bool:
+        """Whether there can be only one result."""
+        one_input = self.files_from is None and len(self.inputs) == 1 and not is_folder(self.inputs[0])
+        return one_input and self.channel != "split"
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """How and where to write."""
+
+    formats: Sequence[str] | None
+    directory: Path | None
+    template: str | None
+    overwrite: bool
+    resume: bool
+    with_path: bool
+    no_path: bool
+    for_labels: bool = False
+    shape: Shape = field(default_factory=Shape)
+
+    @property
+    def chosen(self) -> list[Format]:
+        """The formats (UsageError where several have no directory)."""
+        return chosen_formats(self.formats, self.directory, for_labels=self.for_labels)
+
+    def check(self) -> None:
+        """Refuse options that do not go together (UsageError)."""
+        for option, given in (("--resume", self.resume), ("--output-template", self.template)):
+            if given and self.directory is None:
+                raise UsageError(f"{option} needs a directory", hint="add -o DIR")
+        if not (math.isfinite(self.shape.max_gap) and math.isfinite(self.shape.max_duration)):
+            raise UsageError("--max-gap and --max-duration are numbers of seconds")
+
+    def times(self, wanted: str | None) -> str:
+        """The timestamps asked for, or those that the formats hold (UsageError where they need more)."""
+        for form in self.chosen:
+            if wanted == "none" and form.times == "needed":
+                raise UsageError(
+                    f"format {form.name!r} needs the times of words", hint="leave out --timestamps none"
+                )
+        if wanted is not None:
+            return wanted
+        return "none" if all(form.times == "unused" for form in self.chosen) else "word"
+
+    def layout(self, inputs: InputOptions) -> Layout:
+        """How results are written."""
+        asked = self.with_path or not (self.no_path or inputs.one_file)
+        return Layout(with_path=asked and self.directory is None, shape=self.shape)
+
+    def plan(self, inputs: InputOptions) -> list[Planned]:
+        """All inputs with their files.
+
+        They are listed first, once: collisions are found before anything runs, and a list that comes
+        through a pipe cannot be read again.
+
+        Raises:
+            UsageError: output files collide or exist.
+        """
+        assert self.directory is not None
+        return plan(
+            self.directory,
+            inputs.sources(),
+            self.chosen,
+            Template() if self.template is None else Template(self.template),
+            replace=self.overwrite or self.resume,
+        )
+
+    def open(self, inputs: InputOptions) -> StandardOutput | Directory:
+        """Where results go.
+
+        Raises:
+            UsageError: output files collide or exist, the directory cannot be written to, or the format
+                has one file an input and standard output would get several.
+        """
+        if self.directory is not None:
+            layout, planned = self.layout(inputs), self.plan(inputs)
+            return Directory(self.directory, self.chosen, layout, planned, inputs.copies, resume=self.resume)
+        [form] = self.chosen
+        if not (form.joins or inputs.one_file):
+            raise UsageError(f"format {form.name!r} has one file for each input", hint="add -o DIR")
+        return StandardOutput(form, self.layout(inputs), inputs.sources(), inputs.copies)
+
+    def fingerprint(self, local: LocalModel, settings: Mapping[str, Any]) -> str:
+        """A hash of all that can change the content of a file; "" where nothing is remembered."""
+        if not self.resume:
+            return ""
+        model = {"id": local.spec.name, "revision": local.revision}
+        content = {"model": model, "settings": dict(settings), "cues": asdict(self.shape)}
+        return run_fingerprint(content, local.directory)
+
+    def dry_run(self, inputs: InputOptions, run: str = "") -> int:
+        """Print what a run would do; the exit code.
+
+        Args:
+            inputs: what to read.
+            run: the fingerprint, with --resume.
+        """
+        from sewcli.cli.dry_run import dry_run
+
+        with inputs.copies:
+            if self.directory is None:
+                return dry_run(Planned(source, ()) for source in inputs.sources())
+            planned = self.plan(inputs)
+            return dry_run(not_done(self.directory, planned, run) if self.resume else planned)

@@ -1,0 +1,163 @@
+"""Which file each input and format is written to; what is wrong with that is found before anything runs."""
+
+from __future__ import annotations
+
+import os
+import string
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from sewcli.errors import UsageError
+from sewcli.names import part_suffix, plain_stem
+from sewcli.sources import STDIN, Source
+from sewcli.writers import Format
+
+#: begins the name of everything in an output directory that is no output
+RESERVED = ".sew-"
+MIRRORED = "{dir}/{stem}{part}.{ext}"
+FIELDS = ("dir", "stem", "name", "part", "ext", "format", "channel", "index")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One input and the files of its result.
+
+    Attributes:
+        source: the input.
+        targets: one a format, in their order.
+    """
+
+    source: Source
+    targets: tuple[Path, ...]
+
+
+class Template:
+    """How output files are named below their directory.
+
+    Args:
+        text: with the fields {dir} (place of the input below the directory it was found in), {stem} and
+            {name} of its file without and with extension, {part} ("_START-END", "_chN" or nothing), {ext} of
+            the format (txt, verbose.json), {format}, {channel} and {index}, which counts the inputs from 1.
+
+    Raises:
+        UsageError: another field, or braces that do not match.
+    """
+
+    def __init__(self, text: str = MIRRORED) -> None:
+        self._text = text
+        try:
+            fields = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
+        except ValueError as error:
+            raise self._wrong(str(error)) from error
+        for field in fields:
+            if field not in FIELDS:
+                raise self._wrong(f"no field {{{field}}}")
+
+    def path(self, source: Source, form: Format, index: int) -> PurePath:
+        """Where a result belongs, below the output directory (UsageError where that is not below it)."""
+        name = plain_stem(source.path) if source.path == STDIN else PurePath(source.path).name or "input"
+        inside = PurePath(source.path).relative_to(source.root).parent if source.root else PurePath()
+        is_part = source.offset or source.duration is not None
+        end = None if source.duration is None else source.offset + source.duration
+        values: dict[str, Any] = {
+            "dir": inside,
+            "stem": plain_stem(source.path),
+            "name": name,
+            "part": part_suffix(source.offset if is_part else None, end, source.channel),
+            "ext": form.extension.removeprefix("."),
+            "format": form.name,
+            "channel": "mix" if source.channel is None else source.channel,
+            "index": index,
+        }
+        try:
+            made = PurePath(self._text.format_map(values))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise self._wrong(f"cannot be filled in: {error}") from error
+        if made.is_absolute() or ".." in made.parts or not made.name:
+            raise self._wrong(f"{str(made)!r} is no file below the output directory")
+        if made.name.startswith(RESERVED):
+            raise self._wrong(f"names that begin with {RESERVED} are for the journal and the lock")
+        return made
+
+    def _wrong(self, what: str) -> UsageError:
+        known = " ".join(f"{{{field}}}" for field in FIELDS)
+        return UsageError(f"--output-template {self._text}: {what}", hint=f"fields are {known}")
+
+
+def plan(
+    root: Path, sources: Iterable[Source], formats: Sequence[Format], template: Template, *, replace: bool
+) -> list[Planned]:
+    """The files of every input.
+
+    Args:
+        root: the output directory; it need not be there.
+        sources: all inputs, in the order of the results.
+        formats: to write for each.
+        template: names the files.
+        replace: files that exist may be replaced.
+
+    Raises:
+        UsageError: two results would be in one file, one would replace an input or a folder, or a file
+            exists and may not be replaced.
+    """
+    planned = [
+        Planned(source, tuple(root / template.path(source, form, index) for form in formats))
+        for index, source in enumerate(sources, start=1)
+    ]
+    owners = _owners(planned)
+    _keep_inputs(planned, owners)
+    existing = [target for target in owners if os.path.lexists(target)]
+    for target in existing:
+        if Path(target).is_dir():
+            raise UsageError(f"{target} is a directory", hint="choose another -o or --output-template")
+    if existing and not replace:
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        raise UsageError(
+            f"{existing[0]} exists{more}",
+            hint="add --overwrite to replace, --resume to go on with a run that was started with it, "
+            "or choose another -o",
+        )
+    return planned
+
+
+def _owners(planned: Sequence[Planned]) -> dict[str, str]:
+    """The input of every file."""
+    owners: dict[str, str] = {}
+    for target, path in _pairs(planned):
+        if target in owners:
+            if owners[target] == path:
+                raise UsageError(
+                    f"two results of {path} would be written to {target}",
+                    hint="name an input once; an --output-template needs {ext} and {part}",
+                )
+            raise UsageError(
+                f"{owners[target]} and {path} would both be written to {target}",
+                hint="add --output-template '{dir}/{name}{part}.{ext}', or use two directories",
+            )
+        owners[target] = path
+    for target, path in _pairs(planned):
+        for parent in Path(target).parents:
+            if str(parent) in owners:
+                raise UsageError(
+                    f"{parent} would be a file for {owners[str(parent)]} and a folder for {path}",
+                    hint="run them with two output directories",
+                )
+    return owners
+
+
+def _keep_inputs(planned: Sequence[Planned], owners: dict[str, str]) -> None:
+    # not resolved: a link that is written to is replaced, and what it points to stays
+    inputs = {_place(one.source.file) for one in planned if not one.source.is_stdin}
+    for target in owners:
+        if _place(target) in inputs:
+            raise UsageError(f"{target} is an input", hint="choose another -o or --output-template")
+
+
+def _place(file: Path | str) -> str:
+    return os.path.abspath(file)  # noqa: PTH100 - resolve() follows links
+
+
+def _pairs(planned: Sequence[Planned]) -> Iterator[tuple[str, str]]:
+    return ((str(target), one.source.path) for one in planned for target in one.targets)

@@ -1,0 +1,28 @@
+"""WebVTT subtitles (https://www.w3.org/TR/webvtt1/)."""
+
+from __future__ import annotations
+
+from sewcli.results import Transcript
+from sewcli.subtitles import readable
+from sewcli.writers.layout import Layout, Result, cues_of, end_of, milliseconds
+
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def write(result: Result, layout: Layout) -> bytes:
+    """The header, and a block a cue; what could be taken for a tag is escaped (section 3.5 there)."""
+    if not isinstance(result, Transcript):
+        return b""
+    shown = readable(cues_of(result, layout), end_of(result), layout.shape)
+    return "".join(
+        ["WEBVTT\n"]
+        + [
+            f"\n{_clock(cue.start)} --> {_clock(cue.end)}\n" + "\n".join(cue.lines).translate(_ESCAPES) + "\n"
+            for cue in shown
+        ]
+    ).encode()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(milliseconds(seconds), 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"

@@ -1,0 +1,160 @@
+"""Parts of inputs: folders with globs, windows in time, channels."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+from helpers import babble
+
+from sewcli.audio import channels_apart, read_blocks
+from sewcli.audio.decoding import decoding
+from sewcli.errors import AudioError, UsageError
+from sewcli.parts import Window, parse_time
+from sewcli.selection import Selection
+from sewcli.sources import Source, check, expand
+
+TREE = ["a.wav", "b.FLAC", "calls/a.wav", "calls/old/x.wav", "calls/old/y.mp3", "music/m.ogg", "notes.txt"]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in TREE:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "expected"),
+    [
+        ([], [], ["a.wav", "b.FLAC", "calls/a.wav", "calls/old/x.wav", "calls/old/y.mp3", "music/m.ogg"]),
+        (["*.wav"], [], ["a.wav", "calls/a.wav", "calls/old/x.wav"]),
+        (["*.wav", "m.*"], ["a.wav"], ["calls/old/x.wav", "music/m.ogg"]),
+        (["calls/*"], [], ["calls/a.wav"]),
+        (["calls/**"], [], ["calls/a.wav", "calls/old/x.wav", "calls/old/y.mp3"]),
+        (["**/old/*.wav"], [], ["calls/old/x.wav"]),
+        ([], ["old"], ["a.wav", "b.FLAC", "calls/a.wav", "music/m.ogg"]),
+        ([], ["calls/"], ["a.wav", "b.FLAC", "music/m.ogg"]),
+        ([], ["calls/**", "*.[fF]*"], ["a.wav", "music/m.ogg"]),
+        (["*.txt", "a*"], [], ["a.wav", "calls/a.wav"]),
+    ],
+)
+def test_globs_choose_among_the_audio_files_of_a_folder(
+    tree: Path, include: list[str], exclude: list[str], expected: list[str]
+) -> None:
+    selection = Selection(tuple(include), tuple(exclude))
+    found = [os.path.relpath(source.path, tree) for source in expand([str(tree)], selection=selection)]
+    assert found == expected
+
+
+def test_a_file_that_is_named_is_an_input_whatever_the_globs_say(tree: Path) -> None:
+    selection = Selection(("*.mp3",), ("a.wav",))
+    assert [source.path for source in expand(["a.wav"], selection=selection)] == ["a.wav"]
+    with pytest.raises(UsageError, match="--include"):
+        check([str(tree / "music")], None, selection)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("90", 90), ("1.25", 1.25), ("1:30", 90), ("01:00:02.5", 3602.5), ("100:00", 6000)],
+)
+def test_times_are_seconds_or_a_clock(text: str, seconds: float) -> None:
+    assert parse_time("--start", text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "1:2:3:4", "1:-2", "1:", "1s"])
+def test_what_is_no_time_is_wrong_usage_that_names_the_option(text: str) -> None:
+    with pytest.raises(UsageError, match="--start"):
+        parse_time("--start", text)
+
+
+def test_window_meets_the_part_of_a_manifest_row() -> None:
+    def cut(window: Window, offset: float, duration: float | None) -> tuple[float, float | None, bool]:
+        [source] = window.cut([Source("a", Path("a"), offset, duration)])
+        return source.offset, source.duration, source.error is not None
+
+    assert cut(Window(0.1, 0.3), 0, None) == (0.1, 0.2, False)
+    assert cut(Window(5), 0, None) == (5, None, False)
+    assert cut(Window(5, 20), 7, 4) == (7, 4, False)
+    assert cut(Window(5, 10), 7, 4) == (7, 3, False)
+    assert cut(Window(8), 7, 4) == (8, 3, False)
+    assert cut(Window(11), 7, 4)[2]
+    with pytest.raises(UsageError, match="--end 1"):
+        Window.parse("0:01", "1")
+
+
+@pytest.mark.parametrize("engine", ["soundfile", "librosa"])
+@pytest.mark.parametrize(
+    ("name", "subtype", "rate"),
+    [
+        ("a.wav", None, 16_000),
+        ("a.wav", "IMA_ADPCM", 44_100),
+        ("a.flac", None, 48_000),
+        ("a.ogg", "VORBIS", 44_100),
+        ("a.opus", "OPUS", 48_000),
+        ("a.mp3", None, 22_050),
+    ],
+)
+def test_a_window_is_the_whole_file_decoded_and_cut_by_sample(
+    tmp_path: Path, name: str, subtype: str | None, rate: int, engine: str
+) -> None:
+    file = tmp_path / name
+    sound = np.stack([babble(6.0, seed, rate) for seed in (1, 2)], axis=1)
+    soundfile.write(file, sound, rate, format="OGG" if name == "a.opus" else None, subtype=subtype)
+    with decoding(name, file, 0.0, None) as native:
+        whole = np.concatenate(list(native.blocks))
+    for start, end in ((0.0, 2.0), (1.7, 4.9), (3.3333, 9.0)):
+        [source] = Window(start, end).cut([Source(name, file)])
+        read = np.concatenate(list(read_blocks(source, engine=engine)))
+        first = int(start * rate)
+        cut = whole[first : first + int(round(end - start, 9) * rate)]
+        expected = librosa.resample(cut.mean(axis=1), orig_sr=rate, target_sr=16_000)
+        np.testing.assert_allclose(read, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("engine", ["soundfile", "librosa"])
+def test_channels_are_read_alone(tmp_path: Path, engine: str) -> None:
+    file = tmp_path / "three.wav"
+    sound = np.stack([babble(1.0, seed, 8_000) for seed in range(3)], axis=1)
+    sound[100, 1] = np.nan
+    soundfile.write(file, sound, 8_000, subtype="FLOAT")
+    sources = list(channels_apart([Source("three.wav", file)], ExitStack()))
+    assert [source.channel for source in sources] == [0, 1, 2]
+    for source in (sources[0], sources[2]):
+        assert source.channel is not None
+        read = np.concatenate(list(read_blocks(source, engine=engine)))
+        expected = librosa.resample(sound[:, source.channel], orig_sr=8_000, target_sr=16_000)
+        np.testing.assert_allclose(read, expected, atol=1e-6)
+    with pytest.raises(AudioError, match="NaN"):
+        list(read_blocks(sources[1], engine=engine))
+    with pytest.raises(AudioError, match="3 channels, 0 to 2") as caught:
+        list(read_blocks(Source("three.wav", file, channel=3), engine=engine))
+    assert caught.value.code == "channel"
+
+
+def test_standard_input_is_split_too_and_what_cannot_be_opened_fails_when_read(tmp_path: Path) -> None:
+    sound = np.stack([babble(0.5, seed) for seed in (1, 2)], axis=1)
+    stream = io.BytesIO()
+    soundfile.write(stream, sound, 16_000, format="WAV", subtype="FLOAT")
+    given = [Source("-", Path("-")), Source("gone.wav", Path("gone.wav")), Source("m:1", Path(), error="bad")]
+    with ExitStack() as copies:
+        left, right, *others = channels_apart(given, copies, io.BytesIO(stream.getvalue()))
+        for channel, source in enumerate((left, right)):
+            assert (source.path, source.channel) == ("-", channel)
+            np.testing.assert_array_equal(np.concatenate(list(read_blocks(source))), sound[:, channel])
+    assert others == given[1:]
+    assert not left.file.exists()
+
+
+def test_standard_input_that_is_no_audio_says_so_when_it_is_split() -> None:
+    copies = ExitStack()
+    [source] = channels_apart([Source("-", Path("-"))], copies, io.BytesIO(b"text, not audio"))
+    with copies, pytest.raises(AudioError, match="standard input: not an audio file"):
+        list(read_blocks(source))

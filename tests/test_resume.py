@@ -1,0 +1,221 @@
+"""`--resume`: what is done stays done, whatever ended the run, and nothing is done by halves."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Sew
+from filelock import FileLock
+from helpers import write_babble
+
+from sewcli.cli.journal import JOURNAL, LOCK
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    """Every output file and what is in it."""
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name not in (JOURNAL, LOCK))
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def written_at(folder: Path) -> dict[str, int]:
+    return {name: (folder / name).stat().st_mtime_ns for name in outputs(folder)}
+
+
+def journal(folder: Path) -> list[str]:
+    return [
+        name for line in (folder / JOURNAL).read_text().splitlines() for name in json.loads(line)["files"]
+    ]
+
+
+@pytest.fixture
+def tree(audio: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(audio, tmp_path / "tree")
+
+
+def test_only_what_is_missing_changed_or_made_otherwise_is_done_again(
+    sew: Sew, ctc: Path, ctc_d: Path, tree: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    def run(*options: object, model: Path = ctc) -> tuple[set[str], str]:
+        """Names of the files that a run wrote, and its messages."""
+        before = written_at(out) if out.exists() else {}
+        result = sew("transcribe", tree, "-m", model, "-o", out, "--resume", "-f", "json", *options)
+        assert (result.code, result.out) == (0, b"")
+        after = written_at(out)
+        return {name for name in after if before.get(name) != after[name]}, result.err
+
+    everything = {"a.json", "b.json", "sub/c.d.json"}
+    assert run() == (everything, "")
+    assert run() == (set(), "sew: 3 of 3 inputs were done before\n")
+    (out / "a.json").unlink()
+    (out / "b.json").write_text("cut sho")
+    assert run()[0] == {"a.json", "b.json"}
+    os.utime(tree / "a.wav")  # the same audio
+    write_babble(tree / "b.wav", 1.3, seed=9)
+    (tree / "new.wav").write_bytes((tree / "a.wav").read_bytes())
+    assert run()[0] == {"b.json", "new.json"}
+    assert run("--batch-seconds", "50", "--threads", "1")[0] == set()
+    everything |= {"new.json"}
+    for options in (["--stride", "0.4"], ["--timestamps", "char"], ["--end", "1"], ["--channel", "0"]):
+        run(*options)
+        assert run(*options)[0] == set()
+        assert run()[0] == (set() if {"--end", "--channel"} & set(options) else everything)
+    assert run(model=ctc_d)[0] == everything
+    assert run("-f", "srt", model=ctc_d)[0] == everything | {
+        name.replace("json", "srt") for name in everything
+    }
+    assert run("-f", "srt", "--max-chars", "20", model=ctc_d)[0]
+
+
+def test_a_model_that_changed_in_its_directory_counts_as_another(
+    sew: Sew, ctc: Path, tree: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(ctc, tmp_path / "model")
+    given = ("transcribe", tree, "-m", model, "-o", tmp_path / "out", "--resume")
+    assert sew(*given).err == ""
+    assert "3 of 3" in sew(*given).err
+    os.utime(model / "model.safetensors")
+    assert sew(*given).err == ""
+
+
+def test_failed_inputs_are_tried_again_and_the_exit_code_counts_what_is_done(
+    sew: Sew, ctc: Path, tree: Path, tmp_path: Path
+) -> None:
+    (tree / "bad.wav").write_text("no audio")
+    given = ("transcribe", tree, "-m", ctc, "-o", tmp_path / "out", "--resume")
+    for _ in range(2):
+        result = sew(*given)
+        assert result.code == 3
+        assert "bad.wav" in result.err
+    write_babble(tree / "bad.wav", 1.0)
+    assert sew(*given).code == 0
+    assert "bad.txt" in outputs(tmp_path / "out")
+    assert sew(*given, "--dry-run").lines == ["total: 0 inputs, 0.000 hours"]
+    write_babble(tree / "bad.wav", 1.5)
+    assert [line.split("\t")[1] for line in sew(*given, "--dry-run").lines[:-1]] == ["1.500"]
+
+
+def test_files_without_an_entry_are_written_again_and_broken_lines_are_passed_over(
+    sew: Sew, ctc: Path, tree: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    given = ("transcribe", tree, "-m", ctc, "-o", out)
+    assert sew(*given).code == 0
+    assert sew(*given).code == 2
+    complete = outputs(out)
+    (out / "a.txt").write_text("of another program")
+    assert sew(*given, "--resume").err == ""
+    assert outputs(out) == complete
+    lines = (out / JOURNAL).read_bytes().splitlines(keepends=True)
+    broken = [lines[0], b'{"files": 3}\n', b"[]\n", b"\xff\n", b"\n", lines[1], lines[2][:20]]
+    (out / JOURNAL).write_bytes(b"".join(broken))
+    assert "2 of 3" in sew(*given, "--resume").err
+    assert "3 of 3" in sew(*given, "--resume").err
+    assert outputs(out) == complete
+
+
+def test_standard_input_is_never_passed_over(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
+    for name in ("a.wav", "b.wav"):
+        sound = (audio / name).read_bytes()
+        assert sew("transcribe", "-", "-m", ctc, "-o", tmp_path / "out", "--resume", stdin=sound).err == ""
+        [written] = outputs(tmp_path / "out").values()
+        assert written == sew("transcribe", audio / name, "-m", ctc).out
+
+
+def test_two_runs_at_one_directory_are_refused_and_others_are_not(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    given = ("transcribe", audio / "b.wav", "-m", ctc, "-o")
+    with FileLock(tmp_path / LOCK):
+        result = sew(*given, tmp_path, "--resume")
+        assert result.code == 2
+        assert f"another run with --resume is writing to {tmp_path}" in result.err
+        assert sew(*given, tmp_path / "other", "--resume").code == 0
+        assert outputs(tmp_path).keys() == {"other/b.txt"}
+    assert sew(*given, tmp_path, "--resume").code == 0
+
+
+def test_resume_needs_a_directory(sew: Sew, ctc: Path, audio: Path) -> None:
+    result = sew("transcribe", audio, "-m", ctc, "--resume")
+    assert result.code == 2
+    assert "-o DIR" in result.err
+
+
+def start(*arguments: object, stdin: int | None = None) -> subprocess.Popen[bytes]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
+    command = [sys.executable, "-m", "sewcli", "transcribe", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, stdin=stdin)
+
+
+def wait_for_entries(process: subprocess.Popen[bytes], folder: Path, wanted: int) -> None:
+    """Wait until the journal of a run has that many entries, or the run has ended."""
+    file = folder / JOURNAL
+    while process.poll() is None and not (file.exists() and file.read_bytes().count(b"\n") >= wanted):
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    for i in range(40):
+        write_babble(tmp_path / "many" / f"{i % 3}" / f"{i}.wav", 2.0 + i / 40, seed=i)
+    return tmp_path / "many"
+
+
+@posix
+def test_kills_at_random_moments_leave_what_an_uninterrupted_run_leaves(
+    sew: Sew, ctc: Path, many: Path, tmp_path: Path
+) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    given = (many, "-m", ctc, "-f", "json", "-f", "srt", "-o")
+    chance = random.Random(4)
+    for wanted in (1, 15):
+        process = start(*given, out, "--resume")
+        wait_for_entries(process, out, wanted)
+        time.sleep(chance.uniform(0, 0.05))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        assert process.stderr is not None
+        process.stderr.close()
+    # not a file by halves, and none in the journal that is not there
+    done = journal(out)
+    assert 30 <= len(done) < 80
+    names = {name for name in outputs(out) if not name.endswith(".tmp")}
+    assert set(done) <= names
+    assert all(json.loads((out / name).read_text())["words"] for name in names if name.endswith("json"))
+    before = written_at(out)
+    assert sew("transcribe", *given, out, "--resume").code == 0
+    assert {name for name in done if before[name] != written_at(out)[name]} == set()
+    assert sew("transcribe", *given, whole).code == 0
+    assert outputs(out) == outputs(whole)
+    assert len(outputs(out)) == 80
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_a_run_with_130_and_keep_what_is_written(
+    ctc: Path, many: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    # standard input never ends, so the run cannot either
+    process = start(many, "-", "-m", ctc, "-o", out, "--resume", stdin=subprocess.PIPE)
+    wait_for_entries(process, out, 5)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    done = journal(out)
+    assert 5 <= len(done) < 41
+    assert not [name for name in outputs(out) if Path(name).name.startswith(".sew-")]
+    assert set(done) <= set(outputs(out))
