@@ -156,7 +156,14 @@ def test_resume_needs_a_directory(sew: Sew, ctc: Path, audio: Path) -> None:
 def start(*arguments: object, stdin: int | None = None) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
     command = [sys.executable, "-m", "sewcli", "transcribe", *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, stdin=stdin)
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, env=environment, stdin=stdin, preexec_fn=_heed_interrupts
+    )
+
+
+def _heed_interrupts() -> None:
+    """A shell has its background jobs ignore SIGINT, and so would their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for_entries(process: subprocess.Popen[bytes], folder: Path, wanted: int) -> None:

@@ -24,6 +24,7 @@ from sewcli.acoustic.checkpoint import check_supported, read_config
 from sewcli.acoustic.forward import Model, base_model, convolutions, frame_mask
 from sewcli.chunking import HOP, RECEPTIVE_FIELD, SAMPLE_RATE
 from sewcli.errors import ModelError, UsageError
+from sewcli.training.families import sew_d_from_sew
 from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")
@@ -56,7 +57,10 @@ def build_model(recipe: Recipe, head: dict[str, Any], start: Path | None) -> Mod
         ModelError: `start` is another family's, or uses what sew does not run.
     """
     import transformers
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     decided = sorted(_HEAD_KEYS & recipe.config.keys())
     if decided:
         raise UsageError(f"config: {', '.join(decided)} follow from the data, leave them out")
@@ -65,7 +69,10 @@ def build_model(recipe: Recipe, head: dict[str, Any], start: Path | None) -> Mod
     model_class = getattr(transformers, family + kind)
     settings = {**head, **recipe.config}
     if start is not None:
-        check_supported(start, {**read_config(start), **recipe.config}, recipe.task)
+        before = read_config(start)
+        check_supported(start, {**before, **recipe.config}, recipe.task)
+        if (before["model_type"], recipe.family) == ("sew", "sew-d"):
+            return sew_d_from_sew(model_class, start, settings)
         return _start_from(model_class, start, settings)
     config = getattr(transformers, f"{family}Config")(**settings)
     check_supported(Path("[config]"), json.loads(config.to_json_string(use_diff=False)), recipe.task)
@@ -76,10 +83,6 @@ def build_model(recipe: Recipe, head: dict[str, Any], start: Path | None) -> Mod
 
 def _start_from(model_class: Any, directory: Path, changes: dict[str, Any]) -> Model:
     """The encoder of a model directory under a head of its own (ModelError if it is another family's)."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     model, report = model_class.from_pretrained(
         directory,
         dtype=torch.float32,

@@ -22,7 +22,7 @@ class Recipe:
         task: "ctc" or "classification".
         train: manifests (JSON Lines) or data set directories, see `corpus`.
         dev: likewise; None holds every twentieth clip of `train` out.
-        family: "sew" or "sew-d"; that of `init` where there is one.
+        family: "sew", "sew-d" or "auto": that of `init`, else SEW. SEW-D can start from SEW, see `families`.
         init: alias, directory or hub repository of a model to start from; None to start from nothing.
         config: keyword arguments of SEWConfig or SEWDConfig, over those of `init`: dropout, layerdrop,
             SpecAugment (mask_time_prob ...), ctc_loss_reduction, ctc_zero_infinity and the rest.
@@ -65,7 +65,7 @@ class Recipe:
     task: str
     train: tuple[Path, ...]
     dev: Path | None = None
-    family: str = "sew"
+    family: str = "auto"
     init: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
     vocabulary: str = "auto"

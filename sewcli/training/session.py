@@ -75,8 +75,7 @@ def train_model(
     if threads is not None:
         torch.set_num_threads(threads)
     start = fetch(resolve(recipe.init), offline=offline).directory if recipe.init is not None else None
-    if start is not None:
-        recipe = dataclasses.replace(recipe, family=_family(start))
+    recipe = dataclasses.replace(recipe, family=_family(recipe, start))
     with accelerator.main_process_first():
         task, summary = _prepare(recipe, directory, start, skip_bad=skip_bad)
     if not task.lengths.size:
@@ -118,14 +117,23 @@ def _accelerator(device: str) -> Any:
     return Accelerator(mixed_precision="no", cpu=device == "cpu", kwargs_handlers=[spread])
 
 
-def _family(start: Path) -> str:
-    family = read_config(start).get("model_type")
-    if family not in FAMILIES:
+def _family(recipe: Recipe, start: Path | None) -> str:
+    """The family asked for, else that of the model to start from, else SEW."""
+    before = None if start is None else read_config(start).get("model_type")
+    if start is not None and before not in FAMILIES:
         raise ModelError(
-            f"init: {start} is not a SEW model: its config.json has model_type {family!r}",
+            f"init: {start} is not a SEW model: its config.json has model_type {before!r}",
             code="wrong_family",
         )
-    return str(family)
+    if recipe.family == "auto":
+        return str(before or "sew")
+    if (before, recipe.family) == ("sew-d", "sew"):
+        raise ModelError(
+            f"init: {start} is a SEW-D model, from which no SEW model can start",
+            hint="a SEW model can become a SEW-D model, not the other way round",
+            code="wrong_family",
+        )
+    return recipe.family
 
 
 def _prepare(

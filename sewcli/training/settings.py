@@ -8,7 +8,7 @@ from sewcli.errors import UsageError
 
 _CHOICES = {
     "task": ("ctc", "classification"),
-    "family": ("sew", "sew-d"),
+    "family": ("auto", "sew", "sew-d"),
     "optimizer": ("adamw", "muon"),
     "precision": ("bf16", "float32"),
     "punctuation": ("keep", "remove"),
