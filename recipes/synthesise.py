@@ -4,6 +4,10 @@
 
 Each sentence is read by a voice, at a speed and a pitch drawn from the seed and the number of the
 sentence, so the same call makes the same clips. The programs come from Debian: flite, espeak-ng.
+
+    python recipes/synthesise.py labels.txt -o speech/keywords --labels 40
+
+makes 40 clips of every line instead, the line being their label.
 """
 
 from __future__ import annotations
@@ -74,13 +78,16 @@ def _sized(wav: bytes) -> bytes:
     return wav[: start - 4] + (len(wav) - start).to_bytes(4, "little") + wav[start:]
 
 
+def lines(path: Path) -> list[str]:
+    """The lines of a file that hold something; .gz is read too."""
+    content = path.read_bytes()
+    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def sentences(paths: list[Path], seed: int) -> list[str]:
     """The sentences of all files in a random order: upper case, of 2 to 16 words, each once."""
-    found = set()
-    for path in paths:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
-        found.update(line.strip().upper().replace("\u2019", "'") for line in text.splitlines())
+    found = {line.upper().replace("\u2019", "'") for path in paths for line in lines(path)}
     good = [line for line in sorted(found) if re.fullmatch(r"[A-Z' ]+", line) and len(line.split()) in WORDS]
     random.Random(seed).shuffle(good)
     return good
@@ -92,11 +99,15 @@ def main() -> None:
     parser.add_argument("text", nargs="+", type=Path, help="one sentence a line; .gz is read too")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--hours", type=float, default=8.0)
+    parser.add_argument("--labels", type=int, metavar="N", help="make N clips of every line, a label")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    texts = sentences(options.text, options.seed)
+    if options.labels:
+        texts = [line for path in options.text for line in lines(path)] * options.labels
+    else:
+        texts = sentences(options.text, options.seed)
     seconds = 0.0
     clips = [options.output / f"{number:06d}.flac" for number in range(len(texts))]
     with (
@@ -114,7 +125,7 @@ def main() -> None:
                 row = {
                     "audio_filepath": clips[number].name,
                     "duration": round(duration, 3),
-                    "text": texts[number],
+                    "label" if options.labels else "text": texts[number],
                     "speaker": voice,
                     "set": "synthetic",
                 }
