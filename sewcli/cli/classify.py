@@ -30,6 +30,7 @@ def classify(
     dtype: opt.Dtype = "auto",
     threads: opt.Threads = None,
     batch_seconds: opt.BatchSeconds = None,
+    engine: opt.Engine = "auto",
     offline: opt.Offline = False,
     audio_engine: opt.AudioEngine = "soundfile",
     quiet: opt.Quiet = False,
@@ -48,7 +49,7 @@ def classify(
     run.set_up_messages(quiet=quiet)
     wanted = run.InputOptions(inputs or [], files_from, null)
     written = run.OutputOptions(formats, output, overwrite, with_path, no_path)
-    chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
+    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
     shown = not (quiet or no_progress)
     wanted.check()
     sink, sources = written.sink(wanted)

@@ -30,6 +30,7 @@ def evaluate(
     dtype: opt.Dtype = "auto",
     threads: opt.Threads = None,
     batch_seconds: opt.BatchSeconds = None,
+    engine: opt.Engine = "auto",
     offline: opt.Offline = False,
     chunk: opt.Chunk = opt.DEFAULT_CHUNK,
     stride: opt.Stride = opt.DEFAULT_STRIDE,
@@ -60,7 +61,7 @@ def evaluate(
         )
     if task == "ctc":
         require_jiwer()
-    chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
+    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
     shown = not (quiet or no_progress)
     plan = run.chunk_plan(chunk, stride)
     local = chosen.fetch(task, progress=shown)

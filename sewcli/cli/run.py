@@ -25,7 +25,7 @@ from sewcli.results import Failure, ModelInfo
 from sewcli.sources import Source, check, expand, is_folder
 
 if TYPE_CHECKING:
-    from sewcli.acoustic.reference import TransformersModel
+    from sewcli.acoustic.running import RunningModel
     from sewcli.writers import Format
 
 #: padded audio in one batch on a GPU; on a CPU every chunk runs alone, which is no slower
@@ -94,6 +94,7 @@ class ModelOptions:
     device: str
     dtype: str
     threads: int | None
+    engine: str
     offline: bool
 
     def fetch(self, task: str, *, progress: bool) -> LocalModel:
@@ -116,11 +117,13 @@ class ModelOptions:
         spec = resolve(name, registry=registry, revision=self.revision)
         return fetch(spec, offline=self.offline, progress=progress)
 
-    def load(self, local: LocalModel, task: str) -> TransformersModel:
+    def load(self, local: LocalModel, task: str) -> RunningModel:
         """The network."""
-        from sewcli.acoustic.reference import load_model
+        from sewcli.acoustic.load import load_model
 
-        return load_model(local, task, device=self.device, dtype=self.dtype, threads=self.threads)
+        return load_model(
+            local, task, engine=self.engine, device=self.device, dtype=self.dtype, threads=self.threads
+        )
 
 
 def model_info(local: LocalModel) -> ModelInfo:
@@ -139,7 +142,7 @@ def chunk_plan(chunk: float, stride: float) -> ChunkPlan:
         ) from error
 
 
-def batch_seconds(wanted: float | None, model: TransformersModel) -> float:
+def batch_seconds(wanted: float | None, model: RunningModel) -> float:
     """The batch size asked for, or the one that suits the device."""
     if wanted is not None:
         if not math.isfinite(wanted):

@@ -40,6 +40,7 @@ def transcribe(
     dtype: opt.Dtype = "auto",
     threads: opt.Threads = None,
     batch_seconds: opt.BatchSeconds = None,
+    engine: opt.Engine = "auto",
     offline: opt.Offline = False,
     decoder: Annotated[
         Literal["greedy", "beam"],
@@ -82,7 +83,7 @@ def transcribe(
     run.set_up_messages(quiet=quiet)
     wanted = run.InputOptions(inputs or [], files_from, null)
     written = run.OutputOptions(formats, output, overwrite, with_path, no_path)
-    chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
+    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
     shown = not (quiet or no_progress)
     wanted.check()
     plan = run.chunk_plan(chunk, stride)
@@ -112,6 +113,7 @@ def transcribe(
         "stride": plan.stride_seconds,
         "statistics": statistics,
         "dtype": network.dtype,
+        "engine": network.engine,
         "audio_engine": audio_engine,
     }
     info = run.model_info(local)
