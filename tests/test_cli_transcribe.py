@@ -57,6 +57,7 @@ def test_json_has_the_keys_of_the_schema_in_order(sew: Sew, ctc: Path, audio: Pa
         "stride": 1.0,
         "statistics": "file",
         "dtype": "float32",
+        "engine": "fast",
         "audio_engine": "soundfile",
     }
     check_spans(record["words"], "word", 0, 3.0)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from sewcli.acoustic.model import Segment
 from sewcli.acoustic.load import load_model
+from sewcli.acoustic.model import Segment
 from sewcli.chunking import ChunkPlan, kept_frame_count
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary

@@ -7,7 +7,7 @@ import logging
 import torch
 
 from sewcli.acoustic.checkpoint import Checkpoint, inspect
-from sewcli.acoustic.running import RunningModel
+from sewcli.acoustic.running import RunningModel, is_out_of_memory
 from sewcli.engine.config import NotCoveredError, read_config
 from sewcli.errors import DeviceError, ModelError, UsageError
 from sewcli.hub import LocalModel
@@ -74,7 +74,12 @@ def _fast(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> R
     config = read_config(checkpoint.family, checkpoint.config)
     from sewcli.engine.fast import FastModel
 
-    return FastModel(checkpoint, config, device, dtype)
+    try:
+        return FastModel(checkpoint, config, device, dtype)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise DeviceError(f"not enough memory for the weights of {checkpoint.directory}") from error
+        raise
 
 
 def find_device(name: str) -> torch.device:

@@ -55,4 +55,5 @@ class FastModel(RunningModel):
     def forward(self, batch: Batch) -> torch.Tensor:
         """See `RunningModel`."""
         # the samples stay float32: the first convolution reads them
-        return self._head(self._encoder(batch.to(self._device)), batch.to(self._device))
+        batch = batch.to(self._device)
+        return self._head(self._encoder(batch), batch)

@@ -2,9 +2,11 @@
 
 `torch.nn.functional.linear` calls MKL for float32 on x86. oneDNN is faster on the processors that
 MKL does not favour, takes weights packed in advance and applies bias and GELU while the result is
-in registers; torch reaches it through operators of torch.compile that are not public. They are
-tried once against the public ones; where they are missing, fail or give other numbers, and on every
-device but the CPU, the public ones do the work.
+in registers: a layer of sew-tiny with GELU takes 1.2 times less in float32 and 1.1 in bfloat16 on a
+Zen 4, 1.9 to 2.2 times less in float32 where MKL is further from what the processor can do. torch
+reaches it through operators of torch.compile that are not public. They are tried once against the
+public ones; where they are missing, fail or give other numbers, and on every device but the CPU,
+the public ones do the work.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ class Operators(Protocol):
     """The matrix products of a network.
 
     Attributes:
-        fused: whether products are fastest one by one, each on two matrices.
+        by_matrix: whether a network runs fastest one matrix after the other, as small as the cache,
+            and not all rows and heads at once.
     """
 
-    fused: bool
+    by_matrix: bool
 
     def pack(self, weight: torch.Tensor) -> torch.Tensor:
         """A weight (outputs, inputs) in the form `linear` takes."""
@@ -46,7 +49,7 @@ class Operators(Protocol):
 class PublicOperators:
     """Public functions of torch, on any device."""
 
-    fused = False
+    by_matrix = False
 
     def pack(self, weight: torch.Tensor) -> torch.Tensor:
         """See `Operators`."""
@@ -71,7 +74,7 @@ class OneDnnOperators:
         namespace: torch.ops.mkldnn, or what stands for it.
     """
 
-    fused = True
+    by_matrix = True
 
     def __init__(self, namespace: Any) -> None:
         self._pack = namespace._reorder_linear_weight
@@ -92,7 +95,8 @@ class OneDnnOperators:
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """See `Operators`."""
-        return self._linear(left, right, None, "none", [], "")  # type: ignore[no-any-return]
+        # given a matrix with gaps between its rows oneDNN takes a kernel some hundred times as slow
+        return self._linear(left, right.contiguous(), None, "none", [], "")  # type: ignore[no-any-return]
 
 
 @functools.cache

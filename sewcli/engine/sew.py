@@ -78,7 +78,7 @@ class _Attention:
             (name + "q_proj", name + "k_proj", name + "v_proj"),
             config.hidden,
             config.hidden,
-            scales=(config.head_size**-0.5, 1.0, 1.0),
+            scale=config.head_size**-0.5,
         )
         self._out = Linear(weights, operators, name + "out_proj", config.hidden, config.hidden)
 
@@ -87,22 +87,25 @@ class _Attention:
         rows, count, hidden = states.shape
         # (3, B, heads, N, d): queries, keys, values
         projected = self._project(states).view(rows, count, 3, self._heads, self._size)
-        attend = self._by_head if self._operators.fused else self._at_once
+        attend = self._by_head if self._operators.by_matrix else self._at_once
         context = attend(projected.permute(2, 0, 3, 1, 4), lengths)
-        return self._out(context.transpose(1, 2).reshape(rows, count, hidden))
+        return self._out(context.reshape(rows, count, hidden))
 
     def _at_once(self, projected: torch.Tensor, lengths: Lengths) -> torch.Tensor:
+        """All rows and heads: (B, N, heads, d)."""
         queries, keys, values = projected
-        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=lengths.mask, scale=1.0)
+        context = F.scaled_dot_product_attention(queries, keys, values, attn_mask=lengths.mask, scale=1.0)
+        return context.transpose(1, 2)
 
     def _by_head(self, projected: torch.Tensor, lengths: Lengths) -> torch.Tensor:
-        """One row and head at a time, on matrices that fit the cache, without padding."""
-        queries, keys = projected[:2].contiguous()
-        values = projected[2].transpose(2, 3).contiguous()
-        context = torch.zeros_like(queries)
+        """The same, one row and head at a time, on matrices that fit the cache, without padding."""
+        _, rows, heads, count, size = projected.shape
+        context = projected.new_zeros(rows, count, heads, size)
+        product = self._operators.product
         for row, length in enumerate(lengths.rows):
-            for head in range(self._heads):
-                scores = self._operators.product(queries[row, head, :length], keys[row, head, :length])
-                weights = torch.softmax(scores, dim=-1)
-                context[row, head, :length] = self._operators.product(weights, values[row, head, :, :length])
+            queries, keys = projected[:2, row, :, :length].contiguous()
+            values = projected[2, row, :, :length].transpose(1, 2).contiguous()
+            for head in range(heads):
+                weights = torch.softmax(product(queries[head], keys[head]), dim=-1)
+                context[row, :length, head] = product(weights, values[head])
         return context

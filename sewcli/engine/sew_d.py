@@ -139,9 +139,7 @@ class _Attention:
         self._operators = operators
         scale = 1.0 / math.sqrt(3 * config.head_size)
         names = [name + f"self.{part}_proj" for part in ("query", "key", "value")]
-        self._project = Linear(
-            weights, operators, tuple(names), hidden, hidden, scales=(scale, 1.0, 1.0)
-        )
+        self._project = Linear(weights, operators, tuple(names), hidden, hidden, scale=scale)
         self._out = Linear(weights, operators, name + "output.dense", hidden, hidden)
 
         def embedded(projection: str) -> torch.Tensor:
@@ -159,13 +157,12 @@ class _Attention:
         rows, count, hidden = states.shape
         # (3, B, heads, N, d): queries, keys, values
         projected = self._project(states).view(rows, count, 3, self._heads, self._size)
-        attend = self._by_head if self._operators.fused else self._at_once
+        attend = self._by_head if self._operators.by_matrix else self._at_once
         context = attend(projected.permute(2, 0, 3, 1, 4), lengths, positions)
-        return self._out(context.transpose(1, 2).reshape(rows, count, hidden))
+        return self._out(context.reshape(rows, count, hidden))
 
-    def _at_once(
-        self, projected: torch.Tensor, lengths: Lengths, positions: torch.Tensor
-    ) -> torch.Tensor:
+    def _at_once(self, projected: torch.Tensor, lengths: Lengths, positions: torch.Tensor) -> torch.Tensor:
+        """All rows and heads: (B, N, heads, d)."""
         queries, keys, values = projected
         queries = queries.flip(2)
         rows, heads, count, _ = queries.shape
@@ -175,25 +172,30 @@ class _Attention:
         scores += torch.gather(self._position_queries @ keys.transpose(2, 3), 2, distances)
         if lengths.mask is not None:
             scores.masked_fill_(~lengths.mask, -torch.inf)
-        return (torch.softmax(scores, dim=-1) @ values).flip(2)
+        context: torch.Tensor = torch.softmax(scores, dim=-1) @ values
+        return context.flip(2).transpose(1, 2)
 
-    def _by_head(
-        self, projected: torch.Tensor, lengths: Lengths, positions: torch.Tensor
-    ) -> torch.Tensor:
-        """One row and head at a time, on matrices that fit the cache, without padding."""
+    def _by_head(self, projected: torch.Tensor, lengths: Lengths, positions: torch.Tensor) -> torch.Tensor:
+        """The same, one row and head at a time, on matrices that fit the cache, without padding."""
+        _, rows, heads, count, size = projected.shape
+        context = projected.new_zeros(rows, count, heads, size)
         product = self._operators.product
-        keys = projected[1].contiguous()
-        values = projected[2].transpose(2, 3).contiguous()
-        context = torch.zeros_like(keys)
-        whole = len(positions) // 2 + 1
         for row, length in enumerate(lengths.rows):
             queries = projected[0, row, :, :length].flip(1)
-            distances = positions.as_strided((length, length), (1, 1), whole - length)
-            for head in range(self._heads):
-                query, key = queries[head], keys[row, head, :length]
-                scores = product(query, key)
-                scores += torch.gather(product(query, self._position_keys[head]), 1, distances)
-                scores += torch.gather(product(self._position_queries[head], key), 0, distances)
+            keys = projected[1, row, :, :length].contiguous()
+            values = projected[2, row, :, :length].transpose(1, 2).contiguous()
+            # the middle of the vector, and of the embeddings those that so short a row can reach
+            distances = positions[count - length : count - 1 + length]
+            least, most = int(distances[-1]), int(distances[0])
+            distances = (distances - least).as_strided((length, length), (1, 1))
+            for head in range(heads):
+                scores = product(queries[head], keys[head])
+                to_position = product(queries[head], self._position_keys[head, least : most + 1])
+                scores += torch.gather(to_position, 1, distances)
+                # `distances` is symmetric: gathering along its rows and transposing does the same as
+                # gathering down its columns, 1.2 times as fast in bfloat16
+                from_position = product(keys[head], self._position_queries[head, least : most + 1])
+                scores += torch.gather(from_position, 1, distances).T.contiguous()
                 weights = torch.softmax(scores, dim=-1)
-                context[row, head, :length] = product(weights, values[row, head, :, :length]).flip(0)
+                context[row, :length, head] = product(weights, values[head]).flip(0)
         return context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,8 @@ def _readers(directory: Path) -> dict[str, Callable[[], torch.Tensor]]:
     files = sorted(directory.glob("model*.safetensors"))
     for file in files:
         try:
-            opened = safe_open(file, framework="pt")
-            readers.update({name: _reader(opened, name) for name in opened.keys()})  # noqa: SIM118
+            opened: Any = safe_open(file, framework="pt")
+            readers.update({name: partial(opened.get_tensor, name) for name in opened.keys()})  # noqa: SIM118
         except Exception as error:
             raise damaged(file, error) from error
     if files:
@@ -92,13 +93,9 @@ def _readers(directory: Path) -> dict[str, Callable[[], torch.Tensor]]:
     pickled = directory / "pytorch_model.bin"
     try:
         tensors = _load_pickled(pickled)
-        return {name: lambda tensor=tensor: tensor for name, tensor in tensors.items()}
+        return {name: partial(tensors.__getitem__, name) for name in tensors}
     except Exception as error:
         raise damaged(pickled, error) from error
-
-
-def _reader(opened: Any, name: str) -> Callable[[], torch.Tensor]:
-    return lambda: opened.get_tensor(name)
 
 
 def _load_pickled(file: Path) -> dict[str, torch.Tensor]:
