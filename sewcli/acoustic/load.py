@@ -71,7 +71,7 @@ def load_model(
 def _fast(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> RunningModel:
     if device.type == "mps":
         raise NotCoveredError("device mps")
-    config = read_config(checkpoint.family, checkpoint.config)
+    config = read_config(checkpoint)
     from sewcli.engine.fast import FastModel
 
     try:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sewcli.acoustic.checkpoint import Checkpoint, damaged
+
 #: what SEWConfig and SEWDConfig of transformers take where config.json does not say
 _DEFAULTS: dict[str, Any] = {
     "vocab_size": 32,
@@ -92,18 +94,20 @@ class EngineConfig:
         return self.hidden // self.heads
 
 
-def read_config(family: str, config: Mapping[str, Any]) -> EngineConfig:
-    """Read the contents of a config.json.
+def read_config(checkpoint: Checkpoint) -> EngineConfig:
+    """The configuration of a directory that `inspect` has passed.
 
     Raises:
-        NotCoveredError: the engine has no code for such a model, or the values make no sense to it.
+        NotCoveredError: the engine has no code for such a model.
+        ModelError: the values make no sense.
     """
-    values = {**_DEFAULTS, **_FAMILY_DEFAULTS[family], **config}
-    _check_covered(family, values)
+    family = checkpoint.family
+    values = {**_DEFAULTS, **_FAMILY_DEFAULTS[family], **checkpoint.config}
     try:
+        _check_covered(family, values)
         return _read(family, values)
     except (TypeError, ValueError) as error:
-        raise NotCoveredError(f"values in config.json that it cannot read ({error})") from error
+        raise damaged(checkpoint.directory / "config.json", error) from error
 
 
 def _check_covered(family: str, values: Mapping[str, Any]) -> None:
@@ -148,10 +152,15 @@ def _read(family: str, values: Mapping[str, Any]) -> EngineConfig:
     )
     if len(config.channels) != len(config.kernels):
         raise ValueError("conv_dim and conv_kernel differ in length")
-    if config.hidden % config.heads or config.hidden % config.position_groups:
-        raise ValueError("hidden_size is no multiple of the heads, or of the groups")
-    if any(kernel < stride for kernel, stride in zip(config.kernels, config.strides, strict=True)):
-        raise ValueError("a stride is greater than its kernel")
+    if (
+        min(config.heads, config.position_groups) < 1
+        or config.hidden % config.heads
+        or config.hidden % config.position_groups
+    ):
+        raise ValueError(
+            f"hidden_size {config.hidden} is no multiple of num_attention_heads {config.heads} "
+            f"or num_conv_pos_embedding_groups {config.position_groups}"
+        )
     if family == "sew":
         return config
     positions = int(values["max_relative_positions"])
