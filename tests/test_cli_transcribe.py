@@ -274,6 +274,7 @@ def test_options_come_from_the_environment_and_the_command_line_wins(
         "SEW_AUDIO_ENGINE": "librosa",
         "SEW_DTYPE": "bfloat16",
         "SEW_DEVICE": "cpu",
+        "SEW_ENGINE": "reference",
         "SEW_MODEL": str(ctc),
     }
     for name, value in wanted.items():
@@ -288,6 +289,7 @@ def test_options_come_from_the_environment_and_the_command_line_wins(
         "stride": 0.4,
         "statistics": "chunk",
         "dtype": "bfloat16",
+        "engine": "reference",
         "audio_engine": "librosa",
     }
     assert record["model"]["id"] == str(ctc)

@@ -53,7 +53,8 @@ class PublicOperators:
 
     def pack(self, weight: torch.Tensor) -> torch.Tensor:
         """See `Operators`."""
-        return weight.contiguous()
+        # a copy, aligned: see `Weights`
+        return weight.clone(memory_format=torch.contiguous_format)
 
     def linear(
         self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, gelu: bool = False

@@ -144,7 +144,7 @@ class _Attention:
 
         def embedded(projection: str) -> torch.Tensor:
             """The relative embeddings projected, once and for all: (heads, 2 span, size)."""
-            weight = weights.take_float32(projection + ".weight", hidden, hidden)
+            weight = weights.take_float32(projection + ".weight", hidden, hidden).clone()
             bias = weights.take_float32(projection + ".bias", hidden)
             values = torch.nn.functional.linear(embeddings, weight, bias)
             return values.view(-1, config.heads, config.head_size).transpose(0, 1)

@@ -13,6 +13,8 @@ from sewcli.acoustic.checkpoint import Checkpoint, check_names, damaged
 
 #: of the base model inside a model with a head
 _PREFIXES = {"sew": "sew.", "sew-d": "sew_d."}
+#: elements of a tensor that is not worth packing
+_SMALL = 1 << 16
 
 
 class Weights:
@@ -60,7 +62,10 @@ class Weights:
         if tuple(tensor.shape) != shape:
             reason = f"{full} has the shape {list(tensor.shape)}, its config.json says {list(shape)}"
             raise damaged(self._checkpoint.directory, ValueError(reason))
-        return tensor.to(self.device, torch.float32)
+        own = tensor.to(self.device, torch.float32)
+        # a mapped tensor lies anywhere, and some kernels round by where it lies: what is small is copied
+        # to memory that is aligned, what is large will be packed
+        return own.clone() if own.numel() <= _SMALL else own
 
     def holds(self, name: str) -> bool:
         """Whether there is a tensor of that name."""
