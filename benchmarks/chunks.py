@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sewcli.acoustic.reference import TransformersModel, load_model
+from sewcli.acoustic.load import load_model
+from sewcli.acoustic.running import RunningModel
 from sewcli.audio import SAMPLE_RATE, read_blocks
 from sewcli.chunking import ChunkPlan
 from sewcli.decoding.greedy import GreedyDecoder
@@ -64,7 +65,7 @@ def joined(rows: list[Row], folder: Path) -> Iterator[tuple[Source, str]]:
 
 
 def word_error_rate(
-    model: TransformersModel,
+    model: RunningModel,
     vocabulary: Vocabulary,
     recordings: list[tuple[Source, str]],
     options: Options,

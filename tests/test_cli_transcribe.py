@@ -57,6 +57,7 @@ def test_json_has_the_keys_of_the_schema_in_order(sew: Sew, ctc: Path, audio: Pa
         "stride": 1.0,
         "statistics": "file",
         "dtype": "float32",
+        "engine": "fast",
         "audio_engine": "soundfile",
     }
     check_spans(record["words"], "word", 0, 3.0)
@@ -273,6 +274,7 @@ def test_options_come_from_the_environment_and_the_command_line_wins(
         "SEW_AUDIO_ENGINE": "librosa",
         "SEW_DTYPE": "bfloat16",
         "SEW_DEVICE": "cpu",
+        "SEW_ENGINE": "reference",
         "SEW_MODEL": str(ctc),
     }
     for name, value in wanted.items():
@@ -287,6 +289,7 @@ def test_options_come_from_the_environment_and_the_command_line_wins(
         "stride": 0.4,
         "statistics": "chunk",
         "dtype": "bfloat16",
+        "engine": "reference",
         "audio_engine": "librosa",
     }
     assert record["model"]["id"] == str(ctc)

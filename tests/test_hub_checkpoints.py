@@ -32,8 +32,8 @@ def checkpoint(alias):
 
 def logits_of(alias, task):
     """Output of a checkpoint for the clip."""
+    from sewcli.acoustic.load import load_model
     from sewcli.acoustic.model import Segment
-    from sewcli.acoustic.reference import load_model
     from sewcli.recording import Recording
 
     local = checkpoint(alias)

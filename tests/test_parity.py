@@ -1,4 +1,6 @@
-"""The acoustic model against transformers on one unpadded utterance, at the real architecture."""
+"""Every engine against transformers on one unpadded utterance, at the real architecture."""
+
+import json
 
 import numpy as np
 import pytest
@@ -6,9 +8,15 @@ import torch
 import transformers
 
 from sewcli.acoustic.batch import make_batch
-from sewcli.acoustic.forward import class_logits, ctc_logits
+from sewcli.acoustic.forward import ctc_logits
+from sewcli.acoustic.load import load_model
+from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import StatisticsAccumulator, wave_statistics
 from sewcli.chunking import frame_count, kept_frame_count
+from sewcli.engine import fast
+from sewcli.engine.operators import OneDnnOperators, PublicOperators, find_operators
+from sewcli.hub import LocalModel
+from sewcli.registry import ModelSpec
 
 SIZES = {
     "hidden_size": 64,
@@ -45,53 +53,146 @@ def reference(model, samples):
     """The library's own path: feature extractor, then the model on one utterance alone."""
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=False)
     values = extractor(samples, sampling_rate=16_000, return_tensors="pt").input_values
-    return model(values).logits[0].numpy()
+    output = model(values)
+    return (output.logits if "logits" in output else output.last_hidden_state)[0].numpy()
 
 
-@torch.no_grad()
-def ours(model, rows):
-    batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
-    run = ctc_logits if type(model).__name__.endswith("CTC") else class_logits
-    return run(model, batch).numpy()
+def saved(model, directory):
+    """The model as a directory of sew."""
+    model.save_pretrained(directory)
+    (directory / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
+    return LocalModel(ModelSpec(path=directory), directory, None)
+
+
+def outputs(network, rows):
+    return network([Segment(row, wave_statistics(row)) for row in rows])
 
 
 def relative_error(got, expected):
+    assert got.shape == expected.shape
     return np.abs(got - expected).max() / np.abs(expected).max()
 
 
-@pytest.mark.parametrize("norm", ["group", "layer"])
+#: "public" is the fast engine as it runs on CUDA, and where torch has no private operators
+@pytest.fixture(params=["reference", "fast", "public"])
+def load(request, monkeypatch, tmp_path):
+    """Load a model with one of the engines."""
+    if request.param == "public":
+        monkeypatch.setattr(fast, "find_operators", lambda device, dtype: PublicOperators())
+
+    def load(model, task, **options):
+        engine = "reference" if request.param == "reference" else "fast"
+        network = load_model(saved(model, tmp_path), task, engine=engine, **options)
+        assert network.engine == engine
+        return network
+
+    return load
+
+
+def test_the_two_ways_of_the_fast_engine_are_not_the_same():
+    """On this machine; elsewhere the parity tests run the public way twice."""
+    operators = find_operators(torch.device("cpu"), torch.float32)
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        pytest.skip("torch was built without oneDNN")
+    assert isinstance(operators, OneDnnOperators)
+    assert operators.by_matrix != PublicOperators.by_matrix
+
+
+def check_alone_and_among_neighbours(model, network, *, by_frame):
+    rows = [utterance(n) for n in LENGTHS]
+    together = outputs(network, rows)
+    for row, batched in zip(rows, together, strict=True):
+        expected = reference(model, row)
+        if by_frame:
+            assert expected.shape[0] == frame_count(row.size)
+            expected = expected[: kept_frame_count(row.size)]
+        assert relative_error(outputs(network, [row])[0], expected) < 1e-5
+        assert relative_error(batched, expected) < 1e-5
+
+
 @pytest.mark.parametrize("family", ["SEW", "SEWD"])
 class TestAgainstTransformers:
-    def test_ctc_logits_alone_and_among_neighbours(self, family, norm):
-        model = random_model(family, "ForCTC", feat_extract_norm=norm)
-        rows = [utterance(n) for n in LENGTHS]
-        together = ours(model, rows)
-        for row, batched in zip(rows, together, strict=True):
-            kept = kept_frame_count(row.size)
-            expected = reference(model, row)
-            assert expected.shape[0] == frame_count(row.size)
-            assert relative_error(ours(model, [row])[0, :kept], expected[:kept]) < 1e-5
-            assert relative_error(batched[:kept], expected[:kept]) < 1e-5
+    def test_ctc_logits(self, load, family):
+        model = random_model(family, "ForCTC")
+        check_alone_and_among_neighbours(model, load(model, "ctc"), by_frame=True)
 
-    @pytest.mark.parametrize("weighted", [False, True])
-    def test_class_logits_alone_and_among_neighbours(self, family, norm, weighted):
-        model = random_model(
-            family, "ForSequenceClassification", feat_extract_norm=norm, use_weighted_layer_sum=weighted
-        )
-        rows = [utterance(n) for n in LENGTHS]
-        together = ours(model, rows)
-        for row, batched in zip(rows, together, strict=True):
-            expected = reference(model, row)
-            assert relative_error(ours(model, [row])[0], expected) < 1e-5
-            assert relative_error(batched, expected) < 1e-5
+    def test_class_logits(self, load, family):
+        model = random_model(family, "ForSequenceClassification")
+        check_alone_and_among_neighbours(model, load(model, "classification"), by_frame=False)
+
+    def test_hidden_states(self, load, family):
+        model = random_model(family, "Model")
+        check_alone_and_among_neighbours(model, load(model, "features"), by_frame=True)
+
+    def test_thirty_seconds(self, load, family):
+        model = random_model(family, "ForCTC")
+        row = utterance(480_000)
+        expected = reference(model, row)[: kept_frame_count(row.size)]
+        assert relative_error(outputs(load(model, "ctc"), [row])[0], expected) < 1e-5
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            {"conv_bias": True},
+            {"num_conv_pos_embeddings": 31},
+            {"num_conv_pos_embeddings": 3},
+            {"conv_dim": (16, *(24,) * 4, *(64,) * 8)},  # as wide as the encoder: no projection
+            {"layer_norm_eps": 1e-3},
+        ],
+        ids=str,
+    )
+    def test_other_configurations(self, load, family, config):
+        model = random_model(family, "ForCTC", **config)
+        rows = [utterance(16_080), utterance(23_000)]
+        for row, logits in zip(rows, outputs(load(model, "ctc"), rows), strict=True):
+            assert relative_error(logits, reference(model, row)[: kept_frame_count(row.size)]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"position_buckets": 8, "max_position_embeddings": 20},
+        {"position_buckets": -1, "max_position_embeddings": 16},
+        {"norm_rel_ebd": "none"},
+        {"feature_layer_norm_eps": 1e-2},
+        {"pos_att_type": ["c2p", "p2c"]},
+        {"hidden_act": "gelu"},
+    ],
+    ids=str,
+)
+def test_relative_positions_of_sew_d(load, config):
+    """Few enough that a second of audio reaches all kinds of buckets."""
+    model = random_model("SEWD", "ForCTC", **config)
+    rows = [utterance(33_333), utterance(16_080)]
+    for row, logits in zip(rows, outputs(load(model, "ctc"), rows), strict=True):
+        assert relative_error(logits, reference(model, row)[: kept_frame_count(row.size)]) < 1e-5
 
 
 @pytest.mark.parametrize("family", ["SEW", "SEWD"])
-def test_thirty_seconds(family):
+class TestWhatOnlyTheReferenceRuns:
+    def test_layer_norm_in_the_feature_extractor(self, family, tmp_path):
+        model = random_model(family, "ForCTC", feat_extract_norm="layer")
+        network = load_model(saved(model, tmp_path), "ctc")
+        assert network.engine == "reference"
+        check_alone_and_among_neighbours(model, network, by_frame=True)
+
+    @pytest.mark.parametrize("norm", ["group", "layer"])
+    def test_weighted_layer_sum(self, family, norm, tmp_path):
+        model = random_model(
+            family, "ForSequenceClassification", feat_extract_norm=norm, use_weighted_layer_sum=True
+        )
+        network = load_model(saved(model, tmp_path), "classification")
+        assert network.engine == "reference"
+        check_alone_and_among_neighbours(model, network, by_frame=False)
+
+
+@pytest.mark.parametrize("family", ["SEW", "SEWD"])
+def test_bfloat16_is_near(load, family):
     model = random_model(family, "ForCTC")
-    row = utterance(480_000)
-    kept = kept_frame_count(row.size)
-    assert relative_error(ours(model, [row])[0, :kept], reference(model, row)[:kept]) < 1e-5
+    row = utterance(33_333)
+    expected = reference(model, row)[: kept_frame_count(row.size)]
+    got = outputs(load(model, "ctc", dtype="bfloat16"), [row])[0]
+    assert 1e-4 < np.sqrt(np.mean((got - expected) ** 2) / np.mean(expected**2)) < 0.05
 
 
 @pytest.mark.parametrize("family", ["SEW", "SEWD"])
@@ -102,25 +203,21 @@ def test_the_odd_last_frame_of_the_library_is_the_bias_alone(family):
     np.testing.assert_allclose(last, model.lm_head.bias.detach().numpy(), atol=1e-6)
 
 
-@pytest.mark.parametrize("bias", [False, True])
-def test_convolution_bias(bias):
-    model = random_model("SEW", "ForCTC", conv_bias=bias)
-    row = utterance(16_080)
-    assert relative_error(ours(model, [row])[0], reference(model, row)) < 1e-5
-
-
 def test_eager_attention_is_masked_too():
     model = random_model("SEW", "ForCTC")
     model.set_attn_implementation("eager")
     rows = [utterance(16_080), utterance(8_080)]
+    batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
+    with torch.no_grad():
+        logits = ctc_logits(model, batch).numpy()
     kept = kept_frame_count(rows[1].size)
-    assert relative_error(ours(model, rows)[1, :kept], reference(model, rows[1])[:kept]) < 1e-5
+    assert relative_error(logits[1, :kept], reference(model, rows[1])[:kept]) < 1e-5
 
 
-def test_silence_is_finite():
+def test_silence_is_finite(load):
     model = random_model("SEW", "ForCTC")
     silence = np.zeros(16_080, dtype=np.float32)
-    assert relative_error(ours(model, [silence])[0], reference(model, silence)) < 1e-5
+    assert relative_error(outputs(load(model, "ctc"), [silence])[0], reference(model, silence)) < 1e-5
 
 
 def test_channels_do_not_pass_for_clips():

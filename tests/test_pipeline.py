@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
-from sewcli.acoustic.reference import load_model
 from sewcli.chunking import ChunkPlan, kept_frame_count
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary
@@ -128,7 +128,7 @@ def test_a_result_is_out_before_the_next_source_is_read(nano):
 MEASURE = """
 import json, resource, sys
 from pathlib import Path
-from sewcli.acoustic.reference import load_model
+from sewcli.acoustic.load import load_model
 from sewcli.chunking import ChunkPlan
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary

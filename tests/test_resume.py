@@ -157,7 +157,11 @@ def start(*arguments: object, stdin: int | None = None) -> subprocess.Popen[byte
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
     command = [sys.executable, "-m", "sewcli", "transcribe", *map(str, arguments)]
     return subprocess.Popen(
-        command, stderr=subprocess.PIPE, env=environment, stdin=stdin, preexec_fn=_heed_interrupts  # noqa: PLW1509 - one thread
+        command,
+        stderr=subprocess.PIPE,
+        env=environment,
+        stdin=stdin,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - one thread
     )
 
 

@@ -17,7 +17,7 @@ from sewcli.chunking import HOP, PAIR, RECEPTIVE_FIELD, SAMPLE_RATE
 from sewcli.errors import ModelError
 
 FAMILIES = {"sew": "SEW", "sew-d": "SEWD"}
-TASKS = {"ctc": "ForCTC", "classification": "ForSequenceClassification"}
+TASKS = {"ctc": "ForCTC", "classification": "ForSequenceClassification", "features": "Model"}
 #: parameters that only a model with this head has
 HEADS = {"ctc": "lm_head.weight", "classification": "classifier.weight"}
 #: the library's defaults, which are those of the published models
@@ -34,7 +34,7 @@ class Checkpoint:
         directory: with config.json, the weights and what else belongs to the model.
         config: the contents of config.json.
         family: "sew" or "sew-d".
-        task: "ctc" or "classification".
+        task: "ctc", "classification" or "features" (the hidden states, whatever head there is).
         normalize: whether each utterance is brought to zero mean and unit variance.
     """
 
@@ -65,7 +65,9 @@ def inspect(directory: Path, task: str) -> Checkpoint:
             code="wrong_family",
         )
     check_supported(directory, config, task)
-    _check_head(directory, task)
+    names = weight_names(directory)
+    if names is not None and task in HEADS:
+        _check_head(directory, task, names)
     preprocessor = directory / "preprocessor_config.json"
     settings = _read_json(preprocessor) if preprocessor.exists() else {}
     rate = settings.get("sampling_rate", SAMPLE_RATE)
@@ -159,9 +161,8 @@ def declared_task(directory: Path) -> str | None:
     return None
 
 
-def _check_head(directory: Path, task: str) -> None:
-    names = weight_names(directory)
-    if names is None or HEADS[task] in names:
+def _check_head(directory: Path, task: str, names: set[str]) -> None:
+    if HEADS[task] in names:
         return
     for other, head in HEADS.items():
         if head in names:
@@ -201,6 +202,52 @@ def weight_names(directory: Path) -> set[str] | None:
         except (SafetensorError, OSError) as error:
             raise damaged(file, error) from error
     return names
+
+
+def label_names(config: dict[str, Any]) -> tuple[str, ...]:
+    """Class names of a config.json, in the order of the logits, as transformers reads them."""
+    labels = config.get("id2label")
+    if isinstance(labels, dict):
+        return tuple(str(labels[str(number)]) for number in range(len(labels)))
+    return tuple(f"LABEL_{number}" for number in range(config.get("num_labels", 2)))
+
+
+def check_names(checkpoint: Checkpoint, missing: set[str], unexpected: set[str]) -> None:
+    """Refuse weights that are not there, and weights the configuration has no place for.
+
+    Args:
+        checkpoint: that they were read from.
+        missing, unexpected: names of tensors, as transformers names them.
+
+    Raises:
+        ModelError: naming the first of them.
+    """
+    # only training uses the embedding that SpecAugment puts in place of masked frames
+    missing = {name for name in missing if not name.endswith("masked_spec_embed")}
+    if missing:
+        raise ModelError(
+            f"{checkpoint.directory} lacks weights of {checkpoint.class_name}: {_some(missing)}",
+            hint="without them the model would answer at random; use a complete checkpoint",
+            code="no_head" if HEADS.get(checkpoint.task) in missing else "damaged_model",
+        )
+    # pre-training leaves a quantizer and projections behind, which nothing here needs
+    unexpected = {
+        name
+        for name in unexpected
+        if name.startswith(("sew.", "sew_d.")) and not name.endswith("masked_spec_embed")
+    }
+    if unexpected:
+        raise ModelError(
+            f"{checkpoint.directory}: its config.json has no place for {_some(unexpected)}",
+            hint="the configuration belongs to another model; fetch both again",
+            code="damaged_model",
+        )
+
+
+def _some(names: set[str]) -> str:
+    """The first few of many names."""
+    first = ", ".join(sorted(names)[:3])
+    return first if len(names) <= 3 else f"{first} and {len(names) - 3} more"
 
 
 def damaged(file: Path, error: Exception) -> ModelError:

@@ -39,6 +39,7 @@ def classify(
     dtype: opt.Dtype = "auto",
     threads: opt.Threads = None,
     batch_seconds: opt.BatchSeconds = None,
+    engine: opt.Engine = "auto",
     offline: opt.Offline = False,
     audio_engine: opt.AudioEngine = "soundfile",
     quiet: opt.Quiet = False,
@@ -62,7 +63,7 @@ def classify(
     written = OutputOptions(
         formats, output, output_template, overwrite, resume, with_path, no_path, for_labels=True
     )
-    chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
+    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
     shown = not (quiet or no_progress)
     wanted.check()
     written.check()

@@ -100,6 +100,7 @@ def evaluate(
     dtype: opt.Dtype = "auto",
     threads: opt.Threads = None,
     batch_seconds: opt.BatchSeconds = None,
+    engine: opt.Engine = "auto",
     offline: opt.Offline = False,
     decoder: opt.Decoder = "greedy",
     beam_width: opt.BeamWidth = 100,
@@ -168,7 +169,7 @@ def evaluate(
     decoding = run.DecodingOptions(decoder, beam_width, hotword or [], hotword_weight)
     decoding.check()
     plan = run.chunk_plan(chunk, stride)
-    chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
+    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
     shown = not (quiet or no_progress)
     local = chosen.fetch(task, progress=shown)
 

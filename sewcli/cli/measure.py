@@ -20,7 +20,7 @@ from sewcli.recognition import Classifier, Transcriber
 from sewcli.results import Classification, Failure, Transcript
 
 if TYPE_CHECKING:
-    from sewcli.acoustic.reference import TransformersModel
+    from sewcli.acoustic.running import RunningModel
     from sewcli.hub import LocalModel
 
 log = logging.getLogger("sewcli")
@@ -31,7 +31,7 @@ Answered = Measured[Transcript] | Measured[Classification]
 def measure(
     references: References,
     local: LocalModel,
-    network: TransformersModel,
+    network: RunningModel,
     decoding: DecodingOptions,
     options: Options,
     normalizer: str,

@@ -82,6 +82,15 @@ Threads = Annotated[
         rich_help_panel=_RUN,
     ),
 ]
+Engine = Annotated[
+    Literal["auto", "fast", "reference"],
+    typer.Option(
+        "--engine",
+        envvar="SEW_ENGINE",
+        help="fast is sew's own, reference is transformers; auto takes fast where it covers the model.",
+        rich_help_panel=_RUN,
+    ),
+]
 Offline = Annotated[
     bool, typer.Option("--offline", envvar="SEW_OFFLINE", help="Use no network.", rich_help_panel=_RUN)
 ]

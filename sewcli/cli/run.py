@@ -25,7 +25,7 @@ from sewcli.results import Failure, ModelInfo
 from sewcli.writers import Result
 
 if TYPE_CHECKING:
-    from sewcli.acoustic.reference import TransformersModel
+    from sewcli.acoustic.running import RunningModel
     from sewcli.decoding.vocabulary import Vocabulary
     from sewcli.recognition import Decoder
 
@@ -42,6 +42,7 @@ class ModelOptions:
     device: str
     dtype: str
     threads: int | None
+    engine: str
     offline: bool
 
     def fetch(self, task: str, *, progress: bool) -> LocalModel:
@@ -64,11 +65,13 @@ class ModelOptions:
         spec = resolve(name, registry=registry, revision=self.revision)
         return fetch(spec, offline=self.offline, progress=progress)
 
-    def load(self, local: LocalModel, task: str) -> TransformersModel:
+    def load(self, local: LocalModel, task: str) -> RunningModel:
         """The network."""
-        from sewcli.acoustic.reference import load_model
+        from sewcli.acoustic.load import load_model
 
-        return load_model(local, task, device=self.device, dtype=self.dtype, threads=self.threads)
+        return load_model(
+            local, task, engine=self.engine, device=self.device, dtype=self.dtype, threads=self.threads
+        )
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def chunk_plan(chunk: float, stride: float) -> ChunkPlan:
         ) from error
 
 
-def batch_seconds(wanted: float | None, model: TransformersModel) -> float:
+def batch_seconds(wanted: float | None, model: RunningModel) -> float:
     """The batch size asked for, or the one that suits the device."""
     if wanted is not None:
         if not math.isfinite(wanted):

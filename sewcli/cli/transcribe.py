@@ -45,6 +45,7 @@ def transcribe(
     dtype: opt.Dtype = "auto",
     threads: opt.Threads = None,
     batch_seconds: opt.BatchSeconds = None,
+    engine: opt.Engine = "auto",
     offline: opt.Offline = False,
     decoder: opt.Decoder = "greedy",
     beam_width: opt.BeamWidth = 100,
@@ -84,7 +85,7 @@ def transcribe(
         shape=Shape(max_chars, max_lines, max_gap, max_duration),
     )
     decoding = run.DecodingOptions(decoder, beam_width, hotword or [], hotword_weight)
-    chosen = run.ModelOptions(model, revision, device, dtype, threads, offline)
+    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
     shown = not (quiet or no_progress)
     wanted.check()
     written.check()
@@ -109,6 +110,7 @@ def transcribe(
         "stride": plan.stride_seconds,
         "statistics": statistics,
         "dtype": network.dtype,
+        "engine": network.engine,
         "audio_engine": audio_engine,
     }
     info = run.model_info(local)

@@ -1,0 +1,104 @@
+"""From a model's files to a network that runs: which engine, which device, which dtype."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from sewcli.acoustic.checkpoint import Checkpoint, inspect
+from sewcli.acoustic.running import RunningModel, is_out_of_memory
+from sewcli.engine.config import NotCoveredError, read_config
+from sewcli.errors import DeviceError, ModelError, UsageError
+from sewcli.hub import LocalModel
+
+_log = logging.getLogger("sewcli")
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ENGINES = ("auto", "fast", "reference")
+
+
+def load_model(
+    local: LocalModel,
+    task: str,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+) -> RunningModel:
+    """Load a model for `task` ("ctc", "classification" or "features").
+
+    Args:
+        local: where its files are.
+        engine: "fast" is the project's own, "reference" transformers; "auto" takes fast where it covers
+            the model, and says so in the log where it does not.
+        device: "auto" takes CUDA where there is one.
+        dtype: "auto" is float32.
+        threads: CPU threads of the network; torch's own choice when None.
+
+    Raises:
+        ModelError: the directory does not hold such a model, or the fast engine does not cover it.
+        DeviceError: the device is not there.
+        UsageError: an unknown engine, device or dtype.
+    """
+    checkpoint = inspect(local.directory, task)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    # float32 means float32: by default cuDNN convolves in TF32, which keeps three digits
+    torch.backends.cudnn.allow_tf32 = False
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
+    if dtype != "auto" and dtype not in DTYPES:
+        raise UsageError(f"unknown dtype {dtype!r}", hint=f"one of auto, {', '.join(DTYPES)}")
+    place, kind = find_device(device), DTYPES.get(dtype, torch.float32)
+    if engine != "reference":
+        try:
+            return _fast(checkpoint, place, kind)
+        except NotCoveredError as reason:
+            if engine == "fast":
+                raise ModelError(
+                    f"the fast engine does not run {local.directory}: {reason}",
+                    hint="use --engine reference",
+                    code="not_covered",
+                ) from reason
+            _log.info("%s runs on transformers, not on the fast engine: %s", local.spec.name, reason)
+    from sewcli.acoustic.reference import TransformersModel
+
+    return TransformersModel(checkpoint, place, kind)
+
+
+def _fast(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> RunningModel:
+    if device.type == "mps":
+        raise NotCoveredError("device mps")
+    config = read_config(checkpoint)
+    from sewcli.engine.fast import FastModel
+
+    try:
+        return FastModel(checkpoint, config, device, dtype)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise DeviceError(f"not enough memory for the weights of {checkpoint.directory}") from error
+        raise
+
+
+def find_device(name: str) -> torch.device:
+    """The torch device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises:
+        DeviceError: it is not there. UsageError: there is no such kind of device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {name!r}", hint="auto, cpu, cuda, cuda:N or mps") from error
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"sew does not run on {name!r}", hint="auto, cpu, cuda, cuda:N or mps")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = f"torch sees {torch.cuda.device_count()} CUDA devices"
+        raise DeviceError(f"no device {name}: {found}", hint="use --device cpu", code="no_device")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("no device mps on this machine", hint="use --device cpu", code="no_device")
+    return device

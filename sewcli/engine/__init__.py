@@ -1,0 +1,1 @@
+"""The fast engine: SEW and SEW-D in plain torch, without transformers."""

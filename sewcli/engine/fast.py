@@ -1,0 +1,62 @@
+"""The acoustic model run by the fast engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.checkpoint import Checkpoint, label_names
+from sewcli.acoustic.running import RunningModel
+from sewcli.engine.config import EngineConfig
+from sewcli.engine.heads import ClassificationHead, CtcHead, NoHead
+from sewcli.engine.operators import find_operators
+from sewcli.engine.sew import Sew
+from sewcli.engine.sew_d import SewD
+from sewcli.engine.weights import Weights
+
+
+class FastModel(RunningModel):
+    """A SEW or SEW-D network in plain torch behind the interface `AcousticModel`.
+
+    Args:
+        checkpoint: a directory that `inspect` has passed.
+        config: its configuration, from `read_config`.
+        device: "cpu", "cuda", "cuda:1" ...
+        dtype: of weights and activations; moments, the first convolution and the logits are float32
+            in any case.
+
+    Raises:
+        ModelError: weights are missing, damaged or of another shape.
+    """
+
+    engine = "fast"
+
+    @torch.inference_mode()
+    def __init__(
+        self, checkpoint: Checkpoint, config: EngineConfig, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        labels = label_names(checkpoint.config) if checkpoint.task == "classification" else ()
+        widths = {"ctc": config.columns, "classification": len(labels), "features": config.hidden}
+        super().__init__(checkpoint, labels, widths[checkpoint.task], device, dtype)
+        operators = find_operators(device, dtype)
+        weights = Weights(checkpoint, device, dtype)
+        encoder = Sew if config.family == "sew" else SewD
+        self._encoder = encoder(config, weights, operators)
+        self.head_bias = np.empty(0, dtype=np.float32)
+        self._head: CtcHead | ClassificationHead | NoHead
+        match checkpoint.task:
+            case "ctc":
+                self._head = CtcHead(config, weights, operators)
+                self.head_bias = weights.take_float32("lm_head.bias", config.columns).cpu().numpy()
+            case "classification":
+                self._head = ClassificationHead(config, weights, operators, len(labels))
+            case _:
+                self._head = NoHead()
+        weights.finish()
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """See `RunningModel`."""
+        # the samples stay float32: the first convolution reads them
+        batch = batch.to(self._device)
+        return self._head(self._encoder(batch), batch)

@@ -1,0 +1,277 @@
+"""The parts both families are made of: linear layers, layer norms, and what happens before and after
+the transformer.
+
+Everything is laid out (rows, time, channels), so that a convolution whose windows lie one behind the
+other in memory is a matrix product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.statistics import WINDOW, WINDOW_STRIDE
+from sewcli.chunking import HOP, PAIR, samples_for_frames
+from sewcli.engine.config import EngineConfig
+from sewcli.engine.operators import Operators
+from sewcli.engine.weights import Weights
+
+#: epsilon of torch.nn.GroupNorm, which no configuration changes
+_GROUP_EPSILON = 1e-5
+#: frames of the feature extractor's output in one tile on the CPU, whose layers of 1.5 MB stay in the
+#: cache: 1.2 to 1.4 times as fast as untiled over 30 s
+_TILE_FRAMES = 96
+#: outputs in one block of the positional convolution: against conv1d of torch 1.5 (31 samples) to 1.9
+#: (128) times as fast in float32, 1 to 2.9 in bfloat16; greater blocks gain nothing and cost memory
+_BLOCK = 2
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How many states (pairs of frames) of each row are its own.
+
+    Attributes:
+        rows: by row.
+        mask: (B, 1, 1, N) bool, the attention keys of each row; None where all rows are full.
+    """
+
+    rows: list[int]
+    mask: torch.Tensor | None
+
+    @classmethod
+    def of(cls, batch: Batch) -> Lengths:
+        """Lengths of the rows of a batch."""
+        states = batch.frames // PAIR
+        width = (batch.samples.shape[1] // HOP) // PAIR
+        rows = states.tolist()
+        if all(length == width for length in rows):
+            return cls(rows, None)
+        inside = torch.arange(width, device=states.device) < states[:, None]
+        return cls(rows, inside[:, None, None, :])
+
+
+class Linear:
+    """A linear layer, with erf-GELU if asked; its weight is packed once.
+
+    Several names make one layer of their outputs side by side, those of the first times `scale`: one
+    product instead of several.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        operators: Operators,
+        names: str | tuple[str, ...],
+        outputs: int,
+        inputs: int,
+        *,
+        gelu: bool = False,
+        scale: float = 1.0,
+    ) -> None:
+        if isinstance(names, str):
+            weight = weights.take(f"{names}.weight", outputs, inputs)
+            bias = weights.take(f"{names}.bias", outputs)
+        else:
+            weight, bias = (
+                torch.cat([weights.take_float32(f"{name}.{part}", *shape) for name in names])
+                for part, shape in (("weight", (outputs, inputs)), ("bias", (outputs,)))
+            )
+            for tensor in (weight, bias):
+                tensor[:outputs] *= scale
+        self._weight = operators.pack(weight.to(weights.dtype))
+        self._bias = bias.to(weights.dtype)
+        self._operators = operators
+        self._gelu = gelu
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        return self._operators.linear(values, self._weight, self._bias, gelu=self._gelu)
+
+
+class LayerNorm:
+    """torch.nn.LayerNorm."""
+
+    def __init__(self, weights: Weights, name: str, width: int, epsilon: float) -> None:
+        self._weight = weights.take(f"{name}.weight", width)
+        self._bias = weights.take(f"{name}.bias", width)
+        self._epsilon = epsilon
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """(..., width) -> (..., width)."""
+        return F.layer_norm(values, self._bias.shape, self._weight, self._bias, self._epsilon)
+
+
+class FeatureExtractor:
+    """SEWFeatureEncoder: thirteen convolutions, a group norm after the first, GELU after each.
+
+    The group norm is folded into the first convolution, for each row its own: the statistics follow
+    from the moments of the windows (see acoustic.statistics). The others are matrix products over
+    windows of the time axis.
+    """
+
+    def __init__(self, config: EngineConfig, weights: Weights, operators: Operators) -> None:
+        self._config = config
+        self._operators = operators
+        self._dtype = weights.dtype
+        first = "feature_extractor.conv_layers.0."
+        channels = config.channels[0]
+        self._first = weights.take_float32(first + "conv.weight", channels, 1, WINDOW)[:, 0]
+        self._first_bias = (
+            weights.take_float32(first + "conv.bias", channels) if config.convolution_bias else None
+        )
+        self._norm_weight = weights.take_float32(first + "layer_norm.weight", channels)
+        self._norm_bias = weights.take_float32(first + "layer_norm.bias", channels)
+        self._others = []
+        for layer in range(1, len(config.kernels)):
+            name = f"feature_extractor.conv_layers.{layer}.conv."
+            outputs, inputs, kernel = (
+                config.channels[layer],
+                config.channels[layer - 1],
+                config.kernels[layer],
+            )
+            weight = weights.take(name + "weight", outputs, inputs, kernel)
+            bias = weights.take(name + "bias", outputs) if config.convolution_bias else None
+            packed = operators.pack(weight.transpose(1, 2).reshape(outputs, kernel * inputs))
+            self._others.append((packed, bias, kernel, config.strides[layer]))
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """Samples (B, n) -> features (B, frames, channels); undefined past the end of a row."""
+        weight, shift = self._folded(batch)
+        frames = batch.samples.shape[1] // HOP
+        if not self._operators.by_matrix:
+            return self._convolve(batch.samples, weight, shift)
+        # frames past the end of a row are not computed at all
+        features = torch.zeros(
+            len(batch.samples), frames, self._config.channels[-1], dtype=self._dtype, device=weight.device
+        )
+        for row, length in enumerate(batch.frames.tolist()):
+            for start in range(0, length, _TILE_FRAMES):
+                stop = min(start + _TILE_FRAMES, length)
+                samples = batch.samples[row, start * HOP :][: samples_for_frames(stop - start)]
+                one = slice(row, row + 1)
+                features[row, start:stop] = self._convolve(samples[None], weight[one], shift[one])[0]
+        return features
+
+    def _folded(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first convolution with the group norm in it: (B, kernel, channels) and (B, 1, channels)."""
+        mean = batch.window_mean @ self._first.T
+        if self._first_bias is not None:
+            mean = mean + self._first_bias
+        variance = torch.einsum("ck,bkl,cl->bc", self._first, batch.window_covariance, self._first)
+        scale = self._norm_weight * torch.rsqrt(variance.clamp(min=0.0) + _GROUP_EPSILON)
+        shift = self._norm_bias - mean * scale
+        if self._first_bias is not None:
+            shift = shift + self._first_bias * scale
+        return (self._first * scale[..., None]).transpose(1, 2), shift[:, None]
+
+    def _convolve(self, samples: torch.Tensor, weight: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        # the first layer in float32 in any case: it reads the samples themselves
+        hidden = torch.baddbmm(shift, samples.unfold(1, WINDOW, WINDOW_STRIDE), weight)
+        hidden = F.gelu(hidden.to(self._dtype))
+        for weight_, bias, kernel, stride in self._others:
+            hidden = self._operators.linear(_windows(hidden, kernel, stride), weight_, bias, gelu=True)
+        return hidden
+
+
+def _windows(hidden: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
+    """Windows of the time axis: (B, T, C) -> (B, windows, kernel C), a view."""
+    rows, time, channels = hidden.shape
+    count = (time - kernel) // stride + 1
+    return hidden.as_strided(
+        (rows, count, kernel * channels), (time * channels, stride * channels, 1), hidden.storage_offset()
+    )
+
+
+class FeatureProjection:
+    """Layer norm and projection to the width of the transformer (SEWModel.forward)."""
+
+    def __init__(self, config: EngineConfig, weights: Weights, operators: Operators) -> None:
+        width = config.channels[-1]
+        self._norm = LayerNorm(weights, "layer_norm", width, config.feature_epsilon)
+        self._projection = (
+            Linear(weights, operators, "feature_projection", config.hidden, width)
+            if width != config.hidden
+            else None
+        )
+
+    def __call__(self, features: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """(B, F, channels) -> (B, F, hidden), zero past the end of a row as the library's padding is."""
+        hidden = self._norm(features)
+        if self._projection is not None:
+            hidden = self._projection(hidden)
+        inside = torch.arange(hidden.shape[1], device=hidden.device) < frames[:, None]
+        return hidden.masked_fill_(~inside[..., None], 0.0)
+
+
+class Squeeze:
+    """Positional convolution plus average pooling, two frames to one state (SEWEncoder.forward).
+
+    The grouped convolution is a matrix product for each group: a block of outputs is the windows they
+    share, one behind the other, times a matrix in which the kernel stands once for each output, shifted
+    (block-Toeplitz).
+    """
+
+    def __init__(self, config: EngineConfig, weights: Weights, operators: Operators) -> None:
+        name = "encoder.pos_conv_embed.conv."
+        kernel, groups = config.position_kernel, config.position_groups
+        width = config.hidden // groups
+        if weights.holds(name + "weight_g"):  # as torch.nn.utils.weight_norm named them
+            scale, direction = name + "weight_g", name + "weight_v"
+        else:
+            scale = name + "parametrizations.weight.original0"
+            direction = name + "parametrizations.weight.original1"
+        # the weight norm has one scale for each position of the kernel (dim 2)
+        weight = torch._weight_norm(
+            weights.take_float32(direction, config.hidden, width, kernel),
+            weights.take_float32(scale, 1, 1, kernel),
+            2,
+        ).view(groups, width, width, kernel)
+        span = (_BLOCK - 1) * PAIR + kernel
+        toeplitz = weight.new_zeros(groups, _BLOCK, width, span, width)
+        for output in range(_BLOCK):
+            toeplitz[:, output, :, output * PAIR : output * PAIR + kernel] = weight.transpose(2, 3)
+        toeplitz = toeplitz.view(groups, _BLOCK * width, span * width).to(weights.dtype)
+        self._weights = [operators.pack(matrix) for matrix in toeplitz]
+        bias = weights.take(name + "bias", config.hidden).view(groups, 1, width)
+        self._biases = bias.expand(groups, _BLOCK, width).reshape(groups, _BLOCK * width)
+        self._operators = operators
+        self._kernel, self._groups, self._width, self._span = kernel, groups, width, span
+
+    def __call__(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, F, hidden) -> (B, F / 2, hidden)."""
+        rows, frames, hidden = features.shape
+        states = frames // PAIR
+        blocks = -(-states // _BLOCK)
+        before = self._kernel // 2
+        length = (blocks - 1) * _BLOCK * PAIR + self._span
+        padded = features.new_zeros(rows, self._groups, length, self._width)
+        inside = min(frames, length - before)
+        by_group = features[:, :inside].view(rows, inside, self._groups, self._width)
+        padded[:, :, before : before + inside] = by_group.transpose(1, 2)
+        positions = features.new_empty(rows, blocks, _BLOCK, self._groups, self._width)
+        for group, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
+            windows = padded[:, group].as_strided(
+                (rows, blocks, self._span * self._width),
+                (self._groups * length * self._width, _BLOCK * PAIR * self._width, 1),
+            )
+            out = self._operators.linear(windows, weight, bias, gelu=True)
+            positions[:, :, :, group] = out.view(rows, blocks, _BLOCK, self._width)
+        pooled = features.view(rows, states, PAIR, hidden).mean(dim=2)
+        return pooled.add_(positions.view(rows, blocks * _BLOCK, hidden)[:, :states])
+
+
+class Upsampling:
+    """SEWUpsampling: a state back to two frames."""
+
+    def __init__(self, config: EngineConfig, weights: Weights, operators: Operators) -> None:
+        self._projection = Linear(
+            weights, operators, "encoder.upsample.projection", PAIR * config.hidden, config.hidden, gelu=True
+        )
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """(B, N, hidden) -> (B, 2 N, hidden)."""
+        rows, count, hidden = states.shape
+        return self._projection(states).view(rows, count * PAIR, hidden)

@@ -1,0 +1,111 @@
+"""SEW: the forward pass, one step after the other as SEWModel of transformers takes them.
+
+The paper is "Performance-Efficiency Trade-offs in Unsupervised Pre-training for Speech Recognition"
+(arXiv 2109.06870): wave feature extractor, squeezed context network, upsampling.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from sewcli.acoustic.batch import Batch
+from sewcli.engine.config import EngineConfig
+from sewcli.engine.layers import (
+    FeatureExtractor,
+    FeatureProjection,
+    LayerNorm,
+    Lengths,
+    Linear,
+    Squeeze,
+    Upsampling,
+)
+from sewcli.engine.operators import Operators
+from sewcli.engine.weights import Weights
+
+
+class Sew:
+    """SEWModel."""
+
+    def __init__(self, config: EngineConfig, weights: Weights, operators: Operators) -> None:
+        self._extractor = FeatureExtractor(config, weights, operators)
+        self._projection = FeatureProjection(config, weights, operators)
+        self._squeeze = Squeeze(config, weights, operators)
+        self._norm = LayerNorm(weights, "encoder.layer_norm", config.hidden, config.epsilon)
+        self._layers = [
+            _Layer(config, weights, operators, f"encoder.layers.{layer}.") for layer in range(config.layers)
+        ]
+        self._upsampling = Upsampling(config, weights, operators)
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """Hidden states (B, frames, hidden); only the first 2 floor(F / 2) of a row count."""
+        lengths = Lengths.of(batch)
+        features = self._extractor(batch)
+        features = self._projection(features, batch.frames)
+        states = self._norm(self._squeeze(features))
+        for layer in self._layers:
+            states = layer(states, lengths)
+        return self._upsampling(states)
+
+
+class _Layer:
+    """SEWEncoderLayer: attention and feed-forward, each followed by its layer norm."""
+
+    def __init__(self, config: EngineConfig, weights: Weights, operators: Operators, name: str) -> None:
+        hidden, inner = config.hidden, config.intermediate
+        self._attention = _Attention(config, weights, operators, name + "attention.")
+        self._attention_norm = LayerNorm(weights, name + "layer_norm", hidden, config.epsilon)
+        self._up = Linear(
+            weights, operators, name + "feed_forward.intermediate_dense", inner, hidden, gelu=True
+        )
+        self._down = Linear(weights, operators, name + "feed_forward.output_dense", hidden, inner)
+        self._final_norm = LayerNorm(weights, name + "final_layer_norm", hidden, config.epsilon)
+
+    def __call__(self, states: torch.Tensor, lengths: Lengths) -> torch.Tensor:
+        states = self._attention_norm(states + self._attention(states, lengths))
+        return self._final_norm(states + self._down(self._up(states)))
+
+
+class _Attention:
+    """SEWAttention: softmax(Q K' / sqrt(d)) V by head."""
+
+    def __init__(self, config: EngineConfig, weights: Weights, operators: Operators, name: str) -> None:
+        self._heads, self._size = config.heads, config.head_size
+        self._operators = operators
+        self._project = Linear(
+            weights,
+            operators,
+            (name + "q_proj", name + "k_proj", name + "v_proj"),
+            config.hidden,
+            config.hidden,
+            scale=config.head_size**-0.5,
+        )
+        self._out = Linear(weights, operators, name + "out_proj", config.hidden, config.hidden)
+
+    def __call__(self, states: torch.Tensor, lengths: Lengths) -> torch.Tensor:
+        """(B, N, hidden) -> (B, N, hidden)."""
+        rows, count, hidden = states.shape
+        # (3, B, heads, N, d): queries, keys, values
+        projected = self._project(states).view(rows, count, 3, self._heads, self._size)
+        attend = self._by_head if self._operators.by_matrix else self._at_once
+        context = attend(projected.permute(2, 0, 3, 1, 4), lengths)
+        return self._out(context.reshape(rows, count, hidden))
+
+    def _at_once(self, projected: torch.Tensor, lengths: Lengths) -> torch.Tensor:
+        """All rows and heads: (B, N, heads, d)."""
+        queries, keys, values = projected
+        context = F.scaled_dot_product_attention(queries, keys, values, attn_mask=lengths.mask, scale=1.0)
+        return context.transpose(1, 2)
+
+    def _by_head(self, projected: torch.Tensor, lengths: Lengths) -> torch.Tensor:
+        """The same, one row and head at a time, on matrices that fit the cache, without padding."""
+        _, rows, heads, count, size = projected.shape
+        context = projected.new_zeros(rows, count, heads, size)
+        product = self._operators.product
+        for row, length in enumerate(lengths.rows):
+            queries, keys = projected[:2, row, :, :length].contiguous()
+            values = projected[2, row, :, :length].transpose(1, 2).contiguous()
+            for head in range(heads):
+                weights = torch.softmax(product(queries[head], keys[head]), dim=-1)
+                context[row, :length, head] = product(weights, values[head])
+        return context
