@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
 from sewcli.cli.console import Progress, report_failure
+from sewcli.cli.defaults import PreferredModel
 from sewcli.cli.output import Directory, Sink, StandardOutput
 from sewcli.decoding.support import require_pyctcdecode
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, UsageError
@@ -48,20 +48,22 @@ class ModelOptions:
     def fetch(self, task: str, *, progress: bool) -> LocalModel:
         """The files of the model named, or of the default for `task`.
 
-        SEW_MODEL counts where the task of the model it names is the command's; a directory tells its
-        task by the architecture in its config.json.
+        One that the environment or a file names counts where its task is the command's; a directory tells
+        its task by the architecture in its config.json.
         """
         if self.offline:
             set_offline()
         registry = load_registry()
-        named = os.environ.get("SEW_MODEL")
-        if self.name is None and named:
-            spec = resolve(named, registry=registry, revision=self.revision)
+        name = self.name
+        if isinstance(name, PreferredModel):
+            spec = resolve(name, registry=registry, revision=self.revision)
             if spec.task in (None, task):
                 local = fetch(spec, offline=self.offline, progress=progress)
                 if declared_task(local.directory) in (None, task):
                     return local
-        name = self.name if self.name is not None else registry.default_model(task).name
+            name = None
+        if name is None:
+            name = registry.default_model(task).name
         spec = resolve(name, registry=registry, revision=self.revision)
         return fetch(spec, offline=self.offline, progress=progress)
 
