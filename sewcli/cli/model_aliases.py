@@ -135,9 +135,6 @@ def _told_by_files(directory: Path) -> dict[str, Any]:
             hint="sew runs models of type sew and sew-d",
             code="wrong_family",
         )
-    task = declared_task(directory)
-    if task is None and f"{FAMILIES[str(family)]}Model" in (config.get("architectures") or []):
-        task = "features"
     size = sum(file.stat().st_size for file in directory.glob("*.safetensors")) / 1e6
-    told = {"family": family, "task": task, "size_mb": round(size, 1)}
+    told = {"family": family, "task": declared_task(directory), "size_mb": round(size, 1)}
     return {key: value for key, value in told.items() if value}

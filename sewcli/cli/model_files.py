@@ -123,16 +123,12 @@ def _here() -> Iterator[ModelSpec]:
 
 def _verify(local: LocalModel) -> None:
     """Raise ModelError unless the files of a model are whole and belong together."""
-    from sewcli.acoustic.checkpoint import check_supported, declared_task, read_config
+    from sewcli.acoustic.checkpoint import declared_task
     from sewcli.hub_cache import check_hashes
 
     check_hashes(local.directory)
-    task = declared_task(local.directory) or local.spec.task
     _check_finite(local)
-    if task in ("ctc", "classification"):
-        _run(local, task)
-    else:
-        check_supported(local.directory, read_config(local.directory), "features")
+    _run(local, declared_task(local.directory) or local.spec.task or "features")
 
 
 def _check_finite(local: LocalModel) -> None:
@@ -157,8 +153,8 @@ def _run(local: LocalModel, task: str) -> None:
     """Load a network, which compares all names and shapes, and run it once."""
     import numpy as np
 
-    from sewcli.acoustic.model import Segment
     from sewcli.acoustic.load import load_model
+    from sewcli.acoustic.model import Segment
     from sewcli.acoustic.statistics import wave_statistics
     from sewcli.chunking import SAMPLE_RATE
     from sewcli.decoding.vocabulary import load_vocabulary

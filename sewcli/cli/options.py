@@ -8,10 +8,6 @@ import typer
 
 from sewcli.cli.defaults import given_or_preferred
 
-#: defaults in seconds; docs/architecture.md has the error rates they were chosen by
-DEFAULT_CHUNK = 20.0
-DEFAULT_STRIDE = 1.0
-
 _RUN = "Model and machine"
 _AUDIO = "Audio and chunks"
 _DECODING = "Decoding"
