@@ -75,9 +75,17 @@ def settings_files() -> list[SettingsFile]:
     `[tool.sew]` of pyproject.toml counts where there is no sew.toml.
     """
     project = SettingsFile(_PROJECT_FILE, "project")
-    if not _PROJECT_FILE.exists() and _PYPROJECT_FILE.is_file():
+    if not _PROJECT_FILE.exists() and _mentions_sew(_PYPROJECT_FILE):
         project = SettingsFile(_PYPROJECT_FILE, "project", _TABLE)
     return [SettingsFile(user_directory() / "config.toml", "user"), project]
+
+
+def _mentions_sew(pyproject: Path) -> bool:
+    """Whether a pyproject.toml may be for sew: that of others is none of its business, be it good or bad."""
+    try:
+        return _TABLE.encode() in pyproject.read_bytes()
+    except OSError:
+        return False
 
 
 def read_settings(known: Known) -> list[Setting]:
@@ -99,9 +107,6 @@ def _read_file(file: SettingsFile, known: Known) -> Iterator[Setting]:
         return
     except OSError as error:
         raise _bad(file, f"cannot be read: {error.strerror or error}") from error
-    # another tool's pyproject.toml is none of our business, be it good or bad
-    if file.table and file.table.encode() not in raw:
-        return
     try:
         content = tomllib.loads(raw.decode())
     except ValueError as error:

@@ -12,7 +12,7 @@ from conftest import Sew
 from jsonschema import Draft202012Validator
 
 NAMES = {
-    "classify", "compare", "config", "error", "evaluate", "models", "transcribe", "verbose_json",
+    "classify", "compare", "config", "doctor", "error", "evaluate", "models", "transcribe", "verbose_json",
 }  # fmt: skip
 
 

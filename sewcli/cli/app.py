@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 
 from sewcli import __version__
-from sewcli.cli import classify, config, evaluate, models, schema, train, transcribe
+from sewcli.cli import classify, config, doctor, evaluate, models, schema, train, transcribe
 from sewcli.cli.console import write_message
 from sewcli.cli.defaults import set_defaults
 from sewcli.cli.output import ClosedPipe
@@ -39,6 +39,7 @@ app.command("train", epilog=EXIT_CODES)(train.train)
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.command("schema")(schema.schema)
+app.command("doctor")(doctor.doctor)
 
 
 def _version(show: bool) -> None:

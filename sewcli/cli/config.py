@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,6 +30,7 @@ def show(
     ./pyproject.toml; config.toml in the user's configuration directory; and the default. A setting whose
     value is not the same for all commands has a line for each: COMMAND.KEY.
     """
+    from sewcli.cli.columns import write_columns
     from sewcli.cli.output import write_stdout
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
@@ -40,14 +40,9 @@ def show(
     if form == "json":
         write_stdout(dump({"schema_version": SCHEMA_VERSION, "files": files, "settings": rows}))
         return
-    lines = [f"# {file['path']}: {'read' if file['found'] else 'not there'}" for file in files]
-    cells = [[_name(row), _readable(row["value"]), row["origin"] or row["source"]] for row in rows]
-    if sys.stdout.isatty():
-        widths = [max(len(row[column]) for row in cells) for column in (0, 1)]
-        lines += [f"{key:{widths[0]}}  {value:{widths[1]}}  {origin}" for key, value, origin in cells]
-    else:
-        lines += ["\t".join(row) for row in cells]
-    write_stdout("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+    lines = [f"# {file['path']}: {'read' if file['found'] else 'not there'}\n" for file in files]
+    write_stdout("".join(lines).encode("utf-8", "surrogateescape"))
+    write_columns([[_name(row), _readable(row["value"]), row["origin"] or row["source"]] for row in rows])
 
 
 def _rows(root: Any) -> Iterator[dict[str, Any]]:
