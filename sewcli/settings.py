@@ -152,7 +152,7 @@ def _unknown(file: SettingsFile, what: str, name: str, names: Iterable[str]) -> 
     close = difflib.get_close_matches(name, list(names), n=1)
     meant = f"; did you mean {close[0]}?" if close else ""
     return UsageError(
-        f"{file.path}: unknown {what}{meant}", hint="`sew config show` lists the settings there are"
+        f"{file.path}: unknown {what}{meant}", hint="keys are the long options of `sew transcribe --help`"
     )
 
 

@@ -152,3 +152,11 @@ def test_model_of_a_file_counts_where_its_task_fits(
         assert result.records[0]["model"]["id"] == used
     monkeypatch.setenv("SEW_MODEL", "nano")
     assert sew("transcribe", clip, "-f", "json").records[0]["model"]["id"] == "nano"
+
+
+def test_bad_file_keeps_nobody_from_the_help(sew: Sew, project: Path) -> None:
+    (project / "sew.toml").write_text("chnk = 3")
+    assert sew("transcribe", "--help").code == 0
+    shown = sew("config", "show")
+    assert (shown.code, shown.out) == (2, b"")
+    assert "did you mean chunk" in shown.err

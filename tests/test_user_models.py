@@ -90,7 +90,7 @@ def test_alias_that_shadows_says_so(sew: Sew, ctc: Path, audio: Path) -> None:
     assert "comes with the package" in refused.err
 
 
-def test_default_of_a_task(sew: Sew, ctc: Path, audio: Path) -> None:
+def test_default_of_a_task(sew: Sew, user_directory: Path, ctc: Path, audio: Path) -> None:
     assert "ctc\tnano" in sew("models", "default").lines
     sew("models", "add", "mine", ctc)
     assert sew("models", "default", "mine").code == 0
@@ -98,6 +98,7 @@ def test_default_of_a_task(sew: Sew, ctc: Path, audio: Path) -> None:
     assert sew("transcribe", audio / "b.wav", "-f", "json").records[0]["model"]["id"] == "mine"
     sew("models", "remove", "mine")
     assert "ctc\tnano" in sew("models", "default").lines
+    assert "defaults" not in (user_directory / "models.toml").read_text()
 
     for arguments, part in (
         (("nano", "--task", "classification"), "a model for ctc"),

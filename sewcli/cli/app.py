@@ -56,7 +56,8 @@ def _root(
     ),
 ) -> None:
     """Speech transcription and keyword spotting with SEW and SEW-D models."""
-    set_defaults(context)
+    if "--help" not in sys.argv:  # which a bad file must not keep from anyone
+        set_defaults(context)
 
 
 def main() -> NoReturn:

@@ -68,6 +68,8 @@ def remove(alias: Annotated[str, typer.Argument(metavar="ALIAS", help="An alias 
         if not spec.shadows:  # else the packaged model of that name is the default again
             for task in [task for task, name in defaults.items() if name == alias]:
                 del defaults[task]
+            if not defaults:
+                document.pop("defaults", None)
 
     file = change(edit)
     back = "; the packaged model of that name is back" if spec.shadows else ""
