@@ -30,7 +30,6 @@ _log = logging.getLogger("sewcli")
 _TRUE = {"1", "ON", "YES", "TRUE"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SAFETENSORS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
-_COMMANDS = {"ctc": "sew transcribe", "classification": "sew classify"}
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,7 @@ def _at_revision(spec: ModelSpec) -> str:
 
 def _next_command(spec: ModelSpec, *, online: bool) -> str:
     revision = f" --revision {spec.revision}" if spec.revision not in (None, DEFAULT_REVISION) else ""
-    command = f"{_COMMANDS.get(spec.task or 'ctc', 'sew transcribe')} -m {spec.name}{revision} FILE"
+    command = f"sew models pull {spec.name}{revision}"
     return f"HF_HUB_OFFLINE=0 {command}" if online else command
 
 
@@ -239,7 +238,7 @@ def _explain(error: Exception, spec: ModelSpec) -> ModelError | None:
             "hub_unreachable",
         )
         hint = (
-            "the model is not in the cache; check the connection, or run the same command once on a machine "
+            "the model is not in the cache; check the connection, or run `sew models pull` on a machine "
             "with network and copy its HF_HOME here, or give a local directory with -m"
         )
     elif isinstance(error, OSError):

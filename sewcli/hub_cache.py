@@ -9,6 +9,7 @@ Reading it does not need huggingface_hub, so that a cached model at a pinned rev
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ import re
 import uuid
 from pathlib import Path
 
+from sewcli.errors import ModelError
 from sewcli.registry import DEFAULT_REVISION
 
 _log = logging.getLogger("sewcli")
@@ -24,6 +26,7 @@ WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"
 _INDEX = "model.safetensors.index.json"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def cache_directory() -> Path:
@@ -51,6 +54,37 @@ def cached_snapshot(repo: str, revision: str | None = None) -> Path | None:
             return None
     snapshot = _storage(repo) / "snapshots" / commit
     return snapshot if _COMMIT.fullmatch(commit) and _is_complete(snapshot) else None
+
+
+def check_hashes(snapshot: Path) -> None:
+    """Read the files of a snapshot again and compare them with the hashes they are stored under.
+
+    The cache keeps a file as blobs/HASH: SHA-256 for weights, for small files the SHA-1 that git takes of
+    "blob SIZE", a zero byte and the content. What is no link to such a blob is passed over.
+
+    Raises:
+        ModelError: a file is not the one that was fetched, or cannot be read.
+    """
+    for file in sorted(snapshot.iterdir()):
+        blob = file.resolve()
+        if blob.parent.name != "blobs" or not _HASH.fullmatch(blob.name):
+            continue
+        digest = hashlib.sha256() if len(blob.name) == 64 else hashlib.sha1(usedforsecurity=False)
+        try:
+            with blob.open("rb") as stream:
+                if digest.name == "sha1":
+                    digest.update(b"blob %d\0" % blob.stat().st_size)
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+            problem = "" if digest.hexdigest() == blob.name else "it is not the file that was fetched"
+        except OSError as error:
+            problem = f"it cannot be read: {error.strerror}"
+        if problem:
+            raise ModelError(
+                f"{file} is damaged: {problem}",
+                hint=f"delete {blob} and fetch the model again with `sew models pull`",
+                code="damaged_model",
+            )
 
 
 def _storage(repo: str) -> Path:

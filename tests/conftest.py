@@ -16,6 +16,15 @@ from trainings import RECIPE
 Sew = Callable[..., Outcome]
 
 
+@pytest.fixture(autouse=True)
+def user_directory(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's configuration directory, empty: that of whoever runs the tests has no part in them."""
+    from sewcli import settings
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("user")))
+    return settings.user_directory()
+
+
 @pytest.fixture
 def sew(
     monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path

@@ -82,6 +82,8 @@ def test_list_as_json_is_one_object_a_line(cache: Path) -> None:
         "revision": "main",
         "where": "cached",
         "directory": str(snapshot),
+        "source": "packaged",
+        "shadows": False,
     }
     assert records["nano"]["default_for"] == ["ctc"]
     assert records["sew-tiny"]["where"] == "hub"

@@ -331,9 +331,9 @@ def test_offline_run_reads_the_cache_without_a_request(client: Client, server: F
 @pytest.mark.parametrize(
     ("run", "command"),
     [
-        ({"offline": True}, "without --offline: sew transcribe -m tiny FILE"),
-        ({"env": {"HF_HUB_OFFLINE": "1"}}, "HF_HUB_OFFLINE=0 sew transcribe -m tiny FILE"),
-        ({"offline": True, "revision": "v2"}, "sew transcribe -m tiny --revision v2 FILE"),
+        ({"offline": True}, "without --offline: sew models pull tiny"),
+        ({"env": {"HF_HUB_OFFLINE": "1"}}, "HF_HUB_OFFLINE=0 sew models pull tiny"),
+        ({"offline": True, "revision": "v2"}, "sew models pull tiny --revision v2"),
     ],
 )
 def test_offline_with_an_empty_cache_names_the_next_command(

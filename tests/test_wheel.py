@@ -23,7 +23,7 @@ def test_the_wheel_holds_models_and_licences(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
-    assert "sewcli/models.toml" in names
+    assert {"sewcli/models.toml", "sewcli/py.typed", "sewcli/schemas/transcribe.json"} <= names
     for model in ("nano", "nano-keywords"):
         for file in ("config.json", "model.safetensors", "preprocessor_config.json", "README.md"):
             assert f"sewcli/models/{model}/{file}" in names

@@ -2,6 +2,7 @@
 
 reader      one source -> blocks: puts the other modules together
 channels    one source a channel
+arrays      a source that is in memory
 length      how long an input is, by its header
 decoding    which library decodes a file: libsndfile, or else ffmpeg
 containers  is all of the audio there that a file's header announces

@@ -12,7 +12,7 @@ from sewcli.audio.native import NativeAudio, UnreadableError
 from sewcli.errors import AudioError
 from sewcli.sources import FFMPEG_EXTENSIONS, LIBSNDFILE_EXTENSIONS
 
-_INSTALL = "install ffmpeg (apt install ffmpeg, brew install ffmpeg, winget install ffmpeg)"
+INSTALL = "install ffmpeg (apt install ffmpeg, brew install ffmpeg, winget install ffmpeg)"
 
 
 @contextmanager
@@ -48,13 +48,13 @@ def _without_ffmpeg(name: str, file: Path, reason: str) -> AudioError:
     if kind == "ffmpeg" or file.suffix[1:].lower() in FFMPEG_EXTENSIONS:
         return AudioError(
             f"{name}: this format is read through ffmpeg, which is not installed",
-            hint=f"{_INSTALL}, or convert the file to wav or flac",
+            hint=f"{INSTALL}, or convert the file to wav or flac",
             code="needs_ffmpeg",
         )
     if kind == "libsndfile":
         return AudioError(
             f"{name}: damaged or cut, or in an encoding that only ffmpeg reads ({reason})",
-            hint=f"get the file again, or {_INSTALL}",
+            hint=f"get the file again, or {INSTALL}",
             code="damaged",
         )
     return _not_audio(name, reason, f"formats read without ffmpeg: {' '.join(sorted(LIBSNDFILE_EXTENSIONS))}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
+from sewcli.audio.arrays import ArraySource
 from sewcli.audio.checks import cannot_open, check_channel, check_length, check_rate, checked, shown
 from sewcli.audio.decoding import decoding
 from sewcli.audio.dsp import Block, one_channel, resample, to_mono
@@ -57,10 +59,7 @@ def _read(source: Source, engine: str, stdin: BinaryIO | None) -> Iterator[Block
         raise AudioError(f"{name}: {source.error}", hint="correct it, or leave it out", code="source")
     try:
         samples = 0
-        with (
-            on_disk(source, stdin) as file,
-            decoding(name, file, source.offset, source.duration) as native,
-        ):
+        with _native(name, source, stdin) as (file, native):
             for block in _resampled(name, source, file, native, engine):
                 samples += len(block)
                 yield block
@@ -69,6 +68,16 @@ def _read(source: Source, engine: str, stdin: BinaryIO | None) -> Iterator[Block
         raise
     except OSError as error:  # the file is gone, or the disk fails, while it is read
         raise cannot_open(name, error) from error
+
+
+@contextmanager
+def _native(name: str, source: Source, stdin: BinaryIO | None) -> Iterator[tuple[Path, NativeAudio]]:
+    """The audio of a source with its own rate and channels, and the file it is in."""
+    if isinstance(source, ArraySource):
+        yield source.file, source.native()
+        return
+    with on_disk(source, stdin) as file, decoding(name, file, source.offset, source.duration) as native:
+        yield file, native
 
 
 def _resampled(name: str, source: Source, file: Path, native: NativeAudio, engine: str) -> Iterator[Block]:

@@ -12,8 +12,9 @@ from typing import NoReturn
 import typer
 
 from sewcli import __version__
-from sewcli.cli import classify, evaluate, models, train, transcribe
+from sewcli.cli import classify, config, doctor, evaluate, models, schema, train, transcribe
 from sewcli.cli.console import write_message
+from sewcli.cli.defaults import set_defaults
 from sewcli.cli.output import ClosedPipe
 from sewcli.errors import EXIT_OK, EXIT_UNEXPECTED, SewError
 
@@ -36,6 +37,9 @@ app.command("classify", epilog=EXIT_CODES)(classify.classify)
 app.command("evaluate", epilog=EXIT_CODES)(evaluate.evaluate)
 app.command("train", epilog=EXIT_CODES)(train.train)
 app.add_typer(models.app, name="models")
+app.add_typer(config.app, name="config")
+app.command("schema")(schema.schema)
+app.command("doctor")(doctor.doctor)
 
 
 def _version(show: bool) -> None:
@@ -46,11 +50,14 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(
+    context: typer.Context,
+    version: bool = typer.Option(  # noqa: ARG001 - its callback ends the run
         False, "--version", callback=_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
     """Speech transcription and keyword spotting with SEW and SEW-D models."""
+    if "--help" not in sys.argv:  # which a bad file must not keep from anyone
+        set_defaults(context)
 
 
 def main() -> NoReturn:

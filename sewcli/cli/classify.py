@@ -74,19 +74,13 @@ def classify(
 
     # from here on torch is needed
     from sewcli.pipeline import Options
-    from sewcli.pipeline import run as run_pipeline
-    from sewcli.recognition import Classifier
+    from sewcli.tasks import Classifying
 
     network = chosen.load(local, "classification")
-    info = run.model_info(local)
-    settings = {"top": top, "dtype": network.dtype, "audio_engine": audio_engine}
-    fingerprint = written.fingerprint(local, settings)
+    options = Options.for_clips(run.batch_seconds(batch_seconds, network), audio_engine)
+    task = Classifying(local, network, options, top)
+    fingerprint = written.fingerprint(local, task.settings)
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
-    results = run_pipeline(
-        sink.pending(fingerprint),
-        network,
-        lambda: Classifier(network.labels, info, top),
-        Options.for_clips(run.batch_seconds(batch_seconds, network), audio_engine),
-    )
+    results = task.results(sink.pending(fingerprint))
     raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))

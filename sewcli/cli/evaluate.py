@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import options as opt
 from sewcli.errors import UsageError
 
@@ -106,8 +107,8 @@ def evaluate(
     beam_width: opt.BeamWidth = 100,
     hotword: opt.Hotword = None,
     hotword_weight: opt.HotwordWeight = 10.0,
-    chunk: opt.Chunk = opt.DEFAULT_CHUNK,
-    stride: opt.Stride = opt.DEFAULT_STRIDE,
+    chunk: opt.Chunk = DEFAULT_CHUNK,
+    stride: opt.Stride = DEFAULT_STRIDE,
     statistics: opt.Statistics = "file",
     audio_engine: opt.AudioEngine = "soundfile",
     quiet: opt.Quiet = False,

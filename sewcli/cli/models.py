@@ -1,6 +1,7 @@
 """`sew models`: which models there are, and where their files lie.
 
 `list` and `show` read `models.toml` and look at the disk; neither reaches a network.
+`sewcli.cli.model_aliases` writes the user's models.toml, `sewcli.cli.model_files` fetches and checks files.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sewcli import hub_cache
+from sewcli.cli import model_aliases, model_files
 from sewcli.registry import ModelSpec, Registry, load_registry, resolve
 
-app = typer.Typer(help="List and show the models that -m knows.", no_args_is_help=True)
+app = typer.Typer(help="The models that -m knows, their aliases and their files.", no_args_is_help=True)
 
 _COLUMNS = ("alias", "task", "family", "language", "licence", "size", "where", "description")
 _NARROW_COLUMNS = ("alias", "task", "size", "where", "description")
@@ -70,6 +72,14 @@ def show(
             print(f"{key}: {_readable(value)}")
 
 
+app.command("pull")(model_files.pull)
+app.command("add")(model_aliases.add)
+app.command("remove")(model_aliases.remove)
+app.command("default")(model_aliases.default)
+app.command("verify")(model_files.verify)
+app.command("path")(model_files.path)
+
+
 def describe(spec: ModelSpec, registry: Registry) -> dict[str, Any]:
     """Collect what both commands print about a model.
 
@@ -99,12 +109,16 @@ def describe(spec: ModelSpec, registry: Registry) -> dict[str, Any]:
         "revision": spec.revision,
         "where": where,
         "directory": None if directory is None else str(directory),
+        "source": spec.source,
+        "shadows": spec.shadows,
     }
 
 
 def _row(record: dict[str, Any]) -> list[str]:
     size = record["size_mb"]
     cells = record | {"size": None if size is None else f"{size:.0f} MB"}
+    if record["shadows"]:
+        cells["description"] = f"{record['description']} (yours, in place of the packaged {record['alias']})"
     return [str(cells[column] or "-") for column in _COLUMNS]
 
 

@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-#: defaults in seconds; docs/architecture.md has the error rates they were chosen by
-DEFAULT_CHUNK = 20.0
-DEFAULT_STRIDE = 1.0
+from sewcli.cli.defaults import given_or_preferred
 
 _RUN = "Model and machine"
 _AUDIO = "Audio and chunks"
@@ -42,8 +40,11 @@ Model = Annotated[
     typer.Option(
         "-m",
         "--model",
+        envvar="SEW_MODEL",
+        callback=given_or_preferred,
         metavar="ALIAS|DIR|REPO",
-        help="Which model; see `sew models list`. Also SEW_MODEL, where its task fits.",
+        help="Which model; see `sew models list`. One that SEW_MODEL or a file names counts where its "
+        "task fits.",
         rich_help_panel=_RUN,
     ),
 ]

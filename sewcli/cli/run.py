@@ -6,31 +6,37 @@ Each class holds one group of options as the user gave them and turns it into wh
 from __future__ import annotations
 
 import logging
-import math
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
 from sewcli.cli.console import Progress, report_failure
+from sewcli.cli.defaults import PreferredModel
 from sewcli.cli.output import Directory, Sink, StandardOutput
-from sewcli.decoding.support import require_pyctcdecode
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, UsageError
 from sewcli.hub import LocalModel, fetch, set_offline
 from sewcli.registry import load_registry, resolve
-from sewcli.results import Failure, ModelInfo
+from sewcli.results import Failure
+from sewcli.tasks import DecodingOptions, batch_seconds, model_info
 from sewcli.writers import Result
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-    from sewcli.decoding.vocabulary import Vocabulary
-    from sewcli.recognition import Decoder
 
-#: padded audio in one batch on a GPU; on a CPU every chunk runs alone, which is no slower
-GPU_BATCH_SECONDS = 240.0
+__all__ = [
+    "DecodingOptions",
+    "ModelOptions",
+    "batch_seconds",
+    "chunk_plan",
+    "exit_code",
+    "finish",
+    "model_info",
+    "set_up_messages",
+    "write_all",
+]
 
 
 @dataclass(frozen=True)
@@ -48,20 +54,22 @@ class ModelOptions:
     def fetch(self, task: str, *, progress: bool) -> LocalModel:
         """The files of the model named, or of the default for `task`.
 
-        SEW_MODEL counts where the task of the model it names is the command's; a directory tells its
-        task by the architecture in its config.json.
+        One that the environment or a file names counts where its task is the command's; a directory tells
+        its task by the architecture in its config.json.
         """
         if self.offline:
             set_offline()
         registry = load_registry()
-        named = os.environ.get("SEW_MODEL")
-        if self.name is None and named:
-            spec = resolve(named, registry=registry, revision=self.revision)
+        name = self.name
+        if isinstance(name, PreferredModel):
+            spec = resolve(name, registry=registry, revision=self.revision)
             if spec.task in (None, task):
                 local = fetch(spec, offline=self.offline, progress=progress)
                 if declared_task(local.directory) in (None, task):
                     return local
-        name = self.name if self.name is not None else registry.default_model(task).name
+            name = None
+        if name is None:
+            name = registry.default_model(task).name
         spec = resolve(name, registry=registry, revision=self.revision)
         return fetch(spec, offline=self.offline, progress=progress)
 
@@ -74,53 +82,6 @@ class ModelOptions:
         )
 
 
-@dataclass(frozen=True)
-class DecodingOptions:
-    """How logits become text."""
-
-    decoder: str
-    beam_width: int
-    hotwords: Sequence[str]
-    hotword_weight: float
-
-    def check(self) -> None:
-        """Refuse what cannot work, before a model is loaded (UsageError)."""
-        if self.decoder == "beam":
-            require_pyctcdecode()
-        elif self.hotwords:
-            raise UsageError("hotwords need beam search", hint="add --decoder beam")
-
-    def decoders(self, vocabulary: Vocabulary) -> tuple[Callable[[], Decoder], dict[str, Any]]:
-        """What makes the decoder of one recording, and the settings that go on record.
-
-        Raises:
-            UsageError: the vocabulary is not for beam search, or cannot spell a hotword.
-        """
-        from sewcli.decoding.beam import BeamSearch
-        from sewcli.decoding.greedy import GreedyDecoder
-
-        if self.decoder == "greedy":
-            return lambda: GreedyDecoder(vocabulary), {"decoder": self.decoder}
-        search = BeamSearch(
-            vocabulary,
-            width=self.beam_width,
-            hotwords=tuple(self.hotwords),
-            hotword_weight=self.hotword_weight,
-        )
-        settings = {
-            "decoder": self.decoder,
-            "beam_width": self.beam_width,
-            "hotwords": list(search.hotwords),
-            "hotword_weight": self.hotword_weight,
-        }
-        return search.recording, settings
-
-
-def model_info(local: LocalModel) -> ModelInfo:
-    """How results name the model."""
-    return ModelInfo(local.spec.name, local.revision, local.spec.language)
-
-
 def chunk_plan(chunk: float, stride: float) -> ChunkPlan:
     """The plan for chunks and strides in seconds (UsageError where they cannot work)."""
     try:
@@ -130,15 +91,6 @@ def chunk_plan(chunk: float, stride: float) -> ChunkPlan:
             f"--chunk {chunk:g} --stride {stride:g}: {error}",
             hint="for example --chunk 20 --stride 1",
         ) from error
-
-
-def batch_seconds(wanted: float | None, model: RunningModel) -> float:
-    """The batch size asked for, or the one that suits the device."""
-    if wanted is not None:
-        if not math.isfinite(wanted):
-            raise UsageError(f"--batch-seconds {wanted}: not a number of seconds")
-        return wanted
-    return 0.0 if model.device == "cpu" else GPU_BATCH_SECONDS
 
 
 def write_all(results: Iterator[Result], output: StandardOutput | Directory, progress: Progress) -> int:

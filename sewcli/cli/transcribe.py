@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
 
@@ -51,8 +52,8 @@ def transcribe(
     beam_width: opt.BeamWidth = 100,
     hotword: opt.Hotword = None,
     hotword_weight: opt.HotwordWeight = 10.0,
-    chunk: opt.Chunk = opt.DEFAULT_CHUNK,
-    stride: opt.Stride = opt.DEFAULT_STRIDE,
+    chunk: opt.Chunk = DEFAULT_CHUNK,
+    stride: opt.Stride = DEFAULT_STRIDE,
     statistics: opt.Statistics = "file",
     audio_engine: opt.AudioEngine = "soundfile",
     quiet: opt.Quiet = False,
@@ -98,29 +99,15 @@ def transcribe(
     local = chosen.fetch("ctc", progress=shown)
 
     # from here on torch is needed
-    from sewcli.decoding.vocabulary import load_vocabulary
     from sewcli.pipeline import Options
-    from sewcli.pipeline import run as run_pipeline
-    from sewcli.recognition import Transcriber
+    from sewcli.tasks import Transcribing
 
     network = chosen.load(local, "ctc")
-    make_decoder, settings = decoding.decoders(load_vocabulary(local.directory, network.columns))
-    settings |= {
-        "chunk": plan.chunk_seconds,
-        "stride": plan.stride_seconds,
-        "statistics": statistics,
-        "dtype": network.dtype,
-        "engine": network.engine,
-        "audio_engine": audio_engine,
-    }
-    info = run.model_info(local)
-    fingerprint = written.fingerprint(local, settings | {"timestamps": times})
+    padded = run.batch_seconds(batch_seconds, network)
+    options = Options(plan, padded, statistics == "file", audio_engine)
+    task = Transcribing(local, network, decoding, options, times)
+    fingerprint = written.fingerprint(local, task.settings | {"timestamps": times})
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
-    results = run_pipeline(
-        sink.pending(fingerprint),
-        network,
-        lambda: Transcriber(make_decoder(), info, settings, times),
-        Options(plan, run.batch_seconds(batch_seconds, network), statistics == "file", audio_engine),
-    )
+    results = task.results(sink.pending(fingerprint))
     raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))

@@ -1,0 +1,18 @@
+"""Rows of cells on standard output: with tabs for programs, in columns on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from sewcli.cli.output import write_stdout
+
+
+def write_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Write rows of the same number of cells."""
+    if sys.stdout.isatty():
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    else:
+        lines = ["\t".join(row) for row in rows]
+    write_stdout("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))

@@ -1,0 +1,106 @@
+"""Settings of files as the defaults of options: Typer looks them up after the command line and SEW_*."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from sewcli.errors import UsageError
+from sewcli.settings import Setting, read_settings
+
+#: read from the command line and the environment before any file
+_NOT_IN_FILES = ("debug",)
+
+
+class PreferredModel(str):
+    """A model that SEW_MODEL or a file names: it counts where its task fits the command."""
+
+    __slots__ = ()
+
+
+def given_or_preferred(
+    context: typer.Context, parameter: typer.CallbackParam, value: str | None
+) -> str | None:
+    """Callback of -m: a PreferredModel unless it was given on the command line."""
+    source = context.get_parameter_source(parameter.name or "")
+    return value if value is None or (source and source.name == "COMMANDLINE") else PreferredModel(value)
+
+
+def options_of(command: Any) -> dict[str, Any]:
+    """The options of a command that can be set in a file, by their key: those with a SEW_* variable."""
+    keys = {}
+    for parameter in command.params:
+        variable = parameter.envvar
+        if isinstance(variable, str) and variable.startswith("SEW_"):
+            keys[variable.removeprefix("SEW_").lower().replace("_", "-")] = parameter
+    return {key: parameter for key, parameter in keys.items() if key not in _NOT_IN_FILES}
+
+
+def commands_with_settings(group: Any) -> dict[str, dict[str, Any]]:
+    """The commands of `sew` that have settings, and their options by key."""
+    found = {name: options_of(command) for name, command in group.commands.items()}
+    return {name: options for name, options in found.items() if options}
+
+
+def in_force(settings: Sequence[Setting], command: str) -> dict[str, Setting]:
+    """The strongest setting of each key for a command."""
+    ours = (setting for setting in settings if setting.command in (None, command))
+    return {setting.key: setting for setting in ours}
+
+
+def set_defaults(context: typer.Context) -> None:
+    """Make the settings of files the defaults of the command that is about to run.
+
+    Raises:
+        UsageError: a file is bad, or has a value that the command cannot take.
+    """
+    commands = commands_with_settings(context.command)
+    name = context.invoked_subcommand
+    if name in commands:
+        chosen = in_force(read_settings(commands), name)
+        context.default_map = {name: _values(command_context(context, name), commands[name], chosen)}
+
+
+def command_context(root: Any, name: str) -> typer.Context:
+    """The context in which a command's options are read."""
+    command: Any = root.command
+    return typer.Context(command.commands[name], parent=root, info_name=name)
+
+
+def _values(context: typer.Context, options: dict[str, Any], chosen: dict[str, Setting]) -> dict[str, Any]:
+    """The value of each parameter, found good by its option."""
+    values = {}
+    for key, setting in chosen.items():
+        if key in options:
+            value = option_value(options[key], setting)
+            try:
+                options[key].process_value(context, value)
+            except typer.BadParameter as error:
+                raise _bad_value(setting, error.message) from error
+            values[options[key].name] = value
+    return values
+
+
+def option_value(parameter: Any, setting: Setting) -> str | list[str]:
+    """A setting in the form its option takes: a list where that may be repeated or has several values.
+
+    Raises:
+        UsageError: it is a list where the option has one value.
+    """
+    several = getattr(parameter, "multiple", False) or parameter.nargs != 1
+    if isinstance(setting.value, str):
+        return [setting.value] if several else setting.value
+    if not several:
+        raise _bad_value(setting, "one value is needed, not a list")
+    return setting.value
+
+
+def _bad_value(setting: Setting, problem: str) -> UsageError:
+    shown = setting.value if isinstance(setting.value, str) else ", ".join(setting.value)
+    shared = "; what only one command takes stands in its table, as [transcribe]"
+    return UsageError(
+        f"{setting.place}: {setting.key} = {shown}: {problem.rstrip('.')}",
+        hint=f"correct the file{'' if setting.command else shared}",
+    )

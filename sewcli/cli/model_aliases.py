@@ -1,0 +1,142 @@
+"""`sew models add`, `remove` and `default`: aliases and default models of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sewcli.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from sewcli.models_toml import ModelSpec
+
+
+def add(
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="The name to give it.")],
+    model: Annotated[str, typer.Argument(metavar="DIR|REPO|ALIAS", help="The model it stands for.")],
+    revision: Annotated[str | None, typer.Option(help="Commit hash, tag or branch of a hub model.")] = None,
+    language: Annotated[str | None, typer.Option(help="ISO 639-1 code, as en.")] = None,
+    licence: Annotated[str | None, typer.Option(help="SPDX identifier, as apache-2.0.")] = None,
+    description: Annotated[str | None, typer.Option(help="One line.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an alias of that name.")] = False,
+) -> None:
+    """Give a model an alias, in models.toml in the user's configuration directory.
+
+    A hub model that is on this machine is pinned to the commit that is there. An alias that has the name of
+    a packaged one takes its place, and says so.
+    """
+    from sewcli.cli.console import write_message
+    from sewcli.cli.user_models import change
+    from sewcli.registry import load_registry, resolve
+
+    registry = load_registry()
+    taken = registry.models.get(alias)
+    if taken is not None and taken.source == "user" and not overwrite:
+        raise UsageError(
+            f"the alias {alias} is there, for {taken.repo or taken.path}", hint="add --overwrite"
+        )
+    given = {"language": language, "licence": licence, "description": description}
+    facts = _facts(resolve(model, registry=registry, revision=revision))
+    facts |= {key: value for key, value in given.items() if value is not None}
+
+    def edit(document: dict[str, Any]) -> None:
+        document.setdefault("models", {})[alias] = facts
+
+    file = change(edit)
+    shadows = "; it takes the place of the packaged alias" if load_registry().models[alias].shadows else ""
+    write_message(f"{alias} is {facts.get('repo') or facts.get('path')} now, by {file}{shadows}")
+
+
+def remove(alias: Annotated[str, typer.Argument(metavar="ALIAS", help="An alias of your own.")]) -> None:
+    """Forget an alias that was added; the model's files stay where they are."""
+    from sewcli.cli.console import write_message
+    from sewcli.cli.user_models import change
+    from sewcli.registry import load_registry, resolve
+
+    spec = load_registry().models.get(alias) or resolve(alias)
+    if spec.source != "user":
+        raise UsageError(
+            f"{alias} is no alias of yours" + (": it comes with the package" if spec.source else ""),
+            hint="`sew models list -f json` tells the source of each",
+        )
+
+    def edit(document: dict[str, Any]) -> None:
+        del document["models"][alias]
+        defaults = document.get("defaults", {})
+        if not spec.shadows:  # else the packaged model of that name is the default again
+            for task in [task for task, name in defaults.items() if name == alias]:
+                del defaults[task]
+            if not defaults:
+                document.pop("defaults", None)
+
+    file = change(edit)
+    back = "; the packaged model of that name is back" if spec.shadows else ""
+    write_message(f"{alias} is removed from {file}{back}")
+
+
+def default(
+    alias: Annotated[
+        str | None, typer.Argument(metavar="ALIAS", help="The model to take where none is given.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="ctc, classification or features; by default the model's own task.")
+    ] = None,
+) -> None:
+    """Choose the default model of a task, or print the defaults: task<TAB>alias."""
+    from sewcli.cli.console import write_message
+    from sewcli.cli.output import write_stdout
+    from sewcli.cli.user_models import change
+    from sewcli.models_toml import TASKS
+    from sewcli.registry import load_registry, resolve
+
+    registry = load_registry()
+    if alias is None:
+        for known, name in registry.defaults.items():
+            write_stdout(f"{known}\t{name}\n".encode())
+        return
+    spec = registry.models.get(alias) or resolve(alias, registry=registry)
+    if spec.alias is None:
+        raise UsageError(f"{alias} is no alias", hint=f"give it one: sew models add ALIAS {alias}")
+    chosen = task or spec.task
+    if chosen not in TASKS:
+        problem = f"no task {task!r}" if task else f"the task of {alias} is not known"
+        raise UsageError(problem, hint=f"--task takes {', '.join(TASKS)}")
+
+    def edit(document: dict[str, Any]) -> None:
+        document.setdefault("defaults", {})[chosen] = alias
+
+    write_message(f"{alias} is the default for {chosen} now, by {change(edit)}")
+
+
+def _facts(spec: ModelSpec) -> dict[str, Any]:
+    """What the file says of a model: where it is, and what its files or another alias tell."""
+    from sewcli.hub_cache import cached_snapshot
+
+    directory = spec.path
+    where: dict[str, Any] = {"path": str(directory.absolute())} if directory is not None else {}
+    if spec.repo is not None:
+        directory = cached_snapshot(spec.repo, spec.revision)
+        where = {"repo": spec.repo, "revision": spec.revision if directory is None else directory.name}
+    keys = ("family", "task", "language", "licence", "parameters", "size_mb", "description")
+    told = {key: getattr(spec, key) for key in keys if spec.task is not None}  # else nothing is known
+    if directory is not None:
+        told |= _told_by_files(directory)
+    return where | {key: value for key, value in told.items() if value}
+
+
+def _told_by_files(directory: Path) -> dict[str, Any]:
+    from sewcli.acoustic.checkpoint import FAMILIES, declared_task, read_config
+
+    config = read_config(directory)
+    family = config.get("model_type")
+    if family not in FAMILIES:
+        raise ModelError(
+            f"{directory} is not a SEW model: its config.json has model_type {family!r}",
+            hint="sew runs models of type sew and sew-d",
+            code="wrong_family",
+        )
+    size = sum(file.stat().st_size for file in directory.glob("*.safetensors")) / 1e6
+    told = {"family": family, "task": declared_task(directory), "size_mb": round(size, 1)}
+    return {key: value for key, value in told.items() if value}

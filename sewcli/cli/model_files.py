@@ -1,0 +1,166 @@
+"""`sew models pull`, `path` and `verify`: the files of models on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from sewcli.errors import EXIT_MODEL, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from sewcli.hub import LocalModel
+    from sewcli.models_toml import ModelSpec
+
+_Names = Annotated[list[str], typer.Argument(metavar="ALIAS|REPO...", help="Which models.")]
+_Revision = Annotated[str | None, typer.Option(help="Commit hash, tag or branch of a hub model.")]
+_Form = Annotated[Literal["text", "json"], typer.Option("-f", "--format", help="Output format.")]
+
+
+def pull(
+    models: _Names,
+    revision: _Revision = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no messages.")] = False,
+) -> None:
+    """Fetch models from the hub, for use without a network later, and print their directories.
+
+    sew models pull sew-d-mid && sew transcribe --offline -m sew-d-mid talk.wav
+    """
+    from sewcli.cli.output import write_stdout
+    from sewcli.cli.run import set_up_messages
+    from sewcli.hub import fetch
+    from sewcli.registry import load_registry, resolve
+
+    set_up_messages(quiet=quiet)
+    registry = load_registry()
+    for spec in [resolve(name, registry=registry, revision=revision) for name in models]:
+        local = fetch(spec, progress=not quiet)
+        write_stdout(str(local.directory).encode("utf-8", "surrogateescape") + b"\n")
+
+
+def path(
+    model: Annotated[
+        str | None, typer.Argument(metavar="ALIAS|REPO", help="Which model; without one, the cache.")
+    ] = None,
+    revision: _Revision = None,
+) -> None:
+    """Print the directory of a model that is on this machine, or the cache where hub models lie."""
+    from sewcli.cli.output import write_stdout
+    from sewcli.hub_cache import cache_directory
+    from sewcli.registry import resolve
+
+    directory = cache_directory()
+    if model is not None:
+        directory = _on_this_machine(resolve(model, revision=revision)).directory
+    elif revision is not None:
+        raise UsageError("--revision needs a model")
+    write_stdout(str(directory).encode("utf-8", "surrogateescape") + b"\n")
+
+
+def verify(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[ALIAS|DIR|REPO]...", help="All that are here by default.")
+    ] = None,
+    revision: _Revision = None,
+    form: _Form = "text",
+) -> None:
+    """Read the weights of models again and hold them against hashes and configuration.
+
+    Files of the hub have the hash that they are stored under; every weight that the configuration needs is
+    there, in its shape, and finite; and the network runs. Prints ALIAS<TAB>ok or ALIAS<TAB>damaged; the exit
+    code is 5 if one is damaged.
+    """
+    from sewcli.cli.console import write_message
+    from sewcli.cli.output import write_stdout
+    from sewcli.registry import resolve
+    from sewcli.writers.jsonl import SCHEMA_VERSION, dump
+
+    specs = [resolve(name, revision=revision) for name in models] if models else list(_here())
+    failed = False
+    for spec in specs:
+        record: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "model": spec.name, "ok": True}
+        try:
+            local = _on_this_machine(spec)
+            record["directory"] = str(local.directory)
+            _verify(local)
+        except ModelError as error:
+            failed = True
+            record |= {"ok": False, "error": {"code": error.code, "message": str(error)}}
+            write_message(str(error))
+        if form == "json":
+            write_stdout(dump(record))
+        else:
+            line = f"{spec.name}\t{'ok' if record['ok'] else 'damaged'}\n"
+            write_stdout(line.encode("utf-8", "surrogateescape"))
+    if failed:
+        raise typer.Exit(EXIT_MODEL)
+
+
+def _on_this_machine(spec: ModelSpec) -> LocalModel:
+    """The files of a model, without the network (ModelError where they are not here)."""
+    from sewcli.hub import fetch
+    from sewcli.hub_cache import cached_snapshot
+
+    if spec.repo is not None and cached_snapshot(spec.repo, spec.revision) is None:
+        raise ModelError(
+            f"model {spec.name} is not on this machine, or not in full",
+            hint=f"sew models pull {spec.name}",
+            code="not_cached",
+        )
+    return fetch(spec, offline=True)
+
+
+def _here() -> Iterator[ModelSpec]:
+    """The aliases whose files should be on this machine."""
+    from sewcli.hub_cache import cached_snapshot
+    from sewcli.registry import load_registry
+
+    for spec in load_registry().models.values():
+        if spec.repo is None or cached_snapshot(spec.repo, spec.revision) is not None:
+            yield spec
+
+
+def _verify(local: LocalModel) -> None:
+    """Raise ModelError unless the files of a model are whole and belong together."""
+    from sewcli.acoustic.checkpoint import declared_task
+    from sewcli.hub_cache import check_hashes
+
+    check_hashes(local.directory)
+    _check_finite(local)
+    _run(local, declared_task(local.directory) or local.spec.task or "features")
+
+
+def _check_finite(local: LocalModel) -> None:
+    """Raise ModelError for a weight that is not a number; a pickle is read by the run alone."""
+    from safetensors import safe_open
+
+    from sewcli.acoustic.checkpoint import weight_names
+
+    weight_names(local.directory)  # names files that are missing or cut
+    for file in sorted(local.directory.glob("model*.safetensors")):
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - it is no mapping
+                if not bool(tensors.get_tensor(name).isfinite().all()):
+                    raise ModelError(
+                        f"{file} is damaged: {name} holds values that are not numbers",
+                        hint="fetch the model again",
+                        code="damaged_model",
+                    )
+
+
+def _run(local: LocalModel, task: str) -> None:
+    """Load a network, which compares all names and shapes, and run it once."""
+    import numpy as np
+
+    from sewcli.acoustic.load import load_model
+    from sewcli.acoustic.model import Segment
+    from sewcli.acoustic.statistics import wave_statistics
+    from sewcli.chunking import SAMPLE_RATE
+    from sewcli.decoding.vocabulary import load_vocabulary
+
+    network = load_model(local, task, device="cpu")
+    if task == "ctc":
+        load_vocabulary(local.directory, network.columns)
+    noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32) / 8
+    network([Segment(noise, wave_statistics(noise))])

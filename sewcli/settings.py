@@ -1,0 +1,160 @@
+"""Settings in files: the project's ./sew.toml or ./pyproject.toml, and the user's config.toml.
+
+Files become values here, each with the place it stands in; what a key means, the options of the commands
+say (`sewcli.cli.defaults`).
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sewcli.errors import UsageError
+
+Known = Mapping[str, Iterable[str]]
+"""The keys of each command."""
+
+_PROJECT_FILE = Path("sew.toml")
+_PYPROJECT_FILE = Path("pyproject.toml")
+_TABLE = "tool.sew"
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """A place where settings are looked for.
+
+    Attributes:
+        path: of the file; it need not be there.
+        source: "project" or "user".
+        table: the table of the file that holds them, or "" for the whole file.
+    """
+
+    path: Path
+    source: Literal["project", "user"]
+    table: str = ""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value that a file gives an option.
+
+    Attributes:
+        key: the option without its dashes, as "batch-seconds".
+        command: the only one it is for, or None.
+        value: as text, in the spelling of the command line; a list for an array.
+        file: where it stands.
+    """
+
+    key: str
+    command: str | None
+    value: str | list[str]
+    file: SettingsFile
+
+    @property
+    def place(self) -> str:
+        """The file, and the table in it."""
+        table = ".".join(part for part in (self.file.table, self.command) if part)
+        return f"{self.file.path} [{table}]" if table else str(self.file.path)
+
+
+def user_directory() -> Path:
+    """The user's configuration directory: config.toml and models.toml; it need not be there."""
+    from platformdirs import user_config_path
+
+    return user_config_path("sew", appauthor=False)
+
+
+def settings_files() -> list[SettingsFile]:
+    """Where settings are looked for, the weakest first.
+
+    `[tool.sew]` of pyproject.toml counts where there is no sew.toml.
+    """
+    project = SettingsFile(_PROJECT_FILE, "project")
+    if not _PROJECT_FILE.exists() and _mentions_sew(_PYPROJECT_FILE):
+        project = SettingsFile(_PYPROJECT_FILE, "project", _TABLE)
+    return [SettingsFile(user_directory() / "config.toml", "user"), project]
+
+
+def _mentions_sew(pyproject: Path) -> bool:
+    """Whether a pyproject.toml may be for sew: that of others is none of its business, be it good or bad."""
+    try:
+        return _TABLE.encode() in pyproject.read_bytes()
+    except OSError:
+        return False
+
+
+def read_settings(known: Known) -> list[Setting]:
+    """All settings of all files, the weakest first.
+
+    A key at the top of a file is for every command that has it; one in a table named by a command is for
+    that command, and is the stronger one.
+
+    Raises:
+        UsageError: a file cannot be read, is not TOML, or has a key that no command knows.
+    """
+    return [setting for file in settings_files() for setting in _read_file(file, known)]
+
+
+def _read_file(file: SettingsFile, known: Known) -> Iterator[Setting]:
+    try:
+        raw = file.path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise _bad(file, f"cannot be read: {error.strerror or error}") from error
+    try:
+        content = tomllib.loads(raw.decode())
+    except ValueError as error:
+        raise _bad(file, f"is not valid TOML: {error}") from error
+    for name in filter(None, file.table.split(".")):
+        content = content.get(name, {})
+        if not isinstance(content, dict):
+            raise _bad(file, f"{file.table} is not a table")
+    everywhere = {key for keys in known.values() for key in keys}
+    tables = {name: value for name, value in content.items() if isinstance(value, dict)}
+    shared = {name: value for name, value in content.items() if name not in tables}
+    yield from _settings(file, shared, None, everywhere)
+    for command, table in tables.items():
+        if command not in known:
+            raise _unknown(file, f"table [{command}]", command, known)
+        yield from _settings(file, table, command, known[command])
+
+
+def _settings(
+    file: SettingsFile, table: Mapping[str, Any], command: str | None, keys: Iterable[str]
+) -> Iterator[Setting]:
+    for name, value in table.items():
+        key = name.replace("_", "-")
+        where = f"[{command}] {name}" if command else name
+        if key not in keys:
+            raise _unknown(file, f"key {where}", key, keys)
+        if isinstance(value, list):
+            yield Setting(key, command, [_text(file, where, item) for item in value], file)
+        else:
+            yield Setting(key, command, _text(file, where, value), file)
+
+
+def _text(file: SettingsFile, where: str, value: Any) -> str:
+    """A value as the command line would have it, so that the option checks both alike."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float | datetime.time):
+        return str(value)
+    raise _bad(file, f"{where}: a {type(value).__name__} can be no setting")
+
+
+def _unknown(file: SettingsFile, what: str, name: str, names: Iterable[str]) -> UsageError:
+    close = difflib.get_close_matches(name, list(names), n=1)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return UsageError(
+        f"{file.path}: unknown {what}{meant}", hint="keys are the long options of `sew transcribe --help`"
+    )
+
+
+def _bad(file: SettingsFile, problem: str) -> UsageError:
+    return UsageError(f"{file.path}: {problem}", hint="correct the file")

@@ -1,0 +1,166 @@
+"""A model at work: what transcribing and classifying take, for the commands and for Python alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sewcli.decoding.support import require_pyctcdecode
+from sewcli.errors import UsageError
+from sewcli.hub import LocalModel
+from sewcli.results import Classification, Failure, ModelInfo, Transcript
+
+if TYPE_CHECKING:
+    from sewcli.acoustic.running import RunningModel
+    from sewcli.decoding.vocabulary import Vocabulary
+    from sewcli.pipeline import Options
+    from sewcli.recognition import Decoder
+    from sewcli.sources import Source
+
+#: padded audio in one batch on a GPU; on a CPU every chunk runs alone, which is no slower
+GPU_BATCH_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class DecodingOptions:
+    """How logits become text."""
+
+    decoder: str = "greedy"
+    beam_width: int = 100
+    hotwords: Sequence[str] = ()
+    hotword_weight: float = 10.0
+
+    def check(self) -> None:
+        """Refuse what cannot work, before a model is loaded (UsageError)."""
+        if self.decoder == "beam":
+            require_pyctcdecode()
+        elif self.hotwords:
+            raise UsageError("hotwords need beam search", hint="add --decoder beam")
+
+    def decoders(self, vocabulary: Vocabulary) -> tuple[Callable[[], Decoder], dict[str, Any]]:
+        """What makes the decoder of one recording, and the settings that go on record.
+
+        Raises:
+            UsageError: the vocabulary is not for beam search, or cannot spell a hotword.
+        """
+        from sewcli.decoding.beam import BeamSearch
+        from sewcli.decoding.greedy import GreedyDecoder
+
+        if self.decoder == "greedy":
+            return lambda: GreedyDecoder(vocabulary), {"decoder": self.decoder}
+        search = BeamSearch(
+            vocabulary,
+            width=self.beam_width,
+            hotwords=tuple(self.hotwords),
+            hotword_weight=self.hotword_weight,
+        )
+        settings = {
+            "decoder": self.decoder,
+            "beam_width": self.beam_width,
+            "hotwords": list(search.hotwords),
+            "hotword_weight": self.hotword_weight,
+        }
+        return search.recording, settings
+
+
+def model_info(local: LocalModel) -> ModelInfo:
+    """How results name the model."""
+    return ModelInfo(local.spec.name, local.revision, local.spec.language)
+
+
+def batch_seconds(wanted: float | None, model: RunningModel) -> float:
+    """The batch size asked for, or the one that suits the device."""
+    if wanted is not None:
+        if not math.isfinite(wanted):
+            raise UsageError(f"batch seconds {wanted}: not a number of seconds")
+        return wanted
+    return 0.0 if model.device == "cpu" else GPU_BATCH_SECONDS
+
+
+class Transcribing:
+    """A CTC model with all that decides about its transcripts.
+
+    Args:
+        local: the model's files.
+        network: the model.
+        decoding: how logits become text.
+        options: how recordings are read, cut and batched.
+        timestamps: "none", "word" or "char".
+
+    Attributes:
+        settings: everything that can change the text, for the record.
+
+    Raises:
+        UsageError: the decoder cannot be had for this model. ModelError: the vocabulary is damaged.
+    """
+
+    def __init__(
+        self,
+        local: LocalModel,
+        network: RunningModel,
+        decoding: DecodingOptions,
+        options: Options,
+        timestamps: str,
+    ) -> None:
+        from sewcli.decoding.vocabulary import load_vocabulary
+
+        self._network = network
+        self._options = options
+        self._timestamps = timestamps
+        self._info = model_info(local)
+        self._decoder, settings = decoding.decoders(load_vocabulary(local.directory, network.columns))
+        self.settings = settings | {
+            "chunk": options.plan.chunk_seconds,
+            "stride": options.plan.stride_seconds,
+            "statistics": "file" if options.file_statistics else "chunk",
+            "dtype": network.dtype,
+            "engine": network.engine,
+            "audio_engine": options.audio_engine,
+        }
+
+    def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
+        """A transcript or a failure for each source, in order; see `sewcli.pipeline.run`."""
+        from sewcli.pipeline import run
+        from sewcli.recognition import Transcriber
+
+        return run(
+            sources,
+            self._network,
+            lambda: Transcriber(self._decoder(), self._info, self.settings, self._timestamps),
+            self._options,
+        )
+
+
+class Classifying:
+    """A classification model with all that decides about its labels.
+
+    Args:
+        local: the model's files.
+        network: the model.
+        options: how recordings are read and batched, see `Options.for_clips`.
+        top: how many labels to keep.
+
+    Attributes:
+        settings: everything that can change the labels.
+    """
+
+    def __init__(self, local: LocalModel, network: RunningModel, options: Options, top: int) -> None:
+        self._network = network
+        self._options = options
+        self._info = model_info(local)
+        self._top = top
+        self.settings = {"top": top, "dtype": network.dtype, "audio_engine": options.audio_engine}
+
+    def results(self, sources: Iterable[Source]) -> Iterator[Classification | Failure]:
+        """The labels or a failure for each source, in order; see `sewcli.pipeline.run`."""
+        from sewcli.pipeline import run
+        from sewcli.recognition import Classifier
+
+        return run(
+            sources,
+            self._network,
+            lambda: Classifier(self._network.labels, self._info, self._top),
+            self._options,
+        )

@@ -1,0 +1,199 @@
+"""`import sewcli`: the same results from Python as from the command line."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import Sew
+from helpers import babble, needs_pyctcdecode, tiny_model
+
+import sewcli
+from sewcli.errors import EXIT_USAGE
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def model(ctc: Path) -> sewcli.Model:
+    return sewcli.load(ctc)
+
+
+@pytest.fixture(scope="module")
+def labeller(classifier: Path) -> sewcli.Model:
+    return sewcli.load(classifier)
+
+
+def test_import_is_light_and_the_names_are_there() -> None:
+    code = (
+        "import sys, sewcli; print(*sorted({name.split('.')[0] for name in sys.modules}));"
+        "print(*dir(sewcli)); sewcli.Failure; print('numpy' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    modules, names, heavy = out.splitlines()
+    assert set(modules.split()).isdisjoint({"torch", "numpy", "transformers", "soundfile", "typer"})
+    assert set(sewcli.__all__) <= set(names.split())
+    assert heavy == "False"
+    assert (Path(sewcli.__file__).parent / "py.typed").exists()
+    for name in sewcli.__all__:
+        assert getattr(sewcli, name).__name__ == name
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = sewcli.no_such_name
+
+
+def test_transcripts_are_those_of_the_command(sew: Sew, model: sewcli.Model, ctc: Path, audio: Path) -> None:
+    records = sew("transcribe", audio, "-m", ctc, "-f", "json", "--chunk", "2", "--stride", "0.5").records
+    results = list(model.transcribe_many([record["path"] for record in records], chunk=2, stride=0.5))
+    for record, result in zip(records, results, strict=True):
+        assert isinstance(result, sewcli.Transcript)
+        assert result.text == record["text"]
+        assert result.settings == record["settings"]
+        assert [word.start for word in result.words or ()] == [word["start"] for word in record["words"]]
+        assert result == model.transcribe(record["path"], chunk=2, stride=0.5)
+    assert any(record["text"] for record in records)
+
+
+def test_labels_are_those_of_the_command(
+    sew: Sew, labeller: sewcli.Model, classifier: Path, audio: Path
+) -> None:
+    [record] = sew("classify", audio / "a.wav", "-m", classifier, "-f", "json", "--top", "2").records
+    result = labeller.classify(audio / "a.wav", top=2)
+    assert [(one.label, one.score) for one in result.labels] == [
+        (one["label"], one["score"]) for one in record["labels"]
+    ]
+    assert [one.path for one in labeller.classify_many([audio / "a.wav", audio / "b.wav"])] == [
+        str(audio / "a.wav"),
+        str(audio / "b.wav"),
+    ]
+    assert labeller.labels == ("yes", "no", "_silence_", "_unknown_")
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (8_000, 1), (44_100, 2)])
+@pytest.mark.parametrize("kind", ["float32", "float64", "int16"])
+def test_an_array_is_the_file_it_was_read_from(
+    model: sewcli.Model, tmp_path: Path, rate: int, channels: int, kind: str
+) -> None:
+    file = tmp_path / "a.wav"
+    sound = np.stack([babble(1.5, seed, rate) for seed in range(channels)], axis=1)
+    soundfile.write(file, sound, rate, subtype="PCM_16")
+    samples, _ = soundfile.read(file, dtype=kind)
+    expected = model.transcribe(file)
+    result = model.transcribe(samples, rate)
+    assert (result.text, result.words, result.duration) == (expected.text, expected.words, expected.duration)
+    assert expected.text
+
+
+def test_part_and_channel_of_an_array(model: sewcli.Model, tmp_path: Path) -> None:
+    samples = np.stack([babble(3, 1), babble(3, 2)], axis=1)
+    whole = model.transcribe(samples, 16_000, start=0.5, end=2.5, channel=1)
+    alone = model.transcribe(samples[8_000:40_000, 1], 16_000)
+    assert (whole.text, whole.offset, whole.channel) == (alone.text, 0.5, 1)
+    assert whole.text != model.transcribe(samples, 16_000).text
+
+
+def test_failures_are_values_in_their_place(model: sewcli.Model, audio: Path) -> None:
+    inputs: list[Any] = [
+        audio / "b.wav",
+        "gone.wav",
+        (np.zeros(100, np.float32), 16_000),
+        (np.full(16_000, np.nan), 16_000),
+        (np.zeros((2, 16_000)), 16_000),
+        (np.zeros(16_000, np.uint8), 16_000),
+        (np.zeros(16_000), 3),
+        (np.zeros(16_000), None),
+        7,
+        (babble(1.0), 16_000),
+    ]
+    results = list(model.transcribe_many(inputs))
+    failures = [one.code if isinstance(one, sewcli.Failure) else "" for one in results]
+    assert failures == [
+        "", "not_found", "too_short", "not_finite", "source", "source", "sample_rate", "source", "source", "",
+    ]  # fmt: skip
+    with pytest.raises(sewcli.AudioError, match=r"gone\.wav: no such file") as caught:
+        model.transcribe("gone.wav")
+    assert caught.value.code == "not_found"
+
+
+def test_inputs_are_taken_one_by_one(model: sewcli.Model, audio: Path) -> None:
+    """An endless iterator of inputs gives results all the same."""
+    taken = []
+
+    def endless() -> Iterator[Path]:
+        for number in itertools.count():
+            taken.append(number)
+            yield audio / "b.wav"
+
+    results = model.transcribe_many(endless())
+    assert not taken
+    assert len(list(itertools.islice(results, 3))) == 3
+    assert len(taken) < 10
+
+
+def test_file_named_dash_is_a_file(
+    model: sewcli.Model, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "-").write_bytes((audio / "b.wav").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert model.transcribe("-").text == model.transcribe(audio / "b.wav").text
+
+
+@needs_pyctcdecode
+def test_beam_search_with_hotwords(sew: Sew, model: sewcli.Model, ctc: Path, audio: Path) -> None:
+    result = model.transcribe(audio / "b.wav", decoder="beam", beam_width=5, hotwords=["abc"])
+    options = ("--decoder", "beam", "--beam-width", "5", "--hotword", "abc")
+    [record] = sew("transcribe", audio / "b.wav", "-m", ctc, "-f", "json", *options).records
+    assert (result.text, result.settings) == (record["text"], record["settings"])
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"decoder": "magic"}, "greedy, beam"),
+        ({"timestamps": "line"}, "none, word, char"),
+        ({"audio_engine": "sox"}, "librosa"),
+        ({"chunk": 0.1, "stride": 1.0}, "chunk"),
+        ({"hotwords": ["a"]}, "beam"),
+        ({"start": 2.0, "end": 1.0}, "no part"),
+    ],
+)
+def test_wrong_options_are_told_at_once(
+    model: sewcli.Model, audio: Path, options: dict[str, Any], part: str
+) -> None:
+    with pytest.raises(sewcli.UsageError, match=part) as caught:
+        model.transcribe_many([audio / "b.wav"], **options)
+    assert caught.value.exit_code == EXIT_USAGE
+    with pytest.raises(TypeError, match="chnk"):
+        model.transcribe_many([], chnk=3)  # type: ignore[call-arg]
+
+
+def test_model_of_the_wrong_kind(
+    model: sewcli.Model, labeller: sewcli.Model, models: Path, audio: Path
+) -> None:
+    with pytest.raises(sewcli.ModelError, match="its method transcribe"):
+        model.classify(audio / "b.wav")
+    with pytest.raises(sewcli.ModelError, match="its method classify"):
+        labeller.transcribe(audio / "b.wav")
+    encoder = tiny_model(models / "headless", "sew", "features")
+    with pytest.raises(sewcli.ModelError, match="encoder without a head"):
+        sewcli.load(encoder)
+    with pytest.raises(sewcli.ModelError, match="did you mean nano"):
+        sewcli.load("nanno")
+
+
+def test_example_of_the_readme_runs() -> None:
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    first, second, third = done.stdout.splitlines()
+    assert first.isupper()
+    assert second.startswith("examples/speech/explosion.opus ")
+    assert third.startswith("gone.wav gone.wav: no such file")

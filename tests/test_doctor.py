@@ -1,0 +1,115 @@
+"""`sew doctor`: what works and what does not, each tried in a machine that lacks it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Sew
+
+from sewcli import doctor as tried
+
+
+def examined(sew: Sew, code: int = 0) -> dict[str, dict[str, Any]]:
+    """The findings by name."""
+    result = sew("doctor", "-f", "json")
+    assert result.code == code, result.err
+    [record] = result.records
+    assert record["ok"] == (code == 0)
+    return {check["name"]: check for check in record["checks"]}
+
+
+def test_all_that_is_needed_works_here(sew: Sew, tmp_path: Path) -> None:
+    found = examined(sew)
+    assert all(check["ok"] for check in found.values() if check["needed"])
+    for name in ("torch", "device", "threads", "audio", "ffmpeg", "cache", "hub", "nano", "nano-keywords"):
+        assert found[name]["detail"]
+    assert "opus mp3" in found["audio"]["detail"]
+    assert str(tmp_path / "empty-hub-cache") in found["cache"]["detail"]
+    assert "loads and runs" in found["nano"]["detail"]
+
+
+def test_text_is_a_line_a_finding(sew: Sew, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    result = sew("doctor")
+    cells = {line.split("\t")[1]: line.split("\t") for line in result.lines}
+    assert {len(row) for row in cells.values()} == {4}
+    assert cells["nano"][0] == "ok"
+    assert cells["ffmpeg"][0] == "missing"
+    assert "apt install ffmpeg" in cells["ffmpeg"][3]
+    assert (result.code, result.err) == (0, "")
+
+
+def test_offline_is_told(sew: Sew, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "offline" in examined(sew)["hub"]["detail"]
+
+
+def test_library_that_cannot_be_imported_is_broken(sew: Sew, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    found = examined(sew, code=5)
+    assert not found["transformers"]["ok"]
+    assert found["transformers"]["fix"]
+    assert found["torch"]["ok"]
+
+
+def test_what_only_some_uses_need_may_be_missing(sew: Sew, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "pyctcdecode" else find(name, *rest)
+    )
+    found = examined(sew)
+    assert (found["beam search"]["ok"], found["beam search"]["needed"]) == (False, False)
+    assert "pyctcdecode" in found["beam search"]["detail"]
+
+
+def test_missing_extra_names_its_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extras are those of the metadata; here of a package with two, one of which holds the other."""
+    metadata = importlib.metadata.metadata("pip")
+    for extra in ("first", "second", "test"):
+        metadata["Provides-Extra"] = extra
+    wanted = [
+        "numpy>=1",
+        "no-such-library>=3; extra == 'first'",
+        "numpy>=1; extra == 'second'",
+        "numpy>=1000; extra == 'second'",
+        "sewcli[first]; extra == 'second'",
+    ]
+    monkeypatch.setattr(importlib.metadata, "metadata", lambda _name: metadata)
+    monkeypatch.setattr(importlib.metadata, "requires", lambda _name: wanted)
+    first, second = tried._extras()
+    assert (first.name, first.ok, first.fix) == ("extra first", False, "pip install 'sewcli[first]'")
+    assert first.detail == "without no-such-library>=3"
+    assert "numpy>=1000 (there is" in second.detail
+    assert "no-such-library" in second.detail
+
+
+def test_bad_settings_are_found(sew: Sew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sew.toml").write_text("chnk = 3\n")
+    found = examined(sew, code=5)
+    assert "chnk" in found["settings"]["detail"]
+
+
+def test_damaged_embedded_model_is_broken(sew: Sew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sewcli import models_toml
+
+    monkeypatch.setattr(models_toml, "_PACKAGE", tmp_path)
+    found = examined(sew, code=5)
+    assert not found["nano"]["ok"]
+    assert str(tmp_path) in found["nano"]["detail"]
+    assert found["nano"]["fix"] == "install the package again"
+
+
+def test_output_fits_its_schema(sew: Sew) -> None:
+    import json
+
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads(sew("schema", "doctor").out)
+    [record] = sew("doctor", "-f", "json").records
+    Draft202012Validator(schema).validate(record)

@@ -1,0 +1,162 @@
+"""Settings: option, environment, project file, user file, default; and `sew config show`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Sew
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def shown(sew: Sew) -> dict[str, dict[str, Any]]:
+    """What `sew config show` says, by key, or COMMAND.KEY where commands differ."""
+    result = sew("config", "show", "-f", "json")
+    assert result.code == 0, result.err
+    [record] = result.records
+    return {
+        row["key"] if row["command"] is None else f"{row['command']}.{row['key']}": row
+        for row in record["settings"]
+    }
+
+
+def facts(row: dict[str, Any]) -> tuple[Any, str, str | None]:
+    return row["value"], row["source"], row["origin"]
+
+
+def write_user(user_directory: Path, text: str) -> Path:
+    user_directory.mkdir(parents=True, exist_ok=True)
+    file = user_directory / "config.toml"
+    file.write_text(text)
+    return file
+
+
+def test_option_environment_project_user_default(
+    sew: Sew, project: Path, user_directory: Path, audio: Path, ctc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each place gives another chunk; the settings of a result tell which one was in force."""
+
+    def chunk(*arguments: str) -> float:
+        result = sew("transcribe", audio / "b.wav", "-m", ctc, "-f", "json", *arguments)
+        assert result.code == 0, result.err
+        value: float = result.records[0]["settings"]["chunk"]
+        return value
+
+    assert chunk() == 20
+    write_user(user_directory, "chunk = 5")
+    assert chunk() == 5
+    (project / "pyproject.toml").write_text("[tool.sew]\nchunk = 6\n[tool.sew.transcribe]\nchunk = 7\n")
+    assert chunk() == 7
+    (project / "sew.toml").write_text("chunk = 8")
+    assert chunk() == 8
+    monkeypatch.setenv("SEW_CHUNK", "9")
+    assert chunk() == 9
+    assert chunk("--chunk", "10") == 10
+
+
+def test_config_show_tells_value_and_place(
+    sew: Sew, project: Path, user_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_user(user_directory, 'device = "cpu"\nthreads = 2\n[transcribe]\nmax_chars = 30\n')
+    (project / "sew.toml").write_text('threads = 3\ninclude = "*.wav"\n[classify]\nformat = "json"\n')
+    monkeypatch.setenv("SEW_TOP", "4")
+    rows = shown(sew)
+    assert facts(rows["device"]) == ("cpu", "user", str(file))
+    assert facts(rows["threads"]) == (3, "project", "sew.toml")
+    assert facts(rows["max-chars"]) == (30, "user", f"{file} [transcribe]")
+    assert facts(rows["include"]) == (["*.wav"], "project", "sew.toml")
+    assert facts(rows["top"]) == (4, "environment", "SEW_TOP")
+    assert facts(rows["beam-width"]) == (100, "default", None)
+    assert facts(rows["classify.format"]) == (["json"], "project", "sew.toml [classify]")
+    assert facts(rows["evaluate.format"]) == ("text", "default", None)
+
+    text = sew("config", "show").lines
+    assert text[0] == f"# {file}: read"
+    cells = {line.split("\t")[0]: line.split("\t")[1:] for line in text if "\t" in line}
+    assert cells["device"] == ["cpu", str(file)]
+    assert cells["beam-width"] == ["100", "default"]
+    assert cells.keys() == rows.keys()
+
+
+def test_every_option_of_a_command_can_stand_in_a_file(sew: Sew, project: Path) -> None:
+    keys = {name.split(".")[-1] for name in shown(sew)}
+    assert {"device", "batch-seconds", "format", "output", "model", "offline", "hotword"} <= keys
+    for key in sorted(keys):
+        (project / "sew.toml").write_text(f"{key.replace('-', '_')} = []\n")
+        result = sew("transcribe", "x.wav", "-m", "no-such-model")
+        assert "unknown key" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        ("chunk =", ["not valid TOML"]),
+        ("\xff", ["not valid TOML"]),
+        ("chnk = 3", ["unknown key chnk", "did you mean chunk"]),
+        ("[transcribe]\ntop = 3", ["unknown key [transcribe] top"]),
+        ("[transcrib]\n", ["unknown table [transcrib]", "did you mean transcribe"]),
+        ("[tool.sew]\nchunk = 3", ["unknown table [tool]"]),
+        ("threads = 2.5", ["threads = 2.5"]),
+        ("threads = true", ["threads = true"]),
+        ("threads = [1]", ["threads = 1", "not a list"]),
+        ("threads = 0", ["threads = 0"]),
+        ('quiet = "perhaps"', ["quiet = perhaps"]),
+        ('dtype = "int8"', ["dtype = int8", "bfloat16"]),
+        ('[transcribe]\ndtype = "int8"', ["[transcribe]: dtype = int8"]),
+        ("include = [[1]]", ["include", "list"]),
+        ("chunk = 2026-01-01", ["chunk", "date"]),
+    ],
+)
+def test_bad_file_is_wrong_usage_and_named(
+    sew: Sew, project: Path, audio: Path, content: str, parts: list[str]
+) -> None:
+    (project / "sew.toml").write_text(content, encoding="latin-1")
+    result = sew("transcribe", audio / "b.wav")
+    assert (result.code, result.out) == (2, b"")
+    [message] = result.messages
+    assert "sew.toml" in message
+    assert not [part for part in parts if part not in message]
+
+
+def test_table_of_another_command_is_not_in_the_way(
+    sew: Sew, project: Path, audio: Path, classifier: Path
+) -> None:
+    (project / "sew.toml").write_text('[transcribe]\nformat = "srt"\nthreads = -3\n')
+    assert sew("classify", audio / "b.wav", "-m", classifier).code == 0
+
+
+def test_pyproject_of_others_is_left_alone(sew: Sew, project: Path) -> None:
+    for content in ("[tool.other]\nkey = 1\n", "not toml at all"):
+        (project / "pyproject.toml").write_text(content)
+        assert facts(shown(sew)["chunk"]) == (20.0, "default", None)
+
+
+def test_model_of_a_file_counts_where_its_task_fits(
+    sew: Sew, project: Path, audio: Path, ctc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "sew.toml").write_text(f"model = {json.dumps(str(ctc))}\n")
+    clip = audio / "b.wav"
+    for command, used in (("transcribe", str(ctc)), ("classify", "nano-keywords")):
+        result = sew(command, clip, "-f", "json")
+        assert result.code == 0, result.err
+        assert result.records[0]["model"]["id"] == used
+    monkeypatch.setenv("SEW_MODEL", "nano")
+    assert sew("transcribe", clip, "-f", "json").records[0]["model"]["id"] == "nano"
+
+
+def test_bad_file_keeps_nobody_from_the_help(sew: Sew, project: Path) -> None:
+    (project / "sew.toml").write_text("chnk = 3")
+    assert sew("transcribe", "--help").code == 0
+    shown = sew("config", "show")
+    assert (shown.code, shown.out) == (2, b"")
+    assert "did you mean chunk" in shown.err

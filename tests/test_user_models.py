@@ -1,0 +1,213 @@
+"""The user's models.toml over the packaged one, and the commands of `sew models` that change or check."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import Sew
+from helpers import tiny_model
+
+from sewcli.registry import load_registry
+
+COMMIT = "d" * 40
+
+
+def write_own(user_directory: Path, text: str) -> Path:
+    user_directory.mkdir(parents=True, exist_ok=True)
+    file = user_directory / "models.toml"
+    file.write_text(text)
+    return file
+
+
+def in_cache(model: Path, cache: Path, repo: str = "owner/name") -> Path:
+    """Put a model into a hub cache, each file a link to its hash as huggingface_hub lays it out."""
+    storage = cache / f"models--{repo.replace('/', '--')}"
+    snapshot = storage / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (storage / "blobs").mkdir()
+    (storage / "refs").mkdir()
+    (storage / "refs" / "main").write_text(COMMIT)
+    for file in model.iterdir():
+        content = file.read_bytes()
+        if file.suffix == ".safetensors":
+            name = hashlib.sha256(content).hexdigest()
+        else:
+            name = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        (storage / "blobs" / name).write_bytes(content)
+        (snapshot / file.name).symlink_to(storage / "blobs" / name)
+    return snapshot
+
+
+def listed(sew: Sew) -> dict[str, dict[str, object]]:
+    return {record["alias"]: record for record in sew("models", "list", "-f", "json").records}
+
+
+def test_alias_that_is_added_works_until_it_is_removed(
+    sew: Sew, user_directory: Path, ctc: Path, audio: Path
+) -> None:
+    own = write_own(user_directory, "# my models\n")
+    added = sew("models", "add", "mine", ctc, "--language", "en")
+    assert (added.code, added.out) == (0, b"")
+    assert str(own) in added.err
+    record = listed(sew)["mine"]
+    assert (record["task"], record["family"], record["language"]) == ("ctc", "sew", "en")
+    assert (record["source"], record["shadows"], record["where"]) == ("user", False, "local")
+    assert sew("models", "path", "mine").lines == [str(ctc)]
+    result = sew("transcribe", "-m", "mine", audio / "b.wav", "-f", "json")
+    assert result.records[0]["model"]["id"] == "mine"
+
+    again = sew("models", "add", "mine", ctc)
+    assert again.code == 2
+    assert "--overwrite" in again.err
+    assert sew("models", "add", "mine", ctc, "--overwrite").code == 0
+    assert own.read_text().startswith("# my models\n")
+
+    assert sew("models", "remove", "mine").code == 0
+    assert "mine" not in listed(sew)
+    assert sew("models", "remove", "mine").code == 5
+
+
+def test_alias_that_shadows_says_so(sew: Sew, ctc: Path, audio: Path) -> None:
+    packaged = listed(sew)["nano"]
+    added = sew("models", "add", "nano", ctc)
+    assert "takes the place of the packaged" in added.err
+    assert listed(sew)["nano"]["shadows"] is True
+    [row] = [line for line in sew("models", "list").lines if line.startswith("nano\t")]
+    assert "in place of the packaged nano" in row
+    result = sew("transcribe", audio / "b.wav", "-m", "nano")
+    assert result.code == 0
+    assert "not the packaged one" in result.err
+    assert "packaged" not in sew("transcribe", audio / "b.wav", "-m", "nano", "-q").err
+
+    assert "is back" in sew("models", "remove", "nano").err
+    assert listed(sew)["nano"] == packaged
+    refused = sew("models", "remove", "nano")
+    assert refused.code == 2
+    assert "comes with the package" in refused.err
+
+
+def test_default_of_a_task(sew: Sew, user_directory: Path, ctc: Path, audio: Path) -> None:
+    assert "ctc\tnano" in sew("models", "default").lines
+    sew("models", "add", "mine", ctc)
+    assert sew("models", "default", "mine").code == 0
+    assert "ctc\tmine" in sew("models", "default").lines
+    assert sew("transcribe", audio / "b.wav", "-f", "json").records[0]["model"]["id"] == "mine"
+    sew("models", "remove", "mine")
+    assert "ctc\tnano" in sew("models", "default").lines
+    assert "defaults" not in (user_directory / "models.toml").read_text()
+
+    for arguments, part in (
+        (("nano", "--task", "classification"), "a model for ctc"),
+        (("nano", "--task", "asr"), "asr"),
+        ((str(ctc),), "no alias"),
+    ):
+        result = sew("models", "default", *arguments)
+        assert result.code == 2
+        assert part in result.err
+    assert "ctc\tnano" in sew("models", "default").lines
+
+
+def test_alias_of_another_task_cannot_take_a_default(
+    sew: Sew, user_directory: Path, classifier: Path
+) -> None:
+    result = sew("models", "add", "nano", classifier)
+    assert result.code == 2
+    assert "default model for ctc" in result.err
+    assert not (user_directory / "models.toml").exists()
+
+
+def test_path_of_a_users_file_is_relative_to_it(user_directory: Path) -> None:
+    write_own(user_directory, '[models.near]\npath = "near"\n')
+    spec = load_registry().models["near"]
+    assert (spec.path, spec.embedded, spec.task) == (user_directory / "near", False, None)
+
+
+def test_bad_file_of_the_user_is_named(sew: Sew, user_directory: Path) -> None:
+    own = write_own(user_directory, '[models.a]\npath = "x"\ncolour = "red"\n')
+    for command in (("list",), ("add", "b", "nano"), ("default",)):
+        result = sew("models", *command)
+        assert result.code in (2, 5)
+        assert str(own) in result.err
+        assert "colour" in result.err
+    own.write_text("[models")
+    assert "not valid TOML" in sew("models", "list").err
+
+
+def test_hub_model_in_the_cache_is_pinned_by_its_alias(
+    sew: Sew, ctc: Path, tmp_path: Path, audio: Path
+) -> None:
+    snapshot = in_cache(ctc, tmp_path / "empty-hub-cache")
+    assert sew("models", "add", "mine", "owner/name").code == 0
+    record = listed(sew)["mine"]
+    assert (record["revision"], record["where"], record["task"]) == (COMMIT, "cached", "ctc")
+    assert sew("models", "pull", "mine", "nano").lines[0] == str(snapshot)
+    assert sew("transcribe", "-m", "mine", "--offline", audio / "b.wav").code == 0
+
+
+def test_model_that_is_not_here_names_the_command_that_fetches_it(sew: Sew) -> None:
+    for command in ("path", "verify"):
+        result = sew("models", command, "sew-tiny")
+        assert result.code == 5
+        assert "sew models pull sew-tiny" in result.err
+
+
+def test_path_without_a_model_is_the_cache(sew: Sew, tmp_path: Path) -> None:
+    assert sew("models", "path").lines == [str(tmp_path / "empty-hub-cache")]
+
+
+def test_pull_offline_is_refused_at_once(sew: Sew, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    result = sew("models", "pull", "sew-tiny")
+    assert (result.code, result.out) == (5, b"")
+    assert "HF_HUB_OFFLINE=0 sew models pull sew-tiny" in result.err
+
+
+def test_verify_passes_whole_models(
+    sew: Sew, ctc_d: Path, classifier: Path, tmp_path: Path, models: Path
+) -> None:
+    encoder = tiny_model(models / "encoder", "sew", "features")
+    in_cache(ctc_d, tmp_path / "empty-hub-cache")
+    result = sew("models", "verify", "owner/name", classifier, encoder)
+    assert (result.code, result.err) == (0, "")
+    assert result.lines == ["owner/name\tok", f"{classifier}\tok", f"{encoder}\tok"]
+    everything = sew("models", "verify", "-f", "json").records
+    assert [(record["model"], record["ok"]) for record in everything] == [
+        ("nano", True),
+        ("nano-keywords", True),
+    ]
+
+
+@pytest.mark.parametrize("damage", ["byte", "cut", "nan", "shape", "vocabulary"])
+def test_verify_finds_damage(sew: Sew, ctc: Path, tmp_path: Path, damage: str) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    model = tmp_path / "model"
+    shutil.copytree(ctc, model)
+    weights = model / "model.safetensors"
+    name = str(model)
+    if damage == "byte":
+        snapshot = in_cache(model, tmp_path / "empty-hub-cache")
+        content = bytearray((snapshot / "model.safetensors").read_bytes())
+        content[-1] ^= 1
+        (snapshot / "model.safetensors").resolve().write_bytes(content)
+        name = "owner/name"
+    elif damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "nan":
+        tensors = load_file(weights)
+        tensors["lm_head.bias"][0] = float("nan")
+        save_file(tensors, weights, metadata={"format": "pt"})
+    elif damage == "shape":
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps(config | {"intermediate_size": 100}))
+    else:
+        (model / "vocab.json").write_text("{}")
+    result = sew("models", "verify", name, "-f", "json")
+    assert result.code == 5
+    [record] = result.records
+    assert not record["ok"]
+    assert record["error"]["message"] in result.err
