@@ -19,12 +19,14 @@ class Span:
         start, end: in seconds from the beginning of the file.
         confidence: geometric mean of the posteriors of its characters' frames, blanks excluded,
             between 0 and 1.
+        fits: whether a known word was found where it was aligned; None where nothing is said on that.
     """
 
     text: str
     start: float
     end: float
     confidence: float
+    fits: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ HEAVY = (
     "torch",
     "transformers",
 )
-COMMANDS = ("", "transcribe", "classify", "evaluate", "train", "models", "models list", "models show")
+COMMANDS = ("", "transcribe", "align", "classify", "evaluate", "train", "models", "models list", "models show")
 SCRIPT = """
 import json, sys
 from typer.testing import CliRunner
@@ -82,6 +82,7 @@ def test_help_of_the_group_names_every_command(helped: Any) -> None:
     ("command", "exceptions"),
     [
         ("transcribe", {"model", "help"}),
+        ("align", {"model", "help"}),
         ("classify", {"model", "help"}),
         ("evaluate", {"model", "help"}),
     ],

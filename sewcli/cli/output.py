@@ -17,7 +17,7 @@ from sewcli.cli.targets import Planned
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.results import Failure
 from sewcli.sources import Source
-from sewcli.writers import FORMATS, Format, Layout, Result
+from sewcli.writers import FORMATS, Format, Kind, Layout, Result, formats_for
 
 _log = logging.getLogger("sewcli")
 
@@ -44,24 +44,24 @@ class Sink(Protocol):
 
 
 def chosen_formats(
-    names: Sequence[str] | None, output: Path | None, *, for_labels: bool = False
+    names: Sequence[str] | None, output: Path | None, kind: Kind = "transcript"
 ) -> list[Format]:
-    """The formats of `-f`, text by default.
+    """The formats of `-f`, or the default of the kind of results.
 
     Args:
         names: as given.
         output: the directory, or None for standard output.
-        for_labels: of `sew classify`.
+        kind: what the results are.
 
     Raises:
         UsageError: an unknown format, or several without a directory to write them to.
     """
-    known = {name: form for name, form in FORMATS.items() if form.for_labels or not for_labels}
-    wanted = list(dict.fromkeys(names or ["text"]))
+    known = formats_for(kind)
+    wanted = list(dict.fromkeys(names or list(known)[:1]))
     for name in wanted:
         if name not in known:
-            kind = "for transcripts only" if name in FORMATS else "unknown"
-            raise UsageError(f"format {name!r} is {kind}", hint=f"one of {', '.join(known)}")
+            problem = "for transcripts only" if name in FORMATS else "unknown"
+            raise UsageError(f"format {name!r} is {problem}", hint=f"one of {', '.join(known)}")
     if len(wanted) > 1 and output is None:
         raise UsageError("several formats need a directory", hint="add -o DIR")
     chosen = [known[name] for name in wanted]

@@ -23,7 +23,9 @@ from sewcli.writers import (
 )
 from sewcli.writers.layout import Layout, Result
 
-__all__ = ["FORMATS", "Format", "Layout", "Result"]
+__all__ = ["FORMATS", "Format", "Kind", "Layout", "Result", "formats_for"]
+
+Kind = Literal["transcript", "labels", "alignment"]
 
 
 @dataclass(frozen=True)
@@ -72,3 +74,14 @@ FORMATS = {
         ),
     )
 }
+
+
+def formats_for(kind: Kind) -> dict[str, Format]:
+    """The formats that can hold results of a kind, the default one first."""
+    match kind:
+        case "transcript":
+            return FORMATS
+        case "labels":
+            return {name: form for name, form in FORMATS.items() if form.for_labels}
+        case "alignment":
+            return {name: form for name, form in FORMATS.items() if form.times != "unused"}

@@ -76,4 +76,5 @@ def _error(failure: Failure) -> dict[str, str]:
 
 
 def _span(key: str, span: Span) -> dict[str, Any]:
-    return {key: span.text, "start": span.start, "end": span.end, "confidence": span.confidence}
+    content = {key: span.text, "start": span.start, "end": span.end, "confidence": span.confidence}
+    return content if span.fits is None else content | {"fits": span.fits}
