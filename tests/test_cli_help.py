@@ -22,7 +22,10 @@ HEAVY = (
     "torch",
     "transformers",
 )
-COMMANDS = ("", "transcribe", "align", "classify", "evaluate", "train", "models", "models list", "models show")
+COMMANDS = (
+    *("", "transcribe", "align", "classify", "embed", "evaluate", "train"),
+    *("models", "models list", "models show"),
+)
 SCRIPT = """
 import json, sys
 from typer.testing import CliRunner
@@ -84,6 +87,7 @@ def test_help_of_the_group_names_every_command(helped: Any) -> None:
         ("transcribe", {"model", "help"}),
         ("align", {"model", "help"}),
         ("classify", {"model", "help"}),
+        ("embed", {"model", "help"}),
         ("evaluate", {"model", "help"}),
     ],
 )

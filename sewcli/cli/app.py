@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 
 from sewcli import __version__
-from sewcli.cli import align, classify, evaluate, models, train, transcribe
+from sewcli.cli import align, classify, embed, evaluate, models, train, transcribe
 from sewcli.cli.console import write_message
 from sewcli.cli.output import ClosedPipe
 from sewcli.errors import EXIT_OK, EXIT_UNEXPECTED, SewError
@@ -34,6 +34,7 @@ app = typer.Typer(
 app.command("transcribe", epilog=EXIT_CODES)(transcribe.transcribe)
 app.command("align", epilog=EXIT_CODES)(align.align)
 app.command("classify", epilog=EXIT_CODES)(classify.classify)
+app.command("embed", epilog=EXIT_CODES)(embed.embed)
 app.command("evaluate", epilog=EXIT_CODES)(evaluate.evaluate)
 app.command("train", epilog=EXIT_CODES)(train.train)
 app.add_typer(models.app, name="models")

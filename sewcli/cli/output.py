@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -123,7 +124,8 @@ class StandardOutput:
         if not self._has_header and self._format.header is not None:
             write_stdout(self._format.header(self._layout))
             self._has_header = True
-        write_stdout(self._format.write(result, self._layout))
+        for piece in self._format.pieces(result, self._layout):
+            write_stdout(piece)
 
 
 class _UnderWay(NamedTuple):
@@ -213,7 +215,7 @@ class Directory:
             return
         for form, target in zip(self._formats, targets, strict=True):
             header = b"" if form.header is None else form.header(self._layout)
-            content = header + form.write(result, self._layout)
+            content = chain([header], form.pieces(result, self._layout))
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(target, content)

@@ -17,6 +17,7 @@ from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
 from sewcli.cli.console import Progress, report_failure
 from sewcli.cli.output import Directory, Sink, StandardOutput
+from sewcli.cli.stack import StackFile
 from sewcli.decoding.support import require_pyctcdecode
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, UsageError
 from sewcli.hub import LocalModel, fetch, set_offline
@@ -57,9 +58,10 @@ class ModelOptions:
         named = os.environ.get("SEW_MODEL")
         if self.name is None and named:
             spec = resolve(named, registry=registry, revision=self.revision)
-            if spec.task in (None, task):
+            # any model has hidden states
+            if task == "features" or spec.task in (None, task):
                 local = fetch(spec, offline=self.offline, progress=progress)
-                if declared_task(local.directory) in (None, task):
+                if task == "features" or declared_task(local.directory) in (None, task):
                     return local
         name = self.name if self.name is not None else registry.default_model(task).name
         spec = resolve(name, registry=registry, revision=self.revision)
@@ -141,7 +143,9 @@ def batch_seconds(wanted: float | None, model: RunningModel) -> float:
     return 0.0 if model.device == "cpu" else GPU_BATCH_SECONDS
 
 
-def write_all(results: Iterator[Result], output: StandardOutput | Directory, progress: Progress) -> int:
+def write_all(
+    results: Iterator[Result], output: StandardOutput | Directory | StackFile, progress: Progress
+) -> int:
     """Write all results to where they go and close that; the exit code."""
     with output:
         code = finish(results, output, progress)
