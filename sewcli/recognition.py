@@ -1,17 +1,25 @@
-"""What becomes of the network's output: transcripts and classifications."""
+"""What becomes of the network's output: transcripts, alignments, classifications and hidden states."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sewcli.audio import shown
+from sewcli.chunking import FRAME_SECONDS, PAIR
+from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.hypothesis import Hypothesis
+from sewcli.decoding.known import KnownText
+from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.recording import Recording
-from sewcli.results import Classification, LabelScore, ModelInfo, Transcript
+from sewcli.results import Classification, Embedding, Failure, LabelScore, ModelInfo, Span, Transcript
+
+_log = logging.getLogger("sewcli")
 
 TIMESTAMPS = ("none", "word", "char")
 
@@ -71,6 +79,75 @@ class Transcriber:
 
 
 @dataclass
+class Aligner:
+    """Consumer that finds the words of a known text, that of its source, in one recording.
+
+    Attributes:
+        vocabulary: that spells the text.
+        model: that makes the logits.
+        settings: all that can change the result, for the record.
+        timestamps: "word" or "char".
+        least: confidence below which a word does not fit.
+    """
+
+    vocabulary: Vocabulary
+    model: ModelInfo
+    settings: Mapping[str, Any]
+    timestamps: str
+    least: float
+    _frames: FrameFile = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Open the temporary file."""
+        self._frames = FrameFile(len(self.vocabulary.tokens))
+
+    def push(self, output: NDArray[np.float32]) -> None:
+        """Take in the kept frames of the next chunk, shape (T, V)."""
+        self._frames.append(self.vocabulary.log_posteriors(output))
+
+    def result(self, recording: Recording) -> Transcript | Failure:
+        """The known text with its times, or a failure where it is longer than the recording."""
+        source = recording.source
+        text = KnownText(source.text or "", self.vocabulary)
+        if not text.fits(len(self._frames)):
+            message = (
+                f"{shown(source)}: its text has {text.characters} characters, more than "
+                f"{recording.duration:g} s can hold (see that text and recording belong together)"
+            )
+            return Failure(source.path, "text_too_long", message, source.channel)
+        hypothesis = text.align(self._frames.mapped())
+        duration, offset = recording.duration, source.offset
+        spelled = hypothesis.words(duration, offset)
+        words = tuple(
+            replace(span, text=word, fits=span.confidence >= self.least)
+            for word, span in zip(text.words, spelled, strict=True)
+        )
+        self._report(shown(source), words)
+        return Transcript(
+            path=source.path,
+            duration=duration,
+            text=hypothesis.text,
+            model=self.model,
+            words=words,
+            chars=hypothesis.chars(duration, offset) if self.timestamps == "char" else None,
+            settings=self.settings,
+            offset=_offset(recording),
+            channel=source.channel,
+        )
+
+    def _report(self, name: str, words: tuple[Span, ...]) -> None:
+        misfits = [word for word in words if not word.fits]
+        if misfits:
+            named = ", ".join(f"{word.text!r} at {word.start:.2f} s" for word in misfits[:3])
+            more = ", ..." if len(misfits) > 3 else ""
+            _log.warning("%s: %d of %d words do not fit: %s%s", name, len(misfits), len(words), named, more)
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        self._frames.close()
+
+
+@dataclass
 class Classifier:
     """Consumer that turns the label logits of one clip into probabilities.
 
@@ -108,6 +185,65 @@ class Classifier:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+@dataclass
+class Embedder:
+    """Consumer that collects the hidden states of one recording.
+
+    Attributes:
+        columns: width of a state.
+        layer: number of the hidden layer, whose states come twice, once for each frame; None for
+            last_hidden_state.
+        pool: "none" or "mean" (over time).
+        model: that makes the states.
+        settings: all that can change the values, for the record.
+    """
+
+    columns: int
+    layer: int | None
+    pool: str
+    model: ModelInfo
+    settings: Mapping[str, Any]
+    _states: FrameFile | None = field(init=False)
+    _sum: NDArray[np.float64] = field(init=False)
+    _count: int = 0
+
+    def __post_init__(self) -> None:
+        """Open the temporary file, if one is needed."""
+        self._states = FrameFile(self.columns) if self.pool == "none" else None
+        self._sum = np.zeros(self.columns)
+
+    def push(self, output: NDArray[np.float32]) -> None:
+        """Take in the states of the kept frames of the next chunk, shape (T, hidden)."""
+        states = output if self.layer is None else output[::PAIR]
+        if self._states is not None:
+            self._states.append(states)
+        else:
+            self._sum += states.sum(axis=0, dtype=np.float64)
+            self._count += states.shape[0]
+
+    def result(self, recording: Recording) -> Embedding:
+        """All states, or their mean."""
+        pooled = self._states is None
+        states = self._states.mapped() if self._states else (self._sum / self._count).astype(np.float32)
+        step = FRAME_SECONDS if self.layer is None else PAIR * FRAME_SECONDS
+        return Embedding(
+            path=recording.source.path,
+            duration=recording.duration,
+            states=states,
+            layer=self.layer,
+            frame_seconds=None if pooled else step,
+            model=self.model,
+            settings=self.settings,
+            offset=_offset(recording),
+            channel=recording.source.channel,
+        )
+
+    def close(self) -> None:
+        """Give the temporary file back; states that are mapped from it stay."""
+        if self._states is not None:
+            self._states.close()
 
 
 def _offset(recording: Recording) -> float | None:

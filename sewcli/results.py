@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,14 @@ class Span:
         start, end: in seconds from the beginning of the file.
         confidence: geometric mean of the posteriors of its characters' frames, blanks excluded,
             between 0 and 1.
+        fits: whether a known word was found where it was aligned; None where nothing is said on that.
     """
 
     text: str
     start: float
     end: float
     confidence: float
+    fits: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,32 @@ class Classification:
     duration: float
     labels: tuple[LabelScore, ...]
     model: ModelInfo
+    offset: float | None = None
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Hidden states of one input.
+
+    Attributes:
+        path: of the input, as given.
+        duration: of the audio that was read, in seconds.
+        states: float32, shape (T, hidden), or (hidden,) where they were pooled; may be mapped from a file.
+        layer: number of the hidden layer; None for last_hidden_state.
+        frame_seconds: what one state stands for; None where they were pooled.
+        model: that made them.
+        settings: everything that can change the values.
+        offset, channel: see `Transcript`.
+    """
+
+    path: str
+    duration: float
+    states: NDArray[np.float32]
+    layer: int | None
+    frame_seconds: float | None
+    model: ModelInfo
+    settings: Mapping[str, Any] = field(default_factory=dict)
     offset: float | None = None
     channel: int | None = None
 

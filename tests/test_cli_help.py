@@ -23,15 +23,8 @@ HEAVY = (
     "transformers",
 )
 COMMANDS = (
-    "",
-    "transcribe",
-    "classify",
-    "evaluate",
-    "train",
-    "models",
-    "models list",
-    "models show",
-    "config show",
+    *("", "transcribe", "align", "classify", "embed", "evaluate", "train"),
+    *("models", "models list", "models show", "config show"),
 )
 SCRIPT = """
 import json, sys
@@ -92,7 +85,9 @@ def test_help_of_the_group_names_every_command(helped: Any) -> None:
     ("command", "exceptions"),
     [
         ("transcribe", {"help"}),
+        ("align", {"help"}),
         ("classify", {"help"}),
+        ("embed", {"help"}),
         ("evaluate", {"help"}),
     ],
 )

@@ -85,14 +85,14 @@ def test_list_as_json_is_one_object_a_line(cache: Path) -> None:
         "source": "packaged",
         "shadows": False,
     }
-    assert records["nano"]["default_for"] == ["ctc"]
+    assert records["nano"]["default_for"] == ["ctc", "features"]
     assert records["sew-tiny"]["where"] == "hub"
     assert records["sew-tiny"]["directory"] is None
 
 
 def test_show_prints_every_field(cache: Path) -> None:
     lines = dict(line.split(": ", 1) for line in run("show", "sew-tiny-100k").splitlines())
-    assert lines["default_for"] == "features"
+    assert lines["default_for"] == "-"
     assert lines["repo"] == "asapp/sew-tiny-100k"
     assert lines["parameters"] == "40.7"
     assert (lines["where"], lines["directory"]) == ("hub", "-")

@@ -86,8 +86,8 @@ def test_hub_sizes_are_those_of_float32_weights(registry: Registry) -> None:
 def test_defaults_of_the_tasks(registry: Registry) -> None:
     assert registry.default_model("ctc").alias == "nano"
     assert registry.default_model("classification").alias == "nano-keywords"
-    assert registry.default_model("features").repo == "asapp/sew-tiny-100k"
-    assert registry.default_tasks(registry.models["nano"]) == ["ctc"]
+    assert registry.default_model("features").alias == "nano"
+    assert registry.default_tasks(registry.models["nano"]) == ["ctc", "features"]
     assert registry.default_tasks(resolve("asapp/sew-tiny-100k", registry=registry)) == []
     with pytest.raises(ModelError, match="translation"):
         registry.default_model("translation")

@@ -23,6 +23,8 @@ HEADS = {"ctc": "lm_head.weight", "classification": "classifier.weight"}
 #: the library's defaults, which are those of the published models
 PUBLISHED_KERNELS = [10, 3, 1, 3, 1, 3, 1, 3, 1, 2, 1, 2, 1]
 PUBLISHED_STRIDES = [5, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1]
+#: begins the names of an encoder's weights, inside a model with a head and alone
+_ENCODER = ("sew.", "sew_d.", "encoder.", "feature_")
 _COMMANDS = {"ctc": "sew transcribe", "classification": "sew classify"}
 
 
@@ -232,9 +234,7 @@ def check_names(checkpoint: Checkpoint, missing: set[str], unexpected: set[str])
         )
     # pre-training leaves a quantizer and projections behind, which nothing here needs
     unexpected = {
-        name
-        for name in unexpected
-        if name.startswith(("sew.", "sew_d.")) and not name.endswith("masked_spec_embed")
+        name for name in unexpected if name.startswith(_ENCODER) and not name.endswith("masked_spec_embed")
     }
     if unexpected:
         raise ModelError(

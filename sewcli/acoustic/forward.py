@@ -130,7 +130,8 @@ def ctc_logits(model: Model, batch: Batch) -> torch.Tensor:
 def class_logits(model: Model, batch: Batch) -> torch.Tensor:
     """Logits of SEWForSequenceClassification or SEWDForSequenceClassification: (B, labels)."""
     if model.config.use_weighted_layer_sum:
-        hidden = _weighted_layers(model, batch)
+        weights = torch.softmax(model.layer_weights, dim=-1)
+        hidden = (torch.stack(hidden_layers(model, batch), dim=1) * weights.view(-1, 1, 1)).sum(dim=1)
         kept = total = batch.frames // model.config.squeeze_factor
     else:
         hidden = encode(model, batch)
@@ -144,10 +145,10 @@ def class_logits(model: Model, batch: Batch) -> torch.Tensor:
     return model.classifier(summed / total[:, None])  # type: ignore[no-any-return]
 
 
-def _weighted_layers(model: Model, batch: Batch) -> torch.Tensor:
-    """Learned mean over the input of the first layer and the output of every layer: (B, states, hidden).
+def hidden_layers(model: Model, batch: Batch) -> list[torch.Tensor]:
+    """The input of the first layer and the output of every layer, each (B, states, hidden).
 
-    These are states of 40 ms: transformers records them before the upsampling.
+    These are states of 40 ms: transformers records its hidden_states before the upsampling.
     """
     encoder = base_model(model).encoder
     layers: nn.ModuleList = encoder.encoder.layer if hasattr(encoder, "encoder") else encoder.layers
@@ -164,5 +165,4 @@ def _weighted_layers(model: Model, batch: Batch) -> torch.Tensor:
     finally:
         for hook in hooks:
             hook.remove()
-    weights = torch.softmax(model.layer_weights, dim=-1)
-    return (torch.stack(recorded, dim=1) * weights.view(-1, 1, 1)).sum(dim=1)
+    return recorded

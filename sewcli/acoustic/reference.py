@@ -9,9 +9,10 @@ import torch
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, check_names, damaged
-from sewcli.acoustic.forward import class_logits, ctc_logits, encode
+from sewcli.acoustic.forward import class_logits, ctc_logits, encode, hidden_layers
 from sewcli.acoustic.running import RunningModel, is_out_of_memory
-from sewcli.errors import DeviceError
+from sewcli.chunking import PAIR
+from sewcli.errors import DeviceError, UsageError
 
 _FORWARD = {"ctc": ctc_logits, "classification": class_logits, "features": encode}
 
@@ -26,6 +27,7 @@ class TransformersModel(RunningModel):
     """
 
     engine = "reference"
+    _layer: int | None = None
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
         self._model = _load(checkpoint, dtype, device).eval()
@@ -39,8 +41,29 @@ class TransformersModel(RunningModel):
         self.head_bias = bias.float().cpu().numpy()
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """See `RunningModel`."""
-        return _FORWARD[self.checkpoint.task](self._model, batch.to(self._device, self._dtype))
+        """See `RunningModel`; hidden states (B, frames, hidden) for features."""
+        moved = batch.to(self._device, self._dtype)
+        if self._layer is None:
+            return _FORWARD[self.checkpoint.task](self._model, moved)
+        return hidden_layers(self._model, moved)[self._layer].repeat_interleave(PAIR, dim=1)
+
+    def choose_layer(self, layer: int | None) -> None:
+        """Give the hidden states of one layer in place of last_hidden_state (features).
+
+        Args:
+            layer: 0 for the input of the first layer, n for the output of layer n; None is
+                last_hidden_state. A layer has one state for two frames, which stands in both rows.
+
+        Raises:
+            UsageError: there is no such layer.
+        """
+        layers = int(self._model.config.num_hidden_layers)
+        if layer is not None and not 0 <= layer <= layers:
+            raise UsageError(
+                f"layer {layer}: the model has the hidden states 0 to {layers}",
+                hint="0 is what the first layer reads; last_hidden_state is the default",
+            )
+        self._layer = layer
 
 
 def _load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:

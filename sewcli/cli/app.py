@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 
 from sewcli import __version__
-from sewcli.cli import classify, config, doctor, evaluate, models, schema, train, transcribe
+from sewcli.cli import align, classify, config, doctor, embed, evaluate, models, schema, train, transcribe
 from sewcli.cli.console import write_message
 from sewcli.cli.defaults import set_defaults
 from sewcli.cli.output import ClosedPipe
@@ -33,7 +33,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help"]},
 )
 app.command("transcribe", epilog=EXIT_CODES)(transcribe.transcribe)
+app.command("align", epilog=EXIT_CODES)(align.align)
 app.command("classify", epilog=EXIT_CODES)(classify.classify)
+app.command("embed", epilog=EXIT_CODES)(embed.embed)
 app.command("evaluate", epilog=EXIT_CODES)(evaluate.evaluate)
 app.command("train", epilog=EXIT_CODES)(train.train)
 app.add_typer(models.app, name="models")

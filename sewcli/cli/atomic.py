@@ -17,11 +17,12 @@ _STALE_SECONDS = 3600.0
 _SUFFIX = ".tmp"
 
 
-def write_whole(target: Path, content: bytes) -> None:
+def write_whole(target: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a file under a temporary name and rename it, so that it is never there in part (OSError)."""
     temporary = target.with_name(_prefix() + f"{os.getpid()}{_SUFFIX}")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.writelines([content] if isinstance(content, bytes) else content)
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):

@@ -61,7 +61,7 @@ def classify(
         inputs or [], files_from, null, tuple(include or ()), tuple(exclude or ()), start, end, channel
     )
     written = OutputOptions(
-        formats, output, output_template, overwrite, resume, with_path, no_path, for_labels=True
+        formats, output, output_template, overwrite, resume, with_path, no_path, kind="labels"
     )
     chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
     shown = not (quiet or no_progress)

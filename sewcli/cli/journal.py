@@ -137,7 +137,7 @@ def run_fingerprint(content: Mapping[str, Any], model: Path) -> str:
 
 
 def audio_fingerprint(source: Source) -> str | None:
-    """A hash of the bytes of an input and the part that is read; None for what is no file on disk."""
+    """A hash of an input's bytes, the part that is read and its text; None for what is no file on disk."""
     if source.error is not None or source.is_stdin:
         return None
     try:
@@ -147,7 +147,12 @@ def audio_fingerprint(source: Source) -> str | None:
         content = _content(source.file, status.st_size, status.st_mtime_ns)
     except OSError:
         return None
-    return f"{content}:{source.offset}:{source.duration}:{source.channel}"
+    text = (
+        ""
+        if source.text is None
+        else hashlib.blake2b(source.text.encode(errors="surrogatepass")).hexdigest()[:16]
+    )
+    return f"{content}:{source.offset}:{source.duration}:{source.channel}:{text}"
 
 
 @lru_cache(maxsize=16)  # the rows of a manifest name the same long file again and again

@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -17,7 +18,7 @@ from sewcli.cli.targets import Planned
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.results import Failure
 from sewcli.sources import Source
-from sewcli.writers import FORMATS, Format, Layout, Result
+from sewcli.writers import FORMATS, Format, Kind, Layout, Result, formats_for
 
 _log = logging.getLogger("sewcli")
 
@@ -44,24 +45,24 @@ class Sink(Protocol):
 
 
 def chosen_formats(
-    names: Sequence[str] | None, output: Path | None, *, for_labels: bool = False
+    names: Sequence[str] | None, output: Path | None, kind: Kind = "transcript"
 ) -> list[Format]:
-    """The formats of `-f`, text by default.
+    """The formats of `-f`, or the default of the kind of results.
 
     Args:
         names: as given.
         output: the directory, or None for standard output.
-        for_labels: of `sew classify`.
+        kind: what the results are.
 
     Raises:
         UsageError: an unknown format, or several without a directory to write them to.
     """
-    known = {name: form for name, form in FORMATS.items() if form.for_labels or not for_labels}
-    wanted = list(dict.fromkeys(names or ["text"]))
+    known = formats_for(kind)
+    wanted = list(dict.fromkeys(names or list(known)[:1]))
     for name in wanted:
         if name not in known:
-            kind = "for transcripts only" if name in FORMATS else "unknown"
-            raise UsageError(f"format {name!r} is {kind}", hint=f"one of {', '.join(known)}")
+            problem = "for transcripts only" if name in FORMATS else "unknown"
+            raise UsageError(f"format {name!r} is {problem}", hint=f"one of {', '.join(known)}")
     if len(wanted) > 1 and output is None:
         raise UsageError("several formats need a directory", hint="add -o DIR")
     chosen = [known[name] for name in wanted]
@@ -123,7 +124,8 @@ class StandardOutput:
         if not self._has_header and self._format.header is not None:
             write_stdout(self._format.header(self._layout))
             self._has_header = True
-        write_stdout(self._format.write(result, self._layout))
+        for piece in self._format.pieces(result, self._layout):
+            write_stdout(piece)
 
 
 class _UnderWay(NamedTuple):
@@ -213,7 +215,7 @@ class Directory:
             return
         for form, target in zip(self._formats, targets, strict=True):
             header = b"" if form.header is None else form.header(self._layout)
-            content = header + form.write(result, self._layout)
+            content = chain([header], form.pieces(result, self._layout))
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(target, content)

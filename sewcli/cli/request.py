@@ -18,7 +18,7 @@ from sewcli.parts import Window
 from sewcli.selection import Selection
 from sewcli.sources import Source, check, expand, is_folder
 from sewcli.subtitles import Shape
-from sewcli.writers import Format, Layout
+from sewcli.writers import Format, Kind, Layout
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class InputOptions:
     """What to read.
 
     Attributes:
+        text: what is said in every input, or None; a manifest has the text of each.
         copies: temporary files of what can be read only once; closed at the end of the run.
     """
 
@@ -37,6 +38,7 @@ class InputOptions:
     start: str | None = None
     end: str | None = None
     channel: str = "mix"
+    text: str | None = None
     copies: ExitStack = field(default_factory=ExitStack)
 
     def check(self) -> None:
@@ -57,6 +59,8 @@ class InputOptions:
             selection=self._selection,
         )
         parts = Window.parse(self.start, self.end).cut(named)
+        if self.text is not None:
+            parts = (replace(part, text=self.text) for part in parts)
         if self.channel == "split":
             from sewcli.audio import channels_apart
 
@@ -76,8 +80,12 @@ class InputOptions:
     @property
     def one_file(self) -> bool:
         """Whether there can be only one result."""
-        one_input = self.files_from is None and len(self.inputs) == 1 and not is_folder(self.inputs[0])
-        return one_input and self.channel != "split"
+        return self.one_input and self.channel != "split"
+
+    @property
+    def one_input(self) -> bool:
+        """Whether there is only one recording, though perhaps a result for each of its channels."""
+        return self.files_from is None and len(self.inputs) == 1 and not is_folder(self.inputs[0])
 
 
 @dataclass(frozen=True)
@@ -91,13 +99,13 @@ class OutputOptions:
     resume: bool
     with_path: bool
     no_path: bool
-    for_labels: bool = False
+    kind: Kind = "transcript"
     shape: Shape = field(default_factory=Shape)
 
     @property
     def chosen(self) -> list[Format]:
         """The formats (UsageError where several have no directory)."""
-        return chosen_formats(self.formats, self.directory, for_labels=self.for_labels)
+        return chosen_formats(self.formats, self.directory, self.kind)
 
     def check(self) -> None:
         """Refuse options that do not go together (UsageError)."""

@@ -16,6 +16,7 @@ from sewcli.chunking import ChunkPlan
 from sewcli.cli.console import Progress, report_failure
 from sewcli.cli.defaults import PreferredModel
 from sewcli.cli.output import Directory, Sink, StandardOutput
+from sewcli.cli.stack import StackFile
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, UsageError
 from sewcli.hub import LocalModel, fetch, set_offline
 from sewcli.registry import load_registry, resolve
@@ -63,9 +64,10 @@ class ModelOptions:
         name = self.name
         if isinstance(name, PreferredModel):
             spec = resolve(name, registry=registry, revision=self.revision)
-            if spec.task in (None, task):
+            # any model has hidden states
+            if task == "features" or spec.task in (None, task):
                 local = fetch(spec, offline=self.offline, progress=progress)
-                if declared_task(local.directory) in (None, task):
+                if task == "features" or declared_task(local.directory) in (None, task):
                     return local
             name = None
         if name is None:
@@ -93,7 +95,9 @@ def chunk_plan(chunk: float, stride: float) -> ChunkPlan:
         ) from error
 
 
-def write_all(results: Iterator[Result], output: StandardOutput | Directory, progress: Progress) -> int:
+def write_all(
+    results: Iterator[Result], output: StandardOutput | Directory | StackFile, progress: Progress
+) -> int:
     """Write all results to where they go and close that; the exit code."""
     with output:
         code = finish(results, output, progress)

@@ -7,17 +7,17 @@ of a recording wait in a temporary file that is mapped into memory when the last
 from __future__ import annotations
 
 import logging
-import tempfile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.decoding.alignment import align
+from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.hypothesis import Hypothesis, Token
 from sewcli.decoding.support import require_pyctcdecode
 from sewcli.decoding.vocabulary import Vocabulary
-from sewcli.errors import SewError, UsageError
+from sewcli.errors import UsageError
 
 #: log-posteriors below this are equally impossible; pyctcdecode cannot take -inf
 _FLOOR = -50.0
@@ -90,32 +90,21 @@ class BeamDecoder:
 
     def __init__(self, search: BeamSearch) -> None:
         self._search = search
-        self._file = tempfile.TemporaryFile(prefix="sew-logits-")  # noqa: SIM115 - closed by close()
-        self._frames = 0
+        self._frames = FrameFile(len(search.vocabulary.tokens))
 
     def push(self, logits: NDArray[np.float32]) -> None:
         """Take in the logits of the next frames, shape (T, V)."""
-        try:
-            self._file.write(self._search.vocabulary.log_posteriors(logits).tobytes())
-        except OSError as error:
-            raise SewError(
-                f"no room for the logits in {tempfile.gettempdir()}: {error.strerror}",
-                hint="set TMPDIR to a directory with 25 MB for each hour of audio",
-                code="no_space",
-            ) from error
-        self._frames += logits.shape[0]
+        self._frames.append(self._search.vocabulary.log_posteriors(logits))
 
     def finish(self) -> Hypothesis:
         """The best transcript of all frames."""
-        if self._frames == 0:
+        if len(self._frames) == 0:
             return Hypothesis("", ())
-        self._file.flush()
-        shape = (self._frames, len(self._search.vocabulary.tokens))
-        return self._search.search(np.memmap(self._file, dtype=np.float32, mode="r", shape=shape))
+        return self._search.search(self._frames.mapped())
 
     def close(self) -> None:
         """Give the temporary file back."""
-        self._file.close()
+        self._frames.close()
 
 
 def spellable(vocabulary: Vocabulary, words: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from sewcli.writers import (
+    arrays,
     csv,
     ctm,
     jsonl,
@@ -23,7 +24,9 @@ from sewcli.writers import (
 )
 from sewcli.writers.layout import Layout, Result
 
-__all__ = ["FORMATS", "Format", "Layout", "Result"]
+__all__ = ["FORMATS", "Format", "Kind", "Layout", "Result", "formats_for"]
+
+Kind = Literal["transcript", "labels", "alignment", "features"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Format:
     Attributes:
         name: of the option -f.
         extension: of files in this format.
-        write: a result to bytes.
+        write: a result to bytes, or to pieces of them where it may be large.
         times: whether it does without the times of words, holds them unless the user says otherwise, or
             cannot be written without them.
         header: what stands once in front of all results, or None.
@@ -44,12 +47,17 @@ class Format:
 
     name: str
     extension: str
-    write: Callable[[Result, Layout], bytes]
+    write: Callable[[Result, Layout], bytes | Iterator[bytes]]
     times: Literal["unused", "optional", "needed"] = "needed"
     header: Callable[[Layout], bytes] | None = None
     joins: bool = True
     for_labels: bool = False
     require: Callable[[], None] | None = None
+
+    def pieces(self, result: Result, layout: Layout) -> Iterator[bytes]:
+        """The bytes of a result, a piece at a time."""
+        content = self.write(result, layout)
+        return iter([content]) if isinstance(content, bytes) else content
 
 
 FORMATS = {
@@ -72,3 +80,28 @@ FORMATS = {
         ),
     )
 }
+
+
+#: of hidden states
+ARRAY_FORMATS = {
+    form.name: form
+    for form in (
+        Format("npy", ".npy", arrays.write_npy, "unused", joins=False),
+        Format("npz", ".npz", arrays.write_npz, "unused", joins=False),
+        Format("safetensors", ".safetensors", arrays.write_safetensors, "unused", joins=False),
+        Format("json", ".json", jsonl.write, "unused"),
+    )
+}
+
+
+def formats_for(kind: Kind) -> dict[str, Format]:
+    """The formats that can hold results of a kind, the default one first."""
+    match kind:
+        case "transcript":
+            return FORMATS
+        case "labels":
+            return {name: form for name, form in FORMATS.items() if form.for_labels}
+        case "alignment":
+            return {name: form for name, form in FORMATS.items() if form.times != "unused"}
+        case "features":
+            return ARRAY_FORMATS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sewcli.results import Classification, Failure, Span, Transcript
+from sewcli.results import Classification, Embedding, Failure, Span, Transcript
 from sewcli.writers.layout import Layout, Result
 
 #: keys keep their meaning within a version
@@ -37,6 +37,8 @@ def as_object(result: Result) -> dict[str, Any]:
             return _transcript(result)
         case Classification():
             return _classification(result)
+        case Embedding():
+            return _embedding(result)
         case Failure():
             return {"path": result.path, **_channel(result), "error": _error(result)}
 
@@ -60,7 +62,19 @@ def _classification(result: Classification) -> dict[str, Any]:
     return content
 
 
-def _head(result: Transcript | Classification) -> dict[str, Any]:
+def _embedding(result: Embedding) -> dict[str, Any]:
+    content = _head(result)
+    content["shape"] = list(result.states.shape)
+    content["dtype"] = "float32"
+    content["layer"] = "last_hidden_state" if result.layer is None else result.layer
+    content["pool"] = "mean" if result.frame_seconds is None else "none"
+    content["frame_seconds"] = result.frame_seconds
+    content["model"] = {"id": result.model.id, "revision": result.model.revision}
+    content["settings"] = dict(result.settings)
+    return content
+
+
+def _head(result: Transcript | Classification | Embedding) -> dict[str, Any]:
     content = {"schema_version": SCHEMA_VERSION, "path": result.path, "duration": result.duration}
     if result.offset is not None:
         content["offset"] = result.offset
@@ -76,4 +90,5 @@ def _error(failure: Failure) -> dict[str, str]:
 
 
 def _span(key: str, span: Span) -> dict[str, Any]:
-    return {key: span.text, "start": span.start, "end": span.end, "confidence": span.confidence}
+    content = {key: span.text, "start": span.start, "end": span.end, "confidence": span.confidence}
+    return content if span.fits is None else content | {"fits": span.fits}

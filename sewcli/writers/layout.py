@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sewcli.results import Classification, Failure, Span, Transcript
+from sewcli.results import Classification, Embedding, Failure, Span, Transcript
 from sewcli.subtitles import Cue, Shape, cues
 
-Result = Transcript | Classification | Failure
+Result = Transcript | Classification | Embedding | Failure
 
 
 @dataclass(frozen=True)

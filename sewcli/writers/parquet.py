@@ -29,8 +29,10 @@ def write(result: Result, layout: Layout) -> bytes:  # noqa: ARG001 - nothing is
     if "settings" in row:
         row["settings"] = jsonl.dump(row["settings"]).decode().strip()
     span = {"start": pyarrow.float64(), "end": pyarrow.float64(), "confidence": pyarrow.float64()}
+    known_text = any("fits" in word for word in row.get("words", []))
+    fits = {"fits": pyarrow.bool_()} if known_text else {}
     kinds = {
-        "words": pyarrow.list_(pyarrow.struct({"word": pyarrow.string(), **span})),
+        "words": pyarrow.list_(pyarrow.struct({"word": pyarrow.string(), **span, **fits})),
         "chars": pyarrow.list_(pyarrow.struct({"char": pyarrow.string(), **span})),
         "model": pyarrow.struct({"id": pyarrow.string(), "revision": pyarrow.string()}),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sewcli.results import Classification, Failure, Transcript
+from sewcli.results import Classification, Transcript
 from sewcli.writers.layout import Layout, Result
 
 
@@ -19,6 +19,6 @@ def write(result: Result, layout: Layout) -> bytes:
             lines = [result.text]
         case Classification():
             lines = [f"{label.label}\t{label.score:.4f}" for label in result.labels]
-        case Failure():
+        case _:
             lines = []
     return b"".join(prefix + line.encode() + b"\n" for line in lines)

@@ -1,0 +1,50 @@
+"""Frames of one recording that wait in a temporary file until the last one has come."""
+
+from __future__ import annotations
+
+import tempfile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.chunking import FRAME_SECONDS
+from sewcli.errors import SewError
+
+
+class FrameFile:
+    """Rows of float32, one a frame, on disk; in memory they are what the system keeps of a mapped file.
+
+    Args:
+        columns: values in a row.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self._file = tempfile.TemporaryFile(prefix="sew-frames-")  # noqa: SIM115 - closed by close()
+        self._columns = columns
+        self._frames = 0
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def append(self, rows: NDArray[np.float32]) -> None:
+        """Take in the next rows, shape (T, columns) (SewError where there is no room for them)."""
+        try:
+            self._file.write(rows.tobytes())
+        except OSError as error:
+            megabytes = 3600 / FRAME_SECONDS * self._columns * 4 / 1e6
+            raise SewError(
+                f"no room for the frames in {tempfile.gettempdir()}: {error.strerror}",
+                hint=f"set TMPDIR to a directory with {megabytes:.0f} MB for each hour of audio",
+                code="no_space",
+            ) from error
+        self._frames += rows.shape[0]
+
+    def mapped(self) -> NDArray[np.float32]:
+        """All rows, shape (T, columns), T > 0; they stay readable after close()."""
+        self._file.flush()
+        shape = (self._frames, self._columns)
+        return np.memmap(self._file, dtype=np.float32, mode="r", shape=shape)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()

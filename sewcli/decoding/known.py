@@ -1,0 +1,60 @@
+"""A known text in place of a decoded one: its words, and where in the frames they were said."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.decoding.alignment import align, frames_needed
+from sewcli.decoding.hypothesis import Hypothesis, Token
+from sewcli.decoding.vocabulary import Vocabulary
+
+
+class KnownText:
+    """A text as the vocabulary spells it.
+
+    Args:
+        text: in any letter case and with any white space between its words.
+        vocabulary: of the model.
+
+    Raises:
+        ValueError: there are no words, or the vocabulary cannot spell them; the message says which
+            characters it lacks.
+    """
+
+    def __init__(self, text: str, vocabulary: Vocabulary) -> None:
+        self.words = tuple(text.split())
+        if not self.words:
+            raise ValueError("the text is empty")
+        try:
+            spelled = [vocabulary.encode(word) for word in self.words]
+        except ValueError:
+            vocabulary.encode("".join(self.words))  # names the characters of all words
+            raise
+        between = [] if vocabulary.delimiter is None else [vocabulary.delimiter]
+        self._vocabulary = vocabulary
+        self._tokens: list[int] = []
+        self._word_of: list[int | None] = []
+        for index, ids in enumerate(spelled):
+            start = between if index else []
+            self._tokens += start + ids
+            self._word_of += [None] * len(start) + [index] * len(ids)
+
+    @property
+    def characters(self) -> int:
+        """Number of tokens, those between words among them."""
+        return len(self._tokens)
+
+    def fits(self, frames: int) -> bool:
+        """Whether so many frames can hold the text at all."""
+        return frames >= frames_needed(self._tokens)
+
+    def align(self, log_posteriors: NDArray[np.float32]) -> Hypothesis:
+        """The text with the frames of its characters; see `sewcli.decoding.alignment.align`."""
+        spans = align(log_posteriors, self._tokens, self._vocabulary.blank)
+        tokens = tuple(
+            Token(self._vocabulary.tokens[token], first, last, score, word)
+            for token, word, (first, last, score) in zip(self._tokens, self._word_of, spans, strict=True)
+            if word is not None
+        )
+        return Hypothesis(" ".join(self.words), tokens)

@@ -1,0 +1,116 @@
+"""Hidden states as .npy, .npz and .safetensors, in pieces: they can be larger than memory.
+
+.npz and .safetensors hold the metadata too, the object of the format json: a string `metadata` beside the
+array `states`, or the strings of `__metadata__`. Files in .npy have none; `-f json` writes it beside them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from sewcli.results import Embedding
+from sewcli.writers import jsonl
+from sewcli.writers.layout import Layout, Result
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: bytes of an array in one piece
+_PIECE_BYTES = 1 << 20
+
+
+def write_npy(result: Result, layout: Layout) -> Iterator[bytes]:  # noqa: ARG001 - nothing is open
+    """The array alone; a failure has none."""
+    if isinstance(result, Embedding):
+        yield from npy(result.states)
+
+
+def write_npz(result: Result, layout: Layout) -> Iterator[bytes]:  # noqa: ARG001 - nothing is open
+    """An archive of `states` and `metadata`, not compressed: `numpy.load(file)["states"]`."""
+    if isinstance(result, Embedding):
+        yield from npz(result.states, jsonl.as_object(result))
+
+
+def write_safetensors(result: Result, layout: Layout) -> Iterator[bytes]:  # noqa: ARG001 - nothing is open
+    """One tensor, `states`, and its metadata."""
+    if isinstance(result, Embedding):
+        yield from safetensors(result.states, jsonl.as_object(result))
+
+
+def npy(states: NDArray[np.float32]) -> Iterator[bytes]:
+    """The file format of numpy.lib.format, version 1.0."""
+    import numpy as np
+
+    header, file_format = io.BytesIO(), cast(Any, np.lib.format)  # it carries no types
+    file_format.write_array_header_1_0(header, file_format.header_data_from_array_1_0(states))
+    yield header.getvalue()
+    yield from _pieces(states)
+
+
+def npz(states: NDArray[np.float32], metadata: dict[str, Any]) -> Iterator[bytes]:
+    """The archive of numpy.savez."""
+    import numpy as np
+
+    stream = _Stream()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, array in (("states", states), ("metadata", np.array(_dump(metadata)))):
+            # a fixed date: the same states are the same file
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                for piece in npy(array):
+                    member.write(piece)
+                    yield stream.taken()
+    yield stream.taken()
+
+
+def safetensors(states: NDArray[np.float32], metadata: dict[str, Any]) -> Iterator[bytes]:
+    """The safetensors format: length of the header, header, values; the library wants them all in memory."""
+    texts = {key: _text(value) for key, value in metadata.items()}
+    place = {"dtype": "F32", "shape": list(states.shape), "data_offsets": [0, states.nbytes]}
+    header = json.dumps({"__metadata__": texts, "states": place}).encode()
+    header += b" " * (-len(header) % 8)
+    yield len(header).to_bytes(8, "little") + header
+    yield from _pieces(states)
+
+
+def _pieces(states: NDArray[np.generic]) -> Iterator[bytes]:
+    """The values, row after row, little-endian."""
+    if states.ndim < 2:
+        yield states.tobytes()
+        return
+    rows = max(1, _PIECE_BYTES // max(1, states[:1].nbytes))
+    for start in range(0, states.shape[0], rows):
+        yield states[start : start + rows].tobytes()
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value)
+
+
+def _text(value: Any) -> str:
+    """A value of the metadata, which may hold the name of a file that is not UTF-8."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else _dump(value)
+
+
+class _Stream(io.RawIOBase):
+    """A file that can only be written to and hands on what was written."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self._written += content
+        return len(content)
+
+    def taken(self) -> bytes:
+        """What was written since the last time."""
+        content = bytes(self._written)
+        self._written.clear()
+        return content
