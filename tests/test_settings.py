@@ -73,7 +73,7 @@ def test_config_show_tells_value_and_place(
     rows = shown(sew)
     assert facts(rows["device"]) == ("cpu", "user", str(file))
     assert facts(rows["threads"]) == (3, "project", "sew.toml")
-    assert facts(rows["max-chars"]) == (30, "user", f"{file} [transcribe]")
+    assert facts(rows["transcribe.max-chars"]) == (30, "user", f"{file} [transcribe]")
     assert facts(rows["include"]) == (["*.wav"], "project", "sew.toml")
     assert facts(rows["top"]) == (4, "environment", "SEW_TOP")
     assert facts(rows["beam-width"]) == (100, "default", None)
