@@ -13,7 +13,11 @@ from sewcli.hub import fetch
 from sewcli.registry import load_registry, resolve
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-CLASSES = {"nano": "SEWForCTC", "nano-keywords": "SEWForSequenceClassification"}
+CLASSES = {
+    "nano": "SEWForCTC",
+    "nano-d": "SEWDForCTC",
+    "nano-keywords": "SEWForSequenceClassification",
+}
 
 
 @pytest.mark.parametrize("alias", CLASSES)
@@ -48,10 +52,12 @@ def test_the_registry_tells_the_true_size_of_the_embedded_models():
         assert spec.parameters == pytest.approx(sum(t.numel() for t in weights.values()) / 1e6, abs=0.06)
 
 
-def test_nano_hears_what_is_said_in_the_examples(sew):
+@pytest.mark.parametrize("alias", ["nano", "nano-d"])
+def test_nano_hears_what_is_said_in_the_examples(sew, alias):
     """Clips and speakers it was not trained on; a broken front end or head gives 80 % and more."""
     rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
-    done = sew("transcribe", "-h", "-q", *(EXAMPLES / row["audio_filepath"] for row in rows))
+    clips = [EXAMPLES / row["audio_filepath"] for row in rows]
+    done = sew("transcribe", "-h", "-q", "-m", alias, *clips)
     pairs = zip(rows, done.lines, strict=True)
     assert error_rates([Scored(row["text"], line, "") for row, line in pairs])["cer"] < 0.6
 
