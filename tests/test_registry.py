@@ -36,7 +36,7 @@ ENCODERS = {
     "sew-d-mid-k127-400k": "asapp/sew-d-mid-k127-400k",
     "sew-d-base-plus-400k": "asapp/sew-d-base-plus-400k",
 }
-EMBEDDED = {"nano": "ctc", "nano-keywords": "classification"}
+EMBEDDED = {"nano": "ctc", "nano-d": "ctc", "nano-keywords": "classification"}
 
 ENTRY = """
 [models.one]
@@ -65,7 +65,7 @@ def test_every_public_checkpoint_has_its_alias(registry: Registry, task: str, re
 
 def test_family_follows_from_the_name(registry: Registry) -> None:
     for alias, spec in registry.models.items():
-        assert spec.family == ("sew-d" if alias.startswith("sew-d-") else "sew"), alias
+        assert spec.family == ("sew-d" if alias.startswith(("sew-d-", "nano-d")) else "sew"), alias
 
 
 def test_embedded_models_lie_in_the_package(registry: Registry) -> None:

@@ -83,10 +83,16 @@ class TensorBoardLog:
 class MessageLog:
     """Lines through the log: the loss now and then, every evaluation with samples."""
 
+    def __init__(self) -> None:
+        self._losses: list[float] = []
+
     def updated(self, step: int, loss: float, rate: float, speed: float) -> None:
-        """A line every so many updates."""
+        """A line every so many updates, with the mean loss since the one before."""
+        self._losses.append(loss)
         if step % _EVERY == 0:
-            log.info("step %d: loss %.3f, rate %.1e, %.0f x real time", step, loss, rate, speed)
+            mean = sum(self._losses) / len(self._losses)
+            log.info("step %d: loss %.3f, rate %.1e, %.0f x real time", step, mean, rate, speed)
+            self._losses.clear()
 
     def evaluated(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
         """The metrics, and some of dev as the model hears it."""
