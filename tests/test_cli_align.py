@@ -51,7 +51,12 @@ def test_the_text_that_greedy_decoding_gives_is_aligned_to_the_same_times(
 def test_words_that_were_not_said_are_flagged_and_told(sew: Sew) -> None:
     words = TEXT.split()
     words[8] = "bequeath"
-    result = sew("align", WIND, "--text", " ".join(words), "--min-confidence", 0.015)
+    [record] = sew("align", WIND, "--text", " ".join(words), "--min-confidence", 0).records
+    confidence = {word["word"]: word["confidence"] for word in record["words"]}
+    least, second = sorted(confidence.values())[:2]
+    assert confidence["bequeath"] == least
+    assert second > 5 * least
+    result = sew("align", WIND, "--text", " ".join(words), "--min-confidence", 2 * least)
     [record] = result.records
     assert result.code == 0
     assert [word["word"] for word in record["words"] if not word["fits"]] == ["bequeath"]

@@ -177,6 +177,7 @@ def test_verify_passes_whole_models(
     everything = sew("models", "verify", "-f", "json").records
     assert [(record["model"], record["ok"]) for record in everything] == [
         ("nano", True),
+        ("nano-d", True),
         ("nano-keywords", True),
     ]
 
