@@ -214,7 +214,7 @@ def score(
     if report.scored:
         scores = {"schema_version": SCHEMA_VERSION, **report.as_object(), **record}
         if timed:
-            scores["wall_seconds"] = round(time.perf_counter() - started, 3)
+            scores["wall_seconds"] = round(time.perf_counter() - started, 6)
         outputs.write_confusion(report.confusion)
         outputs.show(scores, lines)
     return exit_code(report.scored, report.failed)

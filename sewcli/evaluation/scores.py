@@ -83,7 +83,7 @@ class Speed:
         if not self.known:
             return {}
         rtf = self.network / self.audio if self.audio else None
-        return {"audio_seconds": round(self.audio, 3), "network_seconds": round(self.network, 3), "rtf": rtf}
+        return {"audio_seconds": round(self.audio, 3), "network_seconds": round(self.network, 6), "rtf": rtf}
 
 
 @dataclass
