@@ -79,6 +79,21 @@ def batch_seconds(wanted: float | None, model: RunningModel) -> float:
     return 0.0 if model.device == "cpu" else GPU_BATCH_SECONDS
 
 
+def run_settings(network: RunningModel, options: Options) -> dict[str, Any]:
+    """What can change the values that the network gives for an input, for the record."""
+    return {"dtype": network.dtype, "engine": network.engine, "audio_engine": options.audio_engine}
+
+
+def chunk_settings(network: RunningModel, options: Options) -> dict[str, Any]:
+    """The same for recordings that are read in chunks."""
+    chunks = {
+        "chunk": options.plan.chunk_seconds,
+        "stride": options.plan.stride_seconds,
+        "statistics": "file" if options.file_statistics else "chunk",
+    }
+    return chunks | run_settings(network, options)
+
+
 class Transcribing:
     """A CTC model with all that decides about its transcripts.
 
@@ -111,14 +126,7 @@ class Transcribing:
         self._timestamps = timestamps
         self._info = model_info(local)
         self._decoder, settings = decoding.decoders(load_vocabulary(local.directory, network.columns))
-        self.settings = settings | {
-            "chunk": options.plan.chunk_seconds,
-            "stride": options.plan.stride_seconds,
-            "statistics": "file" if options.file_statistics else "chunk",
-            "dtype": network.dtype,
-            "engine": network.engine,
-            "audio_engine": options.audio_engine,
-        }
+        self.settings = settings | chunk_settings(network, options)
 
     def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
         """A transcript or a failure for each source, in order; see `sewcli.pipeline.run`."""
@@ -151,7 +159,7 @@ class Classifying:
         self._options = options
         self._info = model_info(local)
         self._top = top
-        self.settings = {"top": top, "dtype": network.dtype, "audio_engine": options.audio_engine}
+        self.settings = {"top": top, **run_settings(network, options)}
 
     def results(self, sources: Iterable[Source]) -> Iterator[Classification | Failure]:
         """The labels or a failure for each source, in order; see `sewcli.pipeline.run`."""

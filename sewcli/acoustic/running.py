@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE, kept_frame_count
 from sewcli.errors import DeviceError, ModelError
 
 
-class RunningModel:
+class RunningModel(ABC):
     """An `AcousticModel` whose subclass supplies the forward pass.
 
     Attributes:
@@ -49,9 +50,9 @@ class RunningModel:
         self._device = device
         self._dtype = dtype
 
+    @abstractmethod
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits of a batch: (B, frames, columns), or (B, columns) for classification."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:

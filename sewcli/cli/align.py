@@ -136,20 +136,15 @@ def align(
     from sewcli.pipeline import Options
     from sewcli.pipeline import run as run_pipeline
     from sewcli.recognition import Aligner
+    from sewcli.tasks import chunk_settings
 
     network = chosen.load(local, "ctc")
     vocabulary = load_vocabulary(local.directory, network.columns)
     if known is not None and (problem := _problem(known, vocabulary)):
         raise UsageError(problem, hint=_SPELLING)
-    settings = {
-        "chunk": plan.chunk_seconds,
-        "stride": plan.stride_seconds,
-        "statistics": statistics,
-        "dtype": network.dtype,
-        "engine": network.engine,
-        "audio_engine": audio_engine,
-        "min_confidence": min_confidence,
-    }
+    padded = run.batch_seconds(batch_seconds, network)
+    options = Options(plan, padded, statistics == "file", audio_engine)
+    settings = chunk_settings(network, options) | {"min_confidence": min_confidence}
     info = run.model_info(local)
     fingerprint = written.fingerprint(local, settings | {"timestamps": timestamps})
     if sink is None:
@@ -158,7 +153,7 @@ def align(
         _with_text(sink.pending(fingerprint), vocabulary),
         network,
         lambda: Aligner(vocabulary, info, settings, timestamps, min_confidence),
-        Options(plan, run.batch_seconds(batch_seconds, network), statistics == "file", audio_engine),
+        options,
     )
     raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))
 

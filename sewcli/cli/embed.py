@@ -131,17 +131,14 @@ def embed(
     from sewcli.pipeline import Options
     from sewcli.pipeline import run as run_pipeline
     from sewcli.recognition import Embedder
+    from sewcli.tasks import chunk_settings
 
     network = chosen.load(local, "features")
     assert isinstance(network, TransformersModel)  # that is the reference
     network.choose_layer(layer)
-    settings = {
-        "chunk": plan.chunk_seconds,
-        "stride": plan.stride_seconds,
-        "statistics": statistics,
-        "dtype": network.dtype,
-        "audio_engine": audio_engine,
-    }
+    padded = run.batch_seconds(batch_seconds, network)
+    options = Options(plan, padded, statistics == "file", audio_engine)
+    settings = chunk_settings(network, options)
     info = run.model_info(local)
     fingerprint = written.fingerprint(local, settings | {"layer": layer, "pool": pool})
     if sink is None:
@@ -150,7 +147,7 @@ def embed(
         sink.pending(fingerprint),
         network,
         lambda: Embedder(network.columns, layer, pool, info, settings),
-        Options(plan, run.batch_seconds(batch_seconds, network), statistics == "file", audio_engine),
+        options,
     )
     raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))
 

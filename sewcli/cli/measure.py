@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sewcli.cli.console import Progress
-from sewcli.cli.run import DecodingOptions, model_info
 from sewcli.cli.scoring import Item, References
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.evaluation.loss import CtcLoss
@@ -18,6 +17,7 @@ from sewcli.evaluation.scores import Scored
 from sewcli.pipeline import Consumer, Options, run
 from sewcli.recognition import Classifier, Transcriber
 from sewcli.results import Classification, Failure, Transcript
+from sewcli.tasks import DecodingOptions, chunk_settings, model_info, run_settings
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
@@ -56,10 +56,10 @@ def measure(
     """
     stopwatch = Stopwatch(network)
     info = model_info(local)
-    settings: dict[str, Any] = {"dtype": network.dtype, "audio_engine": options.audio_engine}
     consumer: Callable[[], Consumer[Answered]]
     if references.task == "classification":
         _warn_of_unknown_labels(references, network.labels)
+        settings = run_settings(network, options)
         consumer = lambda: MeasuringConsumer(Classifier(network.labels, info, 1), stopwatch)  # noqa: E731
     else:
         vocabulary = load_vocabulary(local.directory, network.columns)
@@ -71,11 +71,7 @@ def measure(
             # whisper-en writes numbers in digits, which no model here was taught
             unchanged if normalizer == "none" else basic,
         )
-        settings |= decoder_settings | {
-            "chunk": options.plan.chunk_seconds,
-            "stride": options.plan.stride_seconds,
-            "statistics": "file" if options.file_statistics else "chunk",
-        }
+        settings = decoder_settings | chunk_settings(network, options)
         consumer = lambda: MeasuringConsumer(  # noqa: E731
             Transcriber(decoder(), info, settings), stopwatch, loss.recording()
         )
