@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.floating[Any]] | NDArray[np.int16] | NDArray[np.int32]
 Audio = str | os.PathLike[str] | tuple[Array, int]
-"""A file, or samples of shape (samples,) or (samples, channels) with their rate."""
+"""A file or an address, or samples of shape (samples,) or (samples, channels) with their rate."""
 
 _METHODS = {"ctc": "transcribe", "classification": "classify"}
 
@@ -172,7 +172,7 @@ class Model:
         """Transcribe one file or one array.
 
         Args:
-            audio: a file, or samples of shape (samples,) or (samples, channels).
+            audio: a file or its address, or samples of shape (samples,) or (samples, channels).
             sample_rate: of an array, in Hz.
             options: see `TranscribeOptions`.
 

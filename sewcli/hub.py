@@ -48,10 +48,11 @@ class LocalModel:
 
 
 def set_offline() -> None:
-    """Keep huggingface_hub and transformers off the network for the rest of the process.
+    """Keep huggingface_hub, transformers and inputs off the network for the rest of the process.
 
-    Both read their switch when they are imported: call this before either is.
+    The libraries read their switch when they are imported: call this before either is.
     """
+    os.environ["SEW_OFFLINE"] = "1"
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_OFFLINE"] = "1"
 

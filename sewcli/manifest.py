@@ -202,6 +202,6 @@ def _trouble(row: Row, task: Task, *, files: bool) -> tuple[str, str] | None:
         return "empty_text", f'{row.source.path}: its "{name}" is empty'
     if row.seconds == 0:
         return "no_audio", f"{row.source.path}: 0 s of audio"
-    if files and not row.source.file.exists():
+    if files and not row.source.is_url and not row.source.file.exists():
         return "missing_file", f"{row.source.path}: no such file"
     return None

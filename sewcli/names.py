@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from sewcli.sources import STDIN
+from sewcli.urls import file_name, is_url
 
 
 def plain_stem(path: str) -> str:
@@ -12,7 +13,14 @@ def plain_stem(path: str) -> str:
 
     A name like "." or "/" is no file and fails when it is read; it needs a name here all the same.
     """
-    return "stdin" if path == STDIN else PurePath(path).stem or "input"
+    return PurePath(plain_name(path)).stem or "input"
+
+
+def plain_name(path: str) -> str:
+    """The file name of an input: the last part of a path or address, "stdin" for standard input."""
+    if path == STDIN:
+        return "stdin"
+    return (file_name(path) if is_url(path) else PurePath(path).name) or "input"
 
 
 def part_suffix(offset: float | None, end: float | None, channel: int | None) -> str:

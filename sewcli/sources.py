@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from sewcli.errors import UsageError
 from sewcli.selection import EVERYTHING, Selection
+from sewcli.urls import check_url, is_url
 
 STDIN = "-"
 
@@ -41,9 +42,9 @@ class Source:
     """One input: a file, a part of a file, or standard input.
 
     Attributes:
-        path: the name shown to the user and written to the output; "-" is standard input. Bytes that are
-            not UTF-8 are surrogate escapes, as os.fsdecode gives them.
-        file: the place to open; Path("-") for standard input.
+        path: the name shown to the user and written to the output; "-" is standard input, and it may be an
+            address (sewcli.urls). Bytes that are not UTF-8 are surrogate escapes, as os.fsdecode gives them.
+        file: the place to open; Path("-") for standard input, and of no meaning for an address.
         offset: where to start, in seconds.
         duration: how much to read, in seconds; None reads to the end.
         text: the reference transcript of a manifest row, or None.
@@ -66,15 +67,26 @@ class Source:
         """Whether it is read from standard input (and not from a copy of it on disk)."""
         return self.path == STDIN == str(self.file)
 
+    @property
+    def is_url(self) -> bool:
+        """Whether it is fetched from an address."""
+        return is_url(self.path)
 
-def check(inputs: Sequence[str], files_from: str | None = None, selection: Selection = EVERYTHING) -> None:
+
+def check(
+    inputs: Sequence[str],
+    files_from: str | None = None,
+    selection: Selection = EVERYTHING,
+    *,
+    offline: bool = False,
+) -> None:
     """Raise what is wrong with the inputs as a whole, before anything runs.
 
     Folders are listed up to their first audio file; no file is opened.
 
     Raises:
         UsageError: there is no input, one is an empty string, standard input is used twice, a folder holds
-            no audio, or the list is not a readable file.
+            no audio, an address needs what is not there, or the list is not a readable file.
     """
     if not inputs and files_from is None:
         raise UsageError(
@@ -87,7 +99,9 @@ def check(inputs: Sequence[str], files_from: str | None = None, selection: Selec
             "standard input can be read only once", hint="use - for one input or for --files-from"
         )
     for given in inputs:
-        if given != STDIN and is_folder(given) and next(_walk(given, given, selection), None) is None:
+        if is_url(given):
+            check_url(given, offline=offline)
+        elif given != STDIN and is_folder(given) and next(_walk(given, given, selection), None) is None:
             raise _no_audio_in(given, selection)
     if files_from is not None and files_from != STDIN:
         _check_list(files_from)
@@ -139,9 +153,9 @@ def expand(
 
 
 def is_folder(given: str) -> bool:
-    """Whether a name is that of a folder; one that cannot be looked at is not."""
+    """Whether a name is that of a folder; an address and one that cannot be looked at are not."""
     try:
-        return Path(given).is_dir()
+        return not is_url(given) and Path(given).is_dir()
     except (OSError, ValueError):  # a parent that may not be entered: opening it says so later
         return False
 
@@ -278,9 +292,10 @@ def manifest_source(row: dict[str, object], folder: Path) -> Source:
         raise ValueError('"text" is not a string')
     offset, duration = _seconds(row, "offset"), _seconds(row, "duration")
     shown = _not_stdin(path)
+    file = Path(path) if is_url(path) else folder / path
     if offset is None:
-        return Source(shown, folder / path, text=text)
-    return Source(shown, folder / path, offset, duration, text)
+        return Source(shown, file, text=text)
+    return Source(shown, file, offset, duration, text)
 
 
 def _seconds(row: dict[str, object], key: str) -> float | None:

@@ -39,6 +39,7 @@ def sew(
         if name.startswith("SEW_"):
             monkeypatch.delenv(name)
     # --offline sets them for the rest of the process
+    monkeypatch.setenv("SEW_OFFLINE", "")
     monkeypatch.setenv("HF_HUB_OFFLINE", "")
     monkeypatch.setenv("TRANSFORMERS_OFFLINE", "")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "empty-hub-cache"))

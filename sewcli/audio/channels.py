@@ -38,14 +38,16 @@ def channels_apart(
             except (AudioError, OSError):
                 yield source
                 continue
-            on_file = replace(source, file=file)
-            if file != source.file:
+            try:
+                with decoding(shown(source), file, 0.0, None) as native:
+                    channels = native.channels
+            except (AudioError, OSError):
+                channels = 0
+            # an address is fetched again for each channel: what is kept on disk does not grow
+            on_file = source if source.is_url else replace(source, file=file)
+            if on_file.file != source.file:
                 copies.enter_context(opened.pop_all())
-        try:
-            with decoding(shown(source), file, 0.0, None) as native:
-                channels = native.channels
-        except (AudioError, OSError):
+        if not channels:
             yield on_file
-            continue
         for channel in range(channels):
             yield replace(on_file, channel=channel)

@@ -19,7 +19,7 @@ def seconds_of(source: Source) -> float | None:
     name = shown(source)
     if source.error is not None:
         raise AudioError(f"{name}: {source.error}", hint="correct it, or leave it out", code="source")
-    if source.is_stdin:
+    if source.is_stdin or source.is_url:
         return None
     try:
         check_place(name, source.file)

@@ -1,4 +1,4 @@
-"""A place on disk for what can be read only once: standard input and pipes."""
+"""A place on disk for what can be read only once, standard input and pipes, and for what is elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _COPY_BYTES = 1 << 20
 def on_disk(source: Source, stdin: BinaryIO | None) -> Iterator[Path]:
     """Yield a regular, readable, non-empty file with the audio of a source.
 
-    Standard input and pipes are copied to a temporary file, block by block, which is deleted at the end.
+    Standard input, pipes and what is at an address are copied to a temporary file, block by block, which is
+    deleted at the end.
 
     Raises:
         AudioError: there is nothing to read at its path, or no room for the copy.
@@ -31,11 +32,26 @@ def on_disk(source: Source, stdin: BinaryIO | None) -> Iterator[Path]:
     if source.is_stdin:
         with _copied(name, stdin if stdin is not None else sys.stdin.buffer) as copy:
             yield copy
+    elif source.is_url:
+        with _fetched(name, source.path) as copy:
+            yield copy
     elif stat.S_ISREG(check_place(name, source.file).st_mode):
         yield source.file
     else:  # a named pipe, or the /dev/fd/63 of a shell's <(command)
         with source.file.open("rb") as stream, _copied(name, stream) as copy:
             yield copy
+
+
+@contextmanager
+def _fetched(name: str, url: str) -> Iterator[Path]:
+    from sewcli.audio.download import download
+
+    with tempfile.TemporaryDirectory(prefix=".sew-") as folder:
+        copy = Path(folder) / "audio"
+        download(name, url, copy)
+        if copy.stat().st_size == 0:
+            raise empty(name)
+        yield copy
 
 
 @contextmanager

@@ -107,7 +107,16 @@ def align(
     run.set_up_messages(quiet=quiet)
     known = _known_text(text, text_file, inputs or [])
     wanted = InputOptions(
-        inputs or [], files_from, null, tuple(include or ()), tuple(exclude or ()), start, end, channel, known
+        inputs or [],
+        files_from,
+        null,
+        tuple(include or ()),
+        tuple(exclude or ()),
+        start,
+        end,
+        channel,
+        known,
+        offline,
     )
     written = OutputOptions(
         formats,

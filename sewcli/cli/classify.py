@@ -58,7 +58,15 @@ def classify(
 
     run.set_up_messages(quiet=quiet)
     wanted = InputOptions(
-        inputs or [], files_from, null, tuple(include or ()), tuple(exclude or ()), start, end, channel
+        inputs or [],
+        files_from,
+        null,
+        tuple(include or ()),
+        tuple(exclude or ()),
+        start,
+        end,
+        channel,
+        offline=offline,
     )
     written = OutputOptions(
         formats, output, output_template, overwrite, resume, with_path, no_path, kind="labels"

@@ -14,7 +14,9 @@ _CUES = "Cues of srt, vtt, tsv, csv, lrc and verbose_json"
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[INPUT]...", help="Audio files, directories (searched recursively), or - for stdin."
+        metavar="[INPUT]...",
+        help="Audio files, directories (searched recursively), addresses (https://, s3://, zip://...), "
+        "or - for stdin.",
     ),
 ]
 FilesFrom = Annotated[

@@ -138,7 +138,7 @@ def run_fingerprint(content: Mapping[str, Any], model: Path) -> str:
 
 def audio_fingerprint(source: Source) -> str | None:
     """A hash of an input's bytes, the part that is read and its text; None for what is no file on disk."""
-    if source.error is not None or source.is_stdin:
+    if source.error is not None or source.is_stdin or source.is_url:
         return None
     try:
         if not source.file.is_file():

@@ -27,6 +27,7 @@ class InputOptions:
 
     Attributes:
         text: what is said in every input, or None; a manifest has the text of each.
+        offline: refuse addresses that need the network.
         copies: temporary files of what can be read only once; closed at the end of the run.
     """
 
@@ -39,6 +40,7 @@ class InputOptions:
     end: str | None = None
     channel: str = "mix"
     text: str | None = None
+    offline: bool = False
     copies: ExitStack = field(default_factory=ExitStack)
 
     def check(self) -> None:
@@ -48,7 +50,7 @@ class InputOptions:
                 f"--channel {self.channel}: no channel", hint="give mix, split, or a number from 0"
             )
         Window.parse(self.start, self.end)
-        check(self.inputs, self.files_from, self._selection)
+        check(self.inputs, self.files_from, self._selection, offline=self.offline)
 
     def sources(self) -> Iterator[Source]:
         """The inputs, in order."""

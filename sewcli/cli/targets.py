@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from sewcli.errors import UsageError
-from sewcli.names import part_suffix, plain_stem
-from sewcli.sources import STDIN, Source
+from sewcli.names import part_suffix, plain_name, plain_stem
+from sewcli.sources import Source
 from sewcli.writers import Format
 
 #: begins the name of everything in an output directory that is no output
@@ -57,14 +57,13 @@ class Template:
 
     def path(self, source: Source, form: Format, index: int) -> PurePath:
         """Where a result belongs, below the output directory (UsageError where that is not below it)."""
-        name = plain_stem(source.path) if source.path == STDIN else PurePath(source.path).name or "input"
         inside = PurePath(source.path).relative_to(source.root).parent if source.root else PurePath()
         is_part = source.offset or source.duration is not None
         end = None if source.duration is None else source.offset + source.duration
         values: dict[str, Any] = {
             "dir": inside,
             "stem": plain_stem(source.path),
-            "name": name,
+            "name": plain_name(source.path),
             "part": part_suffix(source.offset if is_part else None, end, source.channel),
             "ext": form.extension.removeprefix("."),
             "format": form.name,
@@ -149,7 +148,7 @@ def _owners(planned: Sequence[Planned]) -> dict[str, str]:
 
 def _keep_inputs(planned: Sequence[Planned], owners: dict[str, str]) -> None:
     # not resolved: a link that is written to is replaced, and what it points to stays
-    inputs = {_place(one.source.file) for one in planned if not one.source.is_stdin}
+    inputs = {_place(one.source.file) for one in planned if not (one.source.is_stdin or one.source.is_url)}
     for target in owners:
         if _place(target) in inputs:
             raise UsageError(f"{target} is an input", hint="choose another -o or --output-template")

@@ -73,7 +73,15 @@ def transcribe(
 
     run.set_up_messages(quiet=quiet)
     wanted = InputOptions(
-        inputs or [], files_from, null, tuple(include or ()), tuple(exclude or ()), start, end, channel
+        inputs or [],
+        files_from,
+        null,
+        tuple(include or ()),
+        tuple(exclude or ()),
+        start,
+        end,
+        channel,
+        offline=offline,
     )
     written = OutputOptions(
         formats,

@@ -1,0 +1,92 @@
+"""Fetching what is at an address to a file, block by block, through fsspec."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sewcli.errors import AudioError
+from sewcli.urls import is_forbidden, missing, protocols
+
+_HTTP = ("http", "https")
+#: seconds to reach a server, and for its next bytes; a whole file may take any time
+_CONNECT_SECONDS = 30
+_READ_SECONDS = 60
+
+
+def download(name: str, url: str, target: Path) -> None:
+    """Fetch a file.
+
+    Args:
+        name: the input, for messages.
+        url: where it is.
+        target: the file to write.
+
+    Raises:
+        AudioError: codes not_found, is_directory, unreadable (no room), offline and download.
+    """
+    if is_forbidden(url):
+        raise AudioError(
+            f"{name}: needs the network, and this run is offline", hint="leave out --offline", code="offline"
+        )
+    for protocol in protocols(url):
+        if problem := missing(protocol):
+            raise AudioError(f"{name}: {problem[0]}", hint=problem[1], code="download")
+    from fsspec.core import url_to_fs
+
+    try:
+        filesystem, path = url_to_fs(url, **_options(protocols(url)))
+        filesystem.get_file(path, str(target))
+    except Exception as error:
+        # each protocol has a library of its own, and each library errors of its own
+        raise _explained(name, error, target) from error
+    if not target.is_file():
+        raise AudioError(f"{name}: is a folder", hint="name the files in it", code="is_directory")
+
+
+def _options(used: Iterable[str]) -> dict[str, Any]:
+    """What the web protocols of a chain are opened with."""
+    web = [protocol for protocol in used if protocol in _HTTP]
+    if not web:
+        return {}
+    import aiohttp
+
+    # the library's own limit is five minutes for all of a file; proxies come from the environment
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS)
+    return {protocol: {"client_kwargs": {"timeout": timeout, "trust_env": True}} for protocol in web}
+
+
+def _explained(name: str, error: Exception, target: Path) -> AudioError:
+    """The error for what a library says when it cannot fetch."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    status = getattr(error, "status", None)
+    if isinstance(error, FileNotFoundError):
+        return AudioError(f"{name}: there is no such file", hint="check the address", code="not_found")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return AudioError(
+            f"{name}: cannot be copied to {target.parent}: {error.strerror}",
+            hint="make room there, or set TMPDIR to another place",
+            code="unreadable",
+        )
+    if isinstance(status, int):
+        hint = "check the address, and that it may be read without a login"
+        if status >= 500 or status == 429:
+            hint = "try again later"
+        words = " ".join(str(getattr(error, "message", "")).split())
+        answer = f"the server answered {status} {words}".rstrip()
+        return AudioError(f"{name}: {answer}", hint=hint, code="download")
+    if "range requests" in reason or "Cannot seek streaming" in reason:
+        return AudioError(
+            f"{name}: the server sends files only whole, so nothing can be taken out of an archive there",
+            hint="put simplecache:: before the address of the archive, or fetch the archive first",
+            code="download",
+        )
+    if isinstance(error, TimeoutError):
+        reason = "the server does not answer"
+    elif type(error).__name__ == "ClientPayloadError":
+        reason = "the download broke off"
+    return AudioError(
+        f"{name}: cannot be fetched: {reason}", hint="check the address and the connection", code="download"
+    )

@@ -1,0 +1,92 @@
+"""Addresses as inputs, in the notation of fsspec: https://..., s3://..., zip://talk.wav::archive.zip.
+
+A chain is read from its end: the archive first, then the member in it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+from sewcli.errors import UsageError
+
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_HTTP = ("http", "https")
+#: protocols that reach no further than this machine
+_LOCAL = frozenset(
+    ["file", "local", "memory", "zip", "tar", "libarchive", "simplecache", "filecache", "blockcache"]
+)
+_TRUE = ("1", "true", "t", "yes", "y", "on")
+_PACKAGES = {
+    "http": "pip install 'sewcli[remote]'",
+    "https": "pip install 'sewcli[remote]'",
+    "s3": "pip install s3fs",
+    "s3a": "pip install s3fs",
+    "gs": "pip install gcsfs",
+    "gcs": "pip install gcsfs",
+}
+
+
+def is_url(given: str) -> bool:
+    """Whether an input is an address and not a path."""
+    return _ADDRESS.match(given) is not None
+
+
+def needs_network(url: str) -> bool:
+    """Whether any part of an address is beyond this machine."""
+    return any(protocol not in _LOCAL for protocol in protocols(url))
+
+
+def protocols(url: str) -> list[str]:
+    """The protocols of a chain, from left to right; a path at its end is of none."""
+    links = url.split("::")
+    found = [link.split("://")[0] if "://" in link else link for link in links[:-1]]
+    return [*(name.lower() for name in found), *_last_protocol(links[-1])]
+
+
+def _last_protocol(link: str) -> list[str]:
+    return [link.split("://", maxsplit=1)[0].lower()] if "://" in link else []
+
+
+def file_name(url: str) -> str:
+    """The name of the file at an address, without folders and query; "" where it names none."""
+    link = next(link for link in url.split("::") if "://" in link)
+    protocol, place = link.split("://", 1)
+    if protocol.lower() in _HTTP:
+        _host, _, place = re.split(r"[?#]", place, maxsplit=1)[0].partition("/")
+        place = unquote(place)
+    return PurePosixPath(place).name
+
+
+def is_forbidden(url: str) -> bool:
+    """Whether an address needs a network that this process shall not use; sewcli.hub.set_offline says so."""
+    return os.environ.get("SEW_OFFLINE", "").lower() in _TRUE and needs_network(url)
+
+
+def check_url(url: str, *, offline: bool) -> None:
+    """Refuse an address that cannot be read here at all, before anything runs.
+
+    Raises:
+        UsageError: it needs a network and there shall be none, or a package that is not installed.
+    """
+    if offline and needs_network(url):
+        raise UsageError(f"{url}: needs the network, and this run is offline", hint="leave out --offline")
+    for protocol in protocols(url):
+        if problem := missing(protocol):
+            raise UsageError(f"{url}: {problem[0]}", hint=problem[1])
+
+
+def missing(protocol: str) -> tuple[str, str] | None:
+    """What keeps a protocol from being read here and what to do about it, or None."""
+    import fsspec
+
+    try:
+        fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        fix = _PACKAGES.get(protocol, f"it needs {error.name}" if error.name else str(error))
+        return f"{protocol}:// needs a package that is not installed", fix
+    except ValueError:
+        return f"{protocol}:// is not known", "give https, s3, gs, zip or another protocol of fsspec"
+    return None
