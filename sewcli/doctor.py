@@ -140,15 +140,20 @@ def _reads_back(form: str, coding: str) -> bool:
         return False
 
 
-def _ffmpeg() -> Check:
-    from sewcli.audio.decoding import INSTALL
-    from sewcli.audio.ffmpeg import program
-    from sewcli.sources import FFMPEG_EXTENSIONS
+def _media() -> Check:
+    from sewcli.formats import INSTALL_MEDIA, MEDIA_EXTENSIONS, ffmpeg_program, has_pyav
 
-    extensions = " ".join(sorted(FFMPEG_EXTENSIONS))
-    path = program()
+    extensions = " ".join(sorted(MEDIA_EXTENSIONS))
+    if has_pyav():
+        import av
+
+        libraries = f"libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"
+        return _found(f"PyAV {av.__version__} with {libraries}: {extensions}")
+    path = ffmpeg_program()
     if path is None:
-        return Check("", False, f"not installed; it reads {extensions}", INSTALL, needed=False)
+        return Check(
+            "", False, f"neither PyAV nor ffmpeg; they read {extensions}", INSTALL_MEDIA, needed=False
+        )
     done = subprocess.run(
         [path, "-version"], capture_output=True, text=True, errors="replace", timeout=30, check=True
     )
@@ -285,7 +290,7 @@ _ATTEMPTS: dict[str, Callable[[], Check]] = {
     "device": _device,
     "threads": _threads,
     "audio": _libsndfile,
-    "ffmpeg": _ffmpeg,
+    "video and m4a": _media,
     "beam search": _beam_search,
     "cache": _cache,
     "hub": _hub,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import logging
 import math
 import os
 import stat
@@ -18,21 +19,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sewcli.errors import UsageError
+from sewcli.folders import Walk, is_folder
+from sewcli.formats import INSTALL_MEDIA
 from sewcli.selection import EVERYTHING, Selection
 from sewcli.urls import check_url, is_url
 
 STDIN = "-"
 
-LIBSNDFILE_EXTENSIONS = frozenset(
-    ["wav", "flac", "ogg", "oga", "opus", "mp3", "aif", "aiff", "au", "caf", "w64"]
-)
-"""Extensions of the formats that libsndfile reads."""
-
-FFMPEG_EXTENSIONS = frozenset(["m4a", "aac", "mp4", "mkv", "webm", "mov", "wma"])
-"""Extensions of the formats that are read through ffmpeg, where it is installed."""
-
-AUDIO_EXTENSIONS = LIBSNDFILE_EXTENSIONS | FFMPEG_EXTENSIONS
-"""Extensions (lower case, no dot) that make a file in a folder an input."""
+_log = logging.getLogger("sewcli")
 
 _READ_SIZE = 1 << 16
 
@@ -101,8 +95,10 @@ def check(
     for given in inputs:
         if is_url(given):
             check_url(given, offline=offline)
-        elif given != STDIN and is_folder(given) and next(_walk(given, given, selection), None) is None:
-            raise _no_audio_in(given, selection)
+        elif given != STDIN and is_folder(given):
+            walk = Walk(given, selection)
+            if next(walk.files(given), None) is None:
+                raise walk.nothing_found()
     if files_from is not None and files_from != STDIN:
         _check_list(files_from)
 
@@ -118,11 +114,12 @@ def expand(
     """Yield one source an input, in order: the inputs first, then the entries of the list.
 
     Folders are read recursively with their entries sorted by name; hidden entries and links to folders are
-    skipped, and only files with an audio extension count. A list is streamed: an entry is yielded as soon
-    as its line is there. A line that begins with { is a row of a NeMo manifest, with its path relative to
-    the folder of the manifest; any other line is a path as it stands (also if it is a folder, which then
-    fails as an input). With null_separated every entry is a path. A row is cut to [offset, offset +
-    duration) only if it has the key "offset": the duration alone describes a whole file.
+    skipped, and only files count whose format can be decoded on this machine, by their extension. A list is
+    streamed: an entry is yielded as soon as its line is there. A line that begins with { is a row of a NeMo
+    manifest, with its path relative to the folder of the manifest; any other line is a path as it stands
+    (also if it is a folder, which then fails as an input). With null_separated every entry is a path. A row
+    is cut to [offset, offset + duration) only if it has the key "offset": the duration alone describes a
+    whole file.
 
     Args:
         inputs: files, folders and "-".
@@ -152,56 +149,22 @@ def expand(
         )
 
 
-def is_folder(given: str) -> bool:
-    """Whether a name is that of a folder; an address and one that cannot be looked at are not."""
-    try:
-        return not is_url(given) and Path(given).is_dir()
-    except (OSError, ValueError):  # a parent that may not be entered: opening it says so later
-        return False
-
-
 def _folder(folder: str, selection: Selection) -> Iterator[Source]:
+    walk = Walk(folder, selection)
     found = False
-    for source in _walk(folder, folder, selection):
+    for path, error in walk.files(folder):
         found = True
-        yield source
+        yield Source(path, Path(path), root=None if error else folder, error=error)
     if not found:
-        raise _no_audio_in(folder, selection)
-
-
-def _walk(folder: str, root: str, selection: Selection, below: str = "") -> Iterator[Source]:
-    """Audio files below a folder, one level in memory at a time; `below` is its path from the root."""
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        yield Source(folder, Path(folder), error=f"the folder cannot be listed: {error.strerror}")
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        relative = below + entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if selection.enters(relative):
-                yield from _walk(entry.path, root, selection, f"{relative}/")
-        elif _has_audio_extension(entry.name) and selection.takes(relative) and not is_folder(entry.path):
-            yield Source(entry.path, Path(entry.path), root=root)
-
-
-def _has_audio_extension(name: str) -> bool:
-    return Path(name).suffix[1:].lower() in AUDIO_EXTENSIONS
-
-
-def _no_audio_in(folder: str, selection: Selection) -> UsageError:
-    if selection != EVERYTHING:
-        return UsageError(
-            f"{folder}: no audio file in this folder that --include and --exclude let through",
-            hint="patterns with a slash are compared with the path below the folder, others with the name",
+        raise walk.nothing_found()
+    if walk.skipped:
+        _log.warning(
+            "%s: %d files passed over (%s); to read them: %s",
+            folder,
+            walk.skipped.total(),
+            " ".join(sorted(walk.skipped)),
+            INSTALL_MEDIA,
         )
-    return UsageError(
-        f"{folder}: no audio file in this folder",
-        hint=f"files that count end in {' '.join(sorted(AUDIO_EXTENSIONS))}; hidden ones are skipped",
-    )
 
 
 def _list_name(files_from: str) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import struct
-import subprocess
+import sys
 import tempfile
 import threading
 import tracemalloc
@@ -26,7 +25,6 @@ from sewcli.errors import AudioError
 from sewcli.sources import Source
 
 Samples = npt.NDArray[np.float32]
-needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
 
 
@@ -68,6 +66,7 @@ def failure(source: Source | Path, **options: object) -> AudioError:
 @pytest.fixture
 def without_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "av", None)
 
 
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 192_000]
@@ -473,67 +472,3 @@ class TestFilesThatDoNotSayTheirLength:
         assert np.corrcoef(again, middle)[0, 1] > 0.95
         if rate == SAMPLE_RATE:  # no resampling, and so a shift by whole samples
             np.testing.assert_allclose(again, middle, rtol=0, atol=1e-6)
-
-
-@needs_ffmpeg
-class TestThroughFfmpeg:
-    def encoded(
-        self, tmp_path: Path, name: str, *options: str, rate: int = 44_100, channels: int = 2
-    ) -> Path:
-        source = written(tmp_path / "source.wav", rate, channels, seconds=6)
-        file = tmp_path / name
-        command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", str(source), *options, f"file:{file}"]
-        subprocess.run(command, check=True)
-        return file
-
-    @pytest.mark.parametrize("engine", ["soundfile", "librosa"])
-    @pytest.mark.parametrize("name", ["a.m4a", "a.aac", "a.mka", "a.webm", "a.mov", "a.wma"])
-    def test_formats_that_libsndfile_lacks(self, tmp_path: Path, name: str, engine: str) -> None:
-        file = self.encoded(tmp_path, name)
-        decoded = tmp_path / "decoded.wav"
-        command = ["ffmpeg", "-v", "error", "-i", str(file), "-c:a", "pcm_f32le", str(decoded)]
-        subprocess.run(command, check=True)
-        np.testing.assert_array_equal(read(file, engine=engine), read(decoded))
-
-    def test_a_part_of_a_file(self, tmp_path: Path) -> None:
-        file = self.encoded(tmp_path, "a.m4a", rate=16_000)
-        part = np.concatenate(list(read_blocks(Source("x", file, 1.5, 2.0))))
-        np.testing.assert_array_equal(part, read(file)[24_000:56_000])
-
-    @pytest.mark.parametrize("name", ["-dash.m4a", "a:b 100%d.m4a", "http:x.m4a"])
-    def test_names_that_look_like_something_else(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-    ) -> None:
-        file = self.encoded(tmp_path, name)
-        monkeypatch.chdir(tmp_path)
-        assert len(read(Path(name))) == len(read(file))
-
-    @pytest.mark.parametrize("name", ["a.m4a", "fast.m4a", "a.aac", "a.webm", "a.mka", "a.wma"])
-    def test_a_cut_file_fails(self, tmp_path: Path, name: str) -> None:
-        options = ["-movflags", "+faststart"] if name == "fast.m4a" else []
-        file = self.encoded(tmp_path, name, *options)
-        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-        error = failure(file)
-        assert error.code == "damaged"
-        assert "0x" not in error.message
-
-    def test_a_video_without_sound_is_not_audio(self, tmp_path: Path) -> None:
-        file = tmp_path / "a.mp4"
-        command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=size=64x64:duration=0.2", str(file)]
-        subprocess.run(command, check=True)
-        error = failure(file)
-        assert error.code == "not_audio"
-        assert "no audio stream" in error.message
-
-    def test_a_reader_that_gives_up_leaves_no_process(self, tmp_path: Path) -> None:
-        file = self.encoded(tmp_path, "a.m4a", "-af", "apad=pad_dur=300")
-        blocks = read_blocks(Source("x", file))
-        next(blocks)
-        blocks.close()  # type: ignore[attr-defined]
-        children = subprocess.run(
-            ["ps", "--no-headers", "-o", "comm", "--ppid", str(os.getpid())],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "ffmpeg" not in children.stdout

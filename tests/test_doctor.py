@@ -26,7 +26,17 @@ def examined(sew: Sew, code: int = 0) -> dict[str, dict[str, Any]]:
 def test_all_that_is_needed_works_here(sew: Sew, tmp_path: Path) -> None:
     found = examined(sew)
     assert all(check["ok"] for check in found.values() if check["needed"])
-    for name in ("torch", "device", "threads", "audio", "ffmpeg", "cache", "hub", "nano", "nano-keywords"):
+    for name in (
+        "torch",
+        "device",
+        "threads",
+        "audio",
+        "video and m4a",
+        "cache",
+        "hub",
+        "nano",
+        "nano-keywords",
+    ):
         assert found[name]["detail"]
     assert "opus mp3" in found["audio"]["detail"]
     assert str(tmp_path / "empty-hub-cache") in found["cache"]["detail"]
@@ -35,12 +45,13 @@ def test_all_that_is_needed_works_here(sew: Sew, tmp_path: Path) -> None:
 
 def test_text_is_a_line_a_finding(sew: Sew, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "av", None)
     result = sew("doctor")
     cells = {line.split("\t")[1]: line.split("\t") for line in result.lines}
     assert {len(row) for row in cells.values()} == {4}
     assert cells["nano"][0] == "ok"
-    assert cells["ffmpeg"][0] == "missing"
-    assert "apt install ffmpeg" in cells["ffmpeg"][3]
+    assert cells["video and m4a"][0] == "missing"
+    assert "apt install ffmpeg" in cells["video and m4a"][3]
     assert (result.code, result.err) == (0, "")
 
 

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewcli.errors import UsageError
-from sewcli.sources import AUDIO_EXTENSIONS, Source, check, expand
+from sewcli.formats import AUDIO_EXTENSIONS
+from sewcli.sources import Source, check, expand
 
 
 def touch(*files: Path) -> None:

@@ -4,7 +4,8 @@ reader      one source -> blocks: puts the other modules together
 channels    one source a channel
 arrays      a source that is in memory
 length      how long an input is, by its header
-decoding    which library decodes a file: libsndfile, or else ffmpeg
+decoding    which library decodes a file: libsndfile, or else PyAV or ffmpeg
+download    an address -> a file
 containers  is all of the audio there that a file's header announces
 checks      what audio must be like, and the errors that say it is not
 dsp         cutting, mixing to mono and resampling as librosa does them, in a stream

@@ -1,18 +1,19 @@
-"""Which library decodes a file: libsndfile, or ffmpeg for what libsndfile rejects."""
+"""Which library decodes a file: libsndfile, or PyAV or ffmpeg for what libsndfile rejects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from sewcli.audio import containers, ffmpeg, libsndfile
 from sewcli.audio.checks import damaged
-from sewcli.audio.native import NativeAudio, UnreadableError
+from sewcli.audio.native import NO_AUDIO_STREAM, NativeAudio, UnreadableError
 from sewcli.errors import AudioError
-from sewcli.sources import FFMPEG_EXTENSIONS, LIBSNDFILE_EXTENSIONS
+from sewcli.formats import INSTALL_MEDIA, LIBSNDFILE_EXTENSIONS, MEDIA_EXTENSIONS, ffmpeg_program, has_pyav
 
-INSTALL = "install ffmpeg (apt install ffmpeg, brew install ffmpeg, winget install ffmpeg)"
+MediaDecoder = Callable[[str, Path, float, float | None], AbstractContextManager[NativeAudio]]
 
 
 @contextmanager
@@ -33,37 +34,54 @@ def decoding(name: str, file: Path, offset: float, duration: float | None) -> It
         try:
             native = stack.enter_context(libsndfile.reading(name, file, offset, duration))
         except UnreadableError as unreadable:
-            program = ffmpeg.program()
-            if program is None:
-                raise _without_ffmpeg(name, file, str(unreadable)) from unreadable
-            try:
-                native = stack.enter_context(ffmpeg.reading(name, file, offset, duration, program))
-            except UnreadableError as error:
-                raise _rejected_by_both(name, file, str(error)) from error
+            decoders = list(_media_decoders())
+            if not decoders:
+                raise _without_decoder(name, file, str(unreadable)) from unreadable
+            native = _first_that_reads(name, file, stack, [d(name, file, offset, duration) for d in decoders])
         yield native
 
 
-def _without_ffmpeg(name: str, file: Path, reason: str) -> AudioError:
+def _media_decoders() -> Iterator[MediaDecoder]:
+    """What is installed for the formats that libsndfile lacks, the first choice first."""
+    if has_pyav():
+        from sewcli.audio import media
+
+        yield media.reading
+    program = ffmpeg_program()
+    if program is not None:
+        yield partial(ffmpeg.reading, ffmpeg=program)
+
+
+def _first_that_reads(
+    name: str, file: Path, stack: ExitStack, attempts: Iterable[AbstractContextManager[NativeAudio]]
+) -> NativeAudio:
+    reasons: list[str] = []
+    for attempt in attempts:
+        try:
+            return stack.enter_context(attempt)
+        except UnreadableError as error:
+            reasons.append(str(error))
+    if NO_AUDIO_STREAM not in reasons and containers.kind(file) is not None:
+        raise damaged(name, f"neither libsndfile nor ffmpeg reads it ({reasons[-1]})")
+    reason = NO_AUDIO_STREAM if NO_AUDIO_STREAM in reasons else reasons[-1]
+    raise _not_audio(name, reason, "check what the file is, whatever its name says")
+
+
+def _without_decoder(name: str, file: Path, reason: str) -> AudioError:
     kind = containers.kind(file)
-    if kind == "ffmpeg" or file.suffix[1:].lower() in FFMPEG_EXTENSIONS:
+    if kind == "ffmpeg" or file.suffix[1:].lower() in MEDIA_EXTENSIONS:
         return AudioError(
-            f"{name}: this format is read through ffmpeg, which is not installed",
-            hint=f"{INSTALL}, or convert the file to wav or flac",
+            f"{name}: this format is read through PyAV or ffmpeg, and neither is installed",
+            hint=f"{INSTALL_MEDIA}, or convert the file to wav or flac",
             code="needs_ffmpeg",
         )
     if kind == "libsndfile":
         return AudioError(
             f"{name}: damaged or cut, or in an encoding that only ffmpeg reads ({reason})",
-            hint=f"get the file again, or {INSTALL}",
+            hint=f"get the file again, or {INSTALL_MEDIA}",
             code="damaged",
         )
     return _not_audio(name, reason, f"formats read without ffmpeg: {' '.join(sorted(LIBSNDFILE_EXTENSIONS))}")
-
-
-def _rejected_by_both(name: str, file: Path, reason: str) -> AudioError:
-    if reason != ffmpeg.NO_AUDIO_STREAM and containers.kind(file) is not None:
-        return damaged(name, f"neither libsndfile nor ffmpeg reads it ({reason})")
-    return _not_audio(name, reason, "check what the file is, whatever its name says")
 
 
 def _not_audio(name: str, reason: str, hint: str) -> AudioError:

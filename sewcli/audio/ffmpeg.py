@@ -1,4 +1,4 @@
-"""Decoding through the ffmpeg program: m4a, aac, mp4, mkv, webm, mov, wma and whatever libsndfile rejects.
+"""Decoding through the ffmpeg program, where PyAV is not installed or rejects a file.
 
 ffmpeg writes an AU stream of 32 bit floats with the file's own rate and channels into a pipe, so that
 mixing and resampling are the same as for every other file.
@@ -7,7 +7,6 @@ mixing and resampling are the same as for every other file.
 from __future__ import annotations
 
 import re
-import shutil
 import struct
 import subprocess
 import tempfile
@@ -20,18 +19,11 @@ import numpy as np
 
 from sewcli.audio.checks import damaged
 from sewcli.audio.dsp import Block, block_frames, cut, frames_in
-from sewcli.audio.native import NativeAudio, UnreadableError
-
-NO_AUDIO_STREAM = "it holds no audio stream"
+from sewcli.audio.native import NO_AUDIO_STREAM, NativeAudio, UnreadableError
 
 _AU_HEADER = struct.Struct(">4sIIIII")
 # What ffmpeg only mentions, with exit code 0, when a file ends too early or is damaged.
 _SIGNS_OF_DAMAGE = ("prematurely", "partial file", "Error parsing", "exceeds containing", "CRC mismatch")
-
-
-def program() -> str | None:
-    """The path of ffmpeg, or None where it is not installed."""
-    return shutil.which("ffmpeg")
 
 
 @contextmanager

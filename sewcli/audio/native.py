@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from sewcli.audio.dsp import Block
 
+NO_AUDIO_STREAM = "it holds no audio stream"
+
 
 class UnreadableError(Exception):
     """A decoder does not know what to do with a file; the text says why, in its own words."""

@@ -13,10 +13,11 @@ from sewcli.cli.journal import not_done, run_fingerprint
 from sewcli.cli.output import Directory, StandardOutput, chosen_formats
 from sewcli.cli.targets import Planned, Template, plan
 from sewcli.errors import UsageError
+from sewcli.folders import is_folder
 from sewcli.hub import LocalModel
 from sewcli.parts import Window
 from sewcli.selection import Selection
-from sewcli.sources import Source, check, expand, is_folder
+from sewcli.sources import Source, check, expand
 from sewcli.subtitles import Shape
 from sewcli.writers import Format, Kind, Layout
 

@@ -1,0 +1,87 @@
+"""Which files below a folder are inputs."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from sewcli.errors import UsageError
+from sewcli.formats import AUDIO_EXTENSIONS, INSTALL_MEDIA, decodable_extensions
+from sewcli.selection import EVERYTHING, Selection
+from sewcli.urls import is_url
+
+
+def is_folder(given: str) -> bool:
+    """Whether a name is that of a folder; an address and one that cannot be looked at are not."""
+    try:
+        return not is_url(given) and Path(given).is_dir()
+    except (OSError, ValueError):  # a parent that may not be entered: opening it says so later
+        return False
+
+
+class Walk:
+    """The audio files below a folder.
+
+    Args:
+        root: the folder.
+        selection: which of its entries count.
+
+    Attributes:
+        skipped: files that cannot be decoded on this machine, counted by extension.
+    """
+
+    def __init__(self, root: str, selection: Selection) -> None:
+        self._root = root
+        self._selection = selection
+        self._extensions = decodable_extensions()
+        self.skipped: Counter[str] = Counter()
+
+    def files(self, folder: str, below: str = "") -> Iterator[tuple[str, str | None]]:
+        """Yield paths, with an error for a folder that cannot be listed.
+
+        One level is in memory at a time; `below` is the folder's path from the root.
+        """
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            yield folder, f"the folder cannot be listed: {error.strerror}"
+            return
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            relative = below + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if self._selection.enters(relative):
+                    yield from self.files(entry.path, f"{relative}/")
+            elif self._counts(entry, relative):
+                yield entry.path, None
+
+    def _counts(self, entry: os.DirEntry[str], relative: str) -> bool:
+        extension = Path(entry.name).suffix[1:].lower()
+        if extension not in AUDIO_EXTENSIONS or not self._selection.takes(relative) or is_folder(entry.path):
+            return False
+        if extension in self._extensions:
+            return True
+        self.skipped[extension] += 1
+        return False
+
+    def nothing_found(self) -> UsageError:
+        """The error for a folder without a file to read."""
+        if self.skipped:
+            return UsageError(
+                f"{self._root}: its audio files ({' '.join(sorted(self.skipped))}) cannot be read here",
+                hint=INSTALL_MEDIA,
+            )
+        if self._selection != EVERYTHING:
+            return UsageError(
+                f"{self._root}: no audio file in this folder that --include and --exclude let through",
+                hint="patterns with a slash are compared with the path below the folder, "
+                "others with the name",
+            )
+        return UsageError(
+            f"{self._root}: no audio file in this folder",
+            hint=f"files that count end in {' '.join(sorted(self._extensions))}; hidden ones are skipped",
+        )
