@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 from sewcli.errors import UsageError
 from sewcli.folders import Walk, is_folder
 from sewcli.formats import INSTALL_MEDIA
+from sewcli.raw import RawAudio
 from sewcli.selection import EVERYTHING, Selection
 from sewcli.urls import check_url, is_url
 
@@ -45,6 +46,7 @@ class Source:
         root: the folder given by the user in which the file was found, or None.
         error: why there is nothing to open (a bad manifest row, a folder that cannot be listed), or None.
         channel: the one to read, from 0; None mixes all.
+        raw: how its samples are written, where it has no header.
     """
 
     path: str
@@ -55,6 +57,7 @@ class Source:
     root: str | None = None
     error: str | None = None
     channel: int | None = None
+    raw: RawAudio | None = None
 
     @property
     def is_stdin(self) -> bool:

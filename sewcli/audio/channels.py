@@ -39,7 +39,7 @@ def channels_apart(
                 yield source
                 continue
             try:
-                with decoding(shown(source), file, 0.0, None) as native:
+                with decoding(shown(source), file, 0.0, None, source.raw) as native:
                     channels = native.channels
             except (AudioError, OSError):
                 channels = 0

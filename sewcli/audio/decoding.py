@@ -12,12 +12,15 @@ from sewcli.audio.checks import damaged
 from sewcli.audio.native import NO_AUDIO_STREAM, NativeAudio, UnreadableError
 from sewcli.errors import AudioError
 from sewcli.formats import INSTALL_MEDIA, LIBSNDFILE_EXTENSIONS, MEDIA_EXTENSIONS, ffmpeg_program, has_pyav
+from sewcli.raw import RawAudio
 
 MediaDecoder = Callable[[str, Path, float, float | None], AbstractContextManager[NativeAudio]]
 
 
 @contextmanager
-def decoding(name: str, file: Path, offset: float, duration: float | None) -> Iterator[NativeAudio]:
+def decoding(
+    name: str, file: Path, offset: float, duration: float | None, raw: RawAudio | None = None
+) -> Iterator[NativeAudio]:
     """Open the part [offset, offset + duration) of a file, in seconds, with the first library that can.
 
     Args:
@@ -25,10 +28,15 @@ def decoding(name: str, file: Path, offset: float, duration: float | None) -> It
         file: a regular file that is not empty.
         offset: where to start.
         duration: how much to read; None reads to the end.
+        raw: how its samples are written, where it has no header.
 
     Raises:
         AudioError: codes not_audio, needs_ffmpeg, damaged, no_samples; the last two also while reading.
     """
+    if raw is not None:
+        with libsndfile.reading_raw(name, file, raw, offset, duration) as native:
+            yield native
+        return
     containers.check_complete(name, file)
     with ExitStack() as stack:
         try:

@@ -16,6 +16,7 @@ from sewcli.audio.checks import damaged
 from sewcli.audio.dsp import Block, block_frames, cut, frames_in
 from sewcli.audio.native import NativeAudio, UnreadableError
 from sewcli.errors import AudioError
+from sewcli.raw import RAW_FORMATS, RawAudio
 
 _UNKNOWN_LENGTH = (1 << 63) - 1
 
@@ -80,6 +81,38 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
             blocks,
             librosa_reads_it=trusted and handle.can_seek() and patched is None,
         )
+
+
+@contextmanager
+def reading_raw(
+    name: str, file: Path, raw: RawAudio, offset: float, duration: float | None
+) -> Iterator[NativeAudio]:
+    """Open samples without a header for reading [offset, offset + duration), in seconds.
+
+    Bytes at the end that make no whole frame are left out.
+
+    Raises:
+        AudioError: they begin with the header of an audio file.
+    """
+    if containers.kind(file) == "libsndfile":
+        raise AudioError(
+            f"{name}: not raw samples, but an audio file with a header",
+            hint="leave out --raw-rate",
+            code="raw",
+        )
+    coding, order = RAW_FORMATS[raw.format]
+    with _Sequential(
+        name_for_libsndfile(file),
+        samplerate=raw.rate,
+        channels=raw.channels,
+        format="RAW",
+        subtype=coding,
+        endian=order,
+    ) as handle:
+        start = frames_in(offset, raw.rate)
+        count = None if duration is None else frames_in(duration, raw.rate)
+        blocks = cut(_blocks(name, handle, 0, None), start, count)
+        yield NativeAudio(raw.rate, raw.channels, handle.frames, blocks, librosa_reads_it=False)
 
 
 def _opened(file: str | bytes | BinaryIO) -> Any:

@@ -76,7 +76,10 @@ def _native(name: str, source: Source, stdin: BinaryIO | None) -> Iterator[tuple
     if isinstance(source, ArraySource):
         yield source.file, source.native()
         return
-    with on_disk(source, stdin) as file, decoding(name, file, source.offset, source.duration) as native:
+    with (
+        on_disk(source, stdin) as file,
+        decoding(name, file, source.offset, source.duration, source.raw) as native,
+    ):
         yield file, native
 
 

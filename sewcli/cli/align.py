@@ -49,6 +49,9 @@ def align(
     start: files.Start = None,
     end: files.End = None,
     channel: files.Channel = "mix",
+    raw_rate: files.RawRate = None,
+    raw_format: files.RawFormat = None,
+    raw_channels: files.RawChannels = None,
     formats: files.Formats = None,
     output: files.OutputDirectory = None,
     output_template: files.OutputTemplate = None,
@@ -117,6 +120,9 @@ def align(
         channel,
         known,
         offline,
+        raw_rate=raw_rate,
+        raw_format=raw_format,
+        raw_channels=raw_channels,
     )
     written = OutputOptions(
         formats,

@@ -19,6 +19,9 @@ def classify(
     start: files.Start = None,
     end: files.End = None,
     channel: files.Channel = "mix",
+    raw_rate: files.RawRate = None,
+    raw_format: files.RawFormat = None,
+    raw_channels: files.RawChannels = None,
     formats: files.Formats = None,
     output: files.OutputDirectory = None,
     output_template: files.OutputTemplate = None,
@@ -67,6 +70,9 @@ def classify(
         end,
         channel,
         offline=offline,
+        raw_rate=raw_rate,
+        raw_format=raw_format,
+        raw_channels=raw_channels,
     )
     written = OutputOptions(
         formats, output, output_template, overwrite, resume, with_path, no_path, kind="labels"

@@ -23,6 +23,9 @@ def embed(
     start: files.Start = None,
     end: files.End = None,
     channel: files.Channel = "mix",
+    raw_rate: files.RawRate = None,
+    raw_format: files.RawFormat = None,
+    raw_channels: files.RawChannels = None,
     layer: Annotated[
         int | None,
         typer.Option(
@@ -102,6 +105,9 @@ def embed(
         end,
         channel,
         offline=offline,
+        raw_rate=raw_rate,
+        raw_format=raw_format,
+        raw_channels=raw_channels,
     )
     written = OutputOptions(
         formats,

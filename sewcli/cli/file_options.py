@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -86,6 +86,55 @@ Channel = Annotated[
         envvar="SEW_CHANNEL",
         metavar="mix|N|split",
         help="mix all channels, read channel N (from 0), or split: one result a channel.",
+        rich_help_panel=_INPUT,
+    ),
+]
+RawRate = Annotated[
+    int | None,
+    typer.Option(
+        "--raw-rate",
+        envvar="SEW_RAW_RATE",
+        min=1_000,
+        max=768_000,
+        help="Standard input is samples without a header, so many a second.",
+        rich_help_panel=_INPUT,
+    ),
+]
+RawFormat = Annotated[
+    Literal[
+        "s16le",
+        "s16be",
+        "s24le",
+        "s24be",
+        "s32le",
+        "s32be",
+        "f32le",
+        "f32be",
+        "f64le",
+        "f64be",
+        "s8",
+        "u8",
+        "mulaw",
+        "alaw",
+    ]
+    | None,
+    typer.Option(
+        "--raw-format",
+        envvar="SEW_RAW_FORMAT",
+        metavar="FORMAT",
+        help="Of these samples, as ffmpeg names it: s16le (the default), s24le, s32le, f32le, f64le, "
+        "be for le, s8, u8, mulaw or alaw.",
+        rich_help_panel=_INPUT,
+    ),
+]
+RawChannels = Annotated[
+    int | None,
+    typer.Option(
+        "--raw-channels",
+        envvar="SEW_RAW_CHANNELS",
+        min=1,
+        max=256,
+        help="Of these samples, interleaved; 1 by default.",
         rich_help_panel=_INPUT,
     ),
 ]

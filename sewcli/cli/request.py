@@ -16,8 +16,9 @@ from sewcli.errors import UsageError
 from sewcli.folders import is_folder
 from sewcli.hub import LocalModel
 from sewcli.parts import Window
+from sewcli.raw import RawAudio
 from sewcli.selection import Selection
-from sewcli.sources import Source, check, expand
+from sewcli.sources import STDIN, Source, check, expand
 from sewcli.subtitles import Shape
 from sewcli.writers import Format, Kind, Layout
 
@@ -29,6 +30,7 @@ class InputOptions:
     Attributes:
         text: what is said in every input, or None; a manifest has the text of each.
         offline: refuse addresses that need the network.
+        raw_rate, raw_format, raw_channels: of samples without a header on standard input.
         copies: temporary files of what can be read only once; closed at the end of the run.
     """
 
@@ -42,6 +44,9 @@ class InputOptions:
     channel: str = "mix"
     text: str | None = None
     offline: bool = False
+    raw_rate: int | None = None
+    raw_format: str | None = None
+    raw_channels: int | None = None
     copies: ExitStack = field(default_factory=ExitStack)
 
     def check(self) -> None:
@@ -50,8 +55,19 @@ class InputOptions:
             raise UsageError(
                 f"--channel {self.channel}: no channel", hint="give mix, split, or a number from 0"
             )
+        self._check_raw()
         Window.parse(self.start, self.end)
         check(self.inputs, self.files_from, self._selection, offline=self.offline)
+
+    def _check_raw(self) -> None:
+        for option, value in (("--raw-format", self.raw_format), ("--raw-channels", self.raw_channels)):
+            if value is not None and self.raw_rate is None:
+                raise UsageError(f"{option} needs the sample rate", hint="add --raw-rate")
+        if self.raw_rate is not None and STDIN not in self.inputs:
+            raise UsageError(
+                "--raw-rate is for samples on standard input",
+                hint="name - as an input: sew transcribe - --raw-rate 16000 < FILE",
+            )
 
     def sources(self) -> Iterator[Source]:
         """The inputs, in order."""
@@ -61,6 +77,9 @@ class InputOptions:
             null_separated=self.null_separated,
             selection=self._selection,
         )
+        if self.raw_rate is not None:
+            raw = RawAudio(self.raw_rate, self.raw_format or "s16le", self.raw_channels or 1)
+            named = (replace(source, raw=raw) if source.is_stdin else source for source in named)
         parts = Window.parse(self.start, self.end).cut(named)
         if self.text is not None:
             parts = (replace(part, text=self.text) for part in parts)

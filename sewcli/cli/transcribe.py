@@ -20,6 +20,9 @@ def transcribe(
     start: files.Start = None,
     end: files.End = None,
     channel: files.Channel = "mix",
+    raw_rate: files.RawRate = None,
+    raw_format: files.RawFormat = None,
+    raw_channels: files.RawChannels = None,
     formats: files.Formats = None,
     output: files.OutputDirectory = None,
     output_template: files.OutputTemplate = None,
@@ -82,6 +85,9 @@ def transcribe(
         end,
         channel,
         offline=offline,
+        raw_rate=raw_rate,
+        raw_format=raw_format,
+        raw_channels=raw_channels,
     )
     written = OutputOptions(
         formats,
