@@ -3,7 +3,8 @@
 Embedded models and local directories are checked; hub models are looked for in the cache and downloaded by
 huggingface_hub.
 
-No file is loaded here; a checkpoint in pickle format is only carried to the cache.
+No file is loaded here. Weights in pickle format are carried to the cache for packaged aliases only, whose
+publisher is known; sewcli.acoustic.pickled reads them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import glob
 import logging
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,7 +24,7 @@ from pathlib import Path
 
 from sewcli import __version__
 from sewcli.errors import ModelError
-from sewcli.hub_cache import PICKLED, cache_directory, cached_snapshot, record_reference
+from sewcli.hub_cache import PICKLED, cache_directory, cached_snapshot, is_pickled, record_reference
 from sewcli.registry import DEFAULT_REVISION, ModelSpec
 
 _log = logging.getLogger("sewcli")
@@ -63,19 +65,29 @@ def is_offline() -> bool:
     return value.upper() in _TRUE
 
 
-def fetch(spec: ModelSpec, *, offline: bool = False, progress: bool = True) -> LocalModel:
+def fetch(
+    spec: ModelSpec, *, offline: bool = False, progress: bool = True, pickles: bool = False
+) -> LocalModel:
     """Bring a model's files to this machine.
 
     A directory, embedded or not, is checked. A hub model at a commit hash comes from the cache when it is
     there; at a branch or tag the hub is asked first, and the cached copy is the fallback, with a warning in
     the log. With `offline`, or HF_HUB_OFFLINE in the environment, only the cache counts. `progress` allows
-    progress bars on standard error where that is a terminal.
+    progress bars on standard error where that is a terminal. Weights in pickle format are accepted from
+    packaged aliases, and with `pickles` from everyone.
 
     Returns the directory and the exact revision. Raises ModelError, with what to do next, for everything
     that keeps the model from being there in full.
     """
-    if spec.repo is None:
-        return _check_directory(spec)
+    pickles = pickles or spec.source == "packaged"
+    local = _check_directory(spec) if spec.repo is None else _from_hub(spec, offline, progress, pickles)
+    if not pickles and is_pickled(local.directory):
+        raise _refused_pickle(spec.name)
+    return local
+
+
+def _from_hub(spec: ModelSpec, offline: bool, progress: bool, pickles: bool) -> LocalModel:
+    assert spec.repo is not None
     cached = cached_snapshot(spec.repo, spec.revision)
     if offline or is_offline():
         if cached is None:
@@ -86,7 +98,7 @@ def fetch(spec: ModelSpec, *, offline: bool = False, progress: bool = True) -> L
 
     with _quiet(progress and sys.stderr.isatty()):
         try:
-            directory = _download(spec.repo, spec.revision or DEFAULT_REVISION)
+            directory = _download(spec.repo, spec.revision or DEFAULT_REVISION, pickles=pickles)
         except ModelError:
             raise
         except Exception as error:
@@ -114,10 +126,13 @@ def _check_directory(spec: ModelSpec) -> LocalModel:
     return LocalModel(spec, directory, __version__ if spec.embedded else None)
 
 
-def _choose_files(repo: str, names: Sequence[str]) -> list[str]:
+def _choose_files(repo: str, names: Sequence[str], *, pickles: bool) -> list[str]:
     """Pick the files at the top of a repository that loading needs, and one format of the weights."""
     weights = [name for name in names if _SAFETENSORS.fullmatch(name)]
-    weights = weights or [name for name in names if name == PICKLED]
+    if not weights and PICKLED in names:
+        if not pickles:
+            raise _refused_pickle(repo)
+        weights = [PICKLED]
     if "config.json" not in names or not weights:
         missing = "weights (model.safetensors)" if "config.json" in names else "config.json"
         raise ModelError(
@@ -128,7 +143,15 @@ def _choose_files(repo: str, names: Sequence[str]) -> list[str]:
     return [name for name in names if "/" not in name and name.endswith(".json")] + weights
 
 
-def _download(repo: str, revision: str) -> Path:
+def _refused_pickle(name: str) -> ModelError:
+    return ModelError(
+        f"the weights of {name} are a pickle ({PICKLED}), which can hold more than weights",
+        hint=f"sew models convert {shlex.quote(name)} -o DIR makes a model with safetensors of it",
+        code="pickle",
+    )
+
+
+def _download(repo: str, revision: str, *, pickles: bool) -> Path:
     """Download what is missing of a revision; returns its snapshot directory."""
     from huggingface_hub import HfApi, constants, snapshot_download
 
@@ -139,7 +162,7 @@ def _download(repo: str, revision: str) -> Path:
         raise ValueError("no commit hash in the answer of the hub")
     snapshot = cached_snapshot(repo, commit)
     if snapshot is None:
-        files = _choose_files(repo, [sibling.rfilename for sibling in info.siblings or []])
+        files = _choose_files(repo, [sibling.rfilename for sibling in info.siblings or []], pickles=pickles)
         # At the hash, not at the branch: the library moves the reference of a branch before it has the
         # files, and a download that breaks off would take the older copy away from offline runs.
         snapshot = Path(

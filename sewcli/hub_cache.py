@@ -56,6 +56,11 @@ def cached_snapshot(repo: str, revision: str | None = None) -> Path | None:
     return snapshot if _COMMIT.fullmatch(commit) and _is_complete(snapshot) else None
 
 
+def is_pickled(directory: Path) -> bool:
+    """Whether the weights of a model directory are a pickle alone."""
+    return (directory / PICKLED).is_file() and next(directory.glob("model*.safetensors"), None) is None
+
+
 def check_hashes(snapshot: Path) -> None:
     """Read the files of a snapshot again and compare them with the hashes they are stored under.
 

@@ -178,6 +178,7 @@ class Client:
             "repo": options.pop("repo", "owner/name"),
             "revision": revision,
             "alias": options.pop("alias", None),
+            "source": options.pop("source", None),
         }
         kept = {
             k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE", "TRANSFORMERS_"))
@@ -249,8 +250,12 @@ def test_download_of_a_safetensors_repository(client: Client, server: FakeHub) -
 def test_pickled_weights_only_when_there_are_no_others(client: Client, server: FakeHub) -> None:
     server.commits[NEW] = {k: v for k, v in FILES.items() if k != "model.safetensors"}
     server.commits[NEW] |= {"pytorch_model.bin": b"pickle", "optimizer.bin": b"no"}
-    result = client.fetch()
+    assert_failed(client.fetch(), "pickle", "sew models convert owner/name -o DIR")
+    assert server.downloads() == []
+    result = client.fetch(source="packaged")
     assert result["files"] == sorted(server.commits[NEW].keys() - {"optimizer.bin"})
+    # and one that is in the cache is no one else's either
+    assert_failed(client.fetch(offline=True), "pickle")
 
 
 def test_copy_in_the_cache_serves_when_the_hub_is_gone(

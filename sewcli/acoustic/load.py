@@ -7,6 +7,7 @@ import logging
 import torch
 
 from sewcli.acoustic.checkpoint import Checkpoint, inspect
+from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.running import RunningModel, is_out_of_memory
 from sewcli.engine.config import NotCoveredError, read_config
 from sewcli.errors import DeviceError, ModelError, UsageError
@@ -42,6 +43,7 @@ def load_model(
         DeviceError: the device is not there.
         UsageError: an unknown engine, device or dtype.
     """
+    keep_safetensors(local)
     checkpoint = inspect(local.directory, task)
     if threads is not None:
         torch.set_num_threads(threads)

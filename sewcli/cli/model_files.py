@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +13,8 @@ from sewcli.errors import EXIT_MODEL, ModelError, UsageError
 if TYPE_CHECKING:
     from sewcli.hub import LocalModel
     from sewcli.models_toml import ModelSpec
+
+_log = logging.getLogger("sewcli")
 
 _Names = Annotated[list[str], typer.Argument(metavar="ALIAS|REPO...", help="Which models.")]
 _Revision = Annotated[str | None, typer.Option(help="Commit hash, tag or branch of a hub model.")]
@@ -30,12 +33,19 @@ def pull(
     from sewcli.cli.output import write_stdout
     from sewcli.cli.run import set_up_messages
     from sewcli.hub import fetch
-    from sewcli.registry import load_registry, resolve
+    from sewcli.hub_cache import is_pickled
+    from sewcli.registry import DEFAULT_REVISION, load_registry, resolve
 
     set_up_messages(quiet=quiet)
     registry = load_registry()
     for spec in [resolve(name, registry=registry, revision=revision) for name in models]:
         local = fetch(spec, progress=not quiet)
+        if is_pickled(local.directory):
+            from sewcli.acoustic.pickled import keep_safetensors
+
+            keep_safetensors(local)
+        if local.revision is not None and local.revision != spec.revision and spec.repo is not None:
+            _log.info("%s: %s is commit %s", spec.name, spec.revision or DEFAULT_REVISION, local.revision)
         write_stdout(str(local.directory).encode("utf-8", "surrogateescape") + b"\n")
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sewcli import hub_cache
-from sewcli.cli import model_aliases, model_files
+from sewcli.cli import convert, model_aliases, model_files
 from sewcli.registry import ModelSpec, Registry, load_registry, resolve
 
 app = typer.Typer(help="The models that -m knows, their aliases and their files.", no_args_is_help=True)
@@ -76,6 +76,7 @@ app.command("pull")(model_files.pull)
 app.command("add")(model_aliases.add)
 app.command("remove")(model_aliases.remove)
 app.command("default")(model_aliases.default)
+app.command("convert")(convert.convert)
 app.command("verify")(model_files.verify)
 app.command("path")(model_files.path)
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from sewcli.acoustic.checkpoint import Checkpoint, check_names, damaged
+from sewcli.acoustic.pickled import read_pickle
 
 #: of the base model inside a model with a head
 _PREFIXES = {"sew": "sew.", "sew-d": "sew_d."}
@@ -96,16 +97,5 @@ def _readers(directory: Path) -> dict[str, Callable[[], torch.Tensor]]:
     if files:
         return readers
     pickled = directory / "pytorch_model.bin"
-    try:
-        tensors = _load_pickled(pickled)
-        return {name: partial(tensors.__getitem__, name) for name in tensors}
-    except Exception as error:
-        raise damaged(pickled, error) from error
-
-
-def _load_pickled(file: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a pickle, which may hold nothing else."""
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)  # type: ignore[no-any-return]
-    except RuntimeError:  # written by torch before 1.6, whose format cannot be mapped
-        return torch.load(file, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
+    tensors = read_pickle(pickled)
+    return {name: partial(tensors.__getitem__, name) for name in tensors}

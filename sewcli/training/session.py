@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from sewcli.acoustic.checkpoint import FAMILIES, read_config
+from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.errors import DeviceError, ModelError, UsageError
 from sewcli.hub import fetch
@@ -74,7 +75,11 @@ def train_model(
     accelerator = _accelerator(device)
     if threads is not None:
         torch.set_num_threads(threads)
-    start = fetch(resolve(recipe.init), offline=offline).directory if recipe.init is not None else None
+    start = None
+    if recipe.init is not None:
+        local = fetch(resolve(recipe.init), offline=offline)
+        keep_safetensors(local)
+        start = local.directory
     recipe = dataclasses.replace(recipe, family=_family(recipe, start))
     with accelerator.main_process_first():
         task, summary = _prepare(recipe, directory, start, skip_bad=skip_bad)

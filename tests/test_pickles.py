@@ -1,0 +1,180 @@
+"""Models whose weights are a pickle: loaded for packaged aliases, refused for others, converted on demand."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Sew
+from safetensors.torch import load_file
+from test_hub import NEW, FakeHub, Handler
+
+import sewcli
+from sewcli.acoustic.pickled import read_pickle
+from sewcli.errors import ModelError
+
+REPO = "asapp/sew-tiny-100k-ft-ls100h"  # of the packaged alias sew-tiny
+
+
+class Publisher(Handler):
+    """The hub with one repository, that of the alias."""
+
+    def do_GET(self) -> None:  # noqa: N802
+        self.path = self.path.replace(REPO, "owner/name")
+        super().do_GET()
+
+
+@pytest.fixture
+def published(ctc: Path) -> Iterator[FakeHub]:
+    """A hub with a model whose weights are a pickle."""
+    files = {file.name: file.read_bytes() for file in ctc.iterdir() if file.suffix == ".json"}
+    files["pytorch_model.bin"] = pickled(load_file(ctc / "model.safetensors"))
+    state = FakeHub(commits={NEW: files})
+    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Publisher,), {"hub": state}))
+    state.url = f"http://127.0.0.1:{http.server_address[1]}"
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield state
+    http.shutdown()
+    http.server_close()
+    thread.join()
+
+
+def pickled(content: object) -> bytes:
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
+def with_pickle(model: Path, target: Path, content: bytes) -> Path:
+    shutil.copytree(model, target)
+    (target / "model.safetensors").unlink()
+    (target / "pytorch_model.bin").write_bytes(content)
+    return target
+
+
+def run(hub: FakeHub, home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """`sew` in a process of its own, because huggingface_hub reads its settings at its import."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("HF_", "HUGGINGFACE", "TRANSFORMERS_", "SEW_"))
+    }
+    ours = {"HF_HOME": str(home), "HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"}
+    ours["PYTHONPATH"] = str(Path(sewcli.__file__).parent.parent)
+    command = [sys.executable, "-m", "sewcli", *map(str, arguments)]
+    return subprocess.run(command, env=kept | ours, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_packaged_alias_loads_its_pickle_and_keeps_safetensors(
+    published: FakeHub, sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    [expected] = sew("transcribe", "-m", ctc, "-f", "json", audio / "a.wav").records
+    arguments = ("transcribe", "-m", "sew-tiny", "-f", "json", audio / "a.wav")
+    first = run(published, tmp_path, *arguments)
+    assert first.returncode == 0, first.stderr
+    assert "a safetensors copy lies beside it now" in first.stderr
+    record = json.loads(first.stdout)
+    assert (record["text"], record["words"]) == (expected["text"], expected["words"])
+    assert record["model"] == {"id": "sew-tiny", "revision": NEW}
+    [copy] = tmp_path.rglob("snapshots/*/model.safetensors")
+    original = load_file(ctc / "model.safetensors")
+    for name, tensor in load_file(copy).items():
+        assert torch.equal(tensor, original[name])
+    again = run(published, tmp_path, *arguments, "--offline")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == first.stdout
+
+
+def test_pull_converts_and_tells_the_commit(published: FakeHub, tmp_path: Path) -> None:
+    done = run(published, tmp_path, "models", "pull", "sew-tiny")
+    assert done.returncode == 0, done.stderr
+    assert f"sew-tiny: main is commit {NEW}" in done.stderr
+    assert (Path(done.stdout.strip()) / "model.safetensors").is_file()
+
+
+def test_another_name_is_refused_before_the_download_and_can_be_converted(
+    published: FakeHub, audio: Path, tmp_path: Path
+) -> None:
+    refused = run(published, tmp_path, "transcribe", "-m", REPO, audio / "a.wav")
+    assert refused.returncode == 5
+    assert f"sew models convert {REPO} -o DIR" in refused.stderr
+    assert published.downloads() == []
+    target = tmp_path / "converted"
+    made = run(published, tmp_path, "models", "convert", REPO, "-o", target)
+    assert (made.returncode, made.stdout) == (0, f"{target}\n"), made.stderr
+    done = run(published, tmp_path, "transcribe", "--offline", "-m", target, audio / "a.wav")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_directory_is_refused_and_converted(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
+    weights = load_file(ctc / "model.safetensors")
+    weights["tied.weight"] = weights["lm_head.weight"]  # one tensor under two names, as torch saves them
+    source = with_pickle(ctc, tmp_path / "pickled", pickled(weights))
+    refused = sew("transcribe", "-m", source, audio / "a.wav")
+    assert refused.code == 5
+    assert f"sew models convert {source} -o DIR" in refused.messages[0]
+    target = tmp_path / "new" / "model"
+    assert sew("models", "convert", source, "-o", target).lines == [str(target)]
+    assert sorted(file.name for file in target.iterdir()) == sorted(file.name for file in ctc.iterdir())
+    for engine in ("fast", "reference"):
+        arguments = ("transcribe", "-f", "json", audio / "a.wav", "--engine", engine, "-m")
+        assert sew(*arguments, target).texts == sew(*arguments, ctc).texts
+    full = sew("models", "convert", source, "-o", target)
+    assert full.code == 2
+    assert "not empty" in full.messages[0]
+    whole = sew("models", "convert", ctc, "-o", tmp_path / "other")
+    assert whole.code == 2
+    assert "has no pytorch_model.bin" in whole.messages[0]
+
+
+class Trap:
+    """What a hostile pickle holds: a call made when it is loaded."""
+
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return os.mkdir, (str(self.victim),)
+
+
+def test_nothing_in_a_pickle_is_run(sew: Sew, ctc: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    for number, content in enumerate((pickle.dumps(Trap(victim)), pickled({"x": Trap(victim)}))):
+        source = with_pickle(ctc, tmp_path / f"trap{number}", content)
+        result = sew("models", "convert", source, "-o", tmp_path / f"out{number}")
+        assert result.code == 5
+        assert str(source) in result.messages[0]
+        assert len(result.messages) == 1
+        assert not victim.exists()
+        assert not (tmp_path / f"out{number}").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"garbage" * 99, "pickle"),
+        (b"", "damaged_model"),
+        (pickled({"state_dict": {"x": torch.zeros(1)}}), "pickle"),
+        (pickled([1, 2]), "pickle"),
+        (pickled({"x": torch.zeros(1)})[:200], "damaged_model"),
+    ],
+)
+def test_what_is_no_pickle_of_tensors_says_so(tmp_path: Path, content: bytes, code: str) -> None:
+    file = tmp_path / "pytorch_model.bin"
+    file.write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        read_pickle(file)
+    assert caught.value.code == code
+    assert "\n" not in str(caught.value)
