@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sewcli.api import Model, load
     from sewcli.errors import AudioError, DeviceError, ModelError, SewError, UsageError
-    from sewcli.results import Classification, Failure, LabelScore, Span, Transcript
+    from sewcli.results import Classification, Failure, KeywordEvent, LabelScore, Span, Transcript
 
 __version__ = "0.1.0"
 
@@ -23,6 +23,7 @@ __all__ = [
     "Classification",
     "DeviceError",
     "Failure",
+    "KeywordEvent",
     "LabelScore",
     "Model",
     "ModelError",
@@ -35,7 +36,7 @@ __all__ = [
 
 _MODULES = {
     "api": ("Model", "load"),
-    "results": ("Classification", "Failure", "LabelScore", "Span", "Transcript"),
+    "results": ("Classification", "Failure", "KeywordEvent", "LabelScore", "Span", "Transcript"),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -32,9 +32,10 @@ from sewcli.hub import LocalModel, fetch, set_offline
 from sewcli.parts import Window
 from sewcli.pipeline import Options
 from sewcli.registry import load_registry, resolve
-from sewcli.results import Classification, Failure, Transcript
+from sewcli.results import Classification, Detections, Failure, KeywordEvent, Transcript
 from sewcli.sources import STDIN, Source
-from sewcli.tasks import Classifying, DecodingOptions, Transcribing, batch_seconds
+from sewcli.spotting.options import SpottingOptions
+from sewcli.tasks import Classifying, DecodingOptions, Spotting, Transcribing, batch_seconds
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
@@ -93,6 +94,27 @@ class ClassifyOptions(Part, total=False):
     """
 
     top: int
+
+
+class SpotOptions(Part, total=False):
+    """How to look for keywords in long audio; see `sewcli.spotting.options.SpottingOptions`.
+
+    Attributes:
+        window, hop: seconds of a window, and from one to the next.
+        smooth: how many windows a score is the mean of.
+        threshold: the least score of a hit.
+        merge_gap: seconds without a hit that an event may hold.
+        gate: dB of full scale; windows below are not run.
+        labels: the only ones that make events; all by default.
+    """
+
+    window: float
+    hop: float
+    smooth: int
+    threshold: float
+    merge_gap: float
+    gate: float
+    labels: Sequence[str]
 
 
 def load(
@@ -214,6 +236,33 @@ class Model:
         """The labels of clips, one result for each, in order; see `transcribe_many` and `ClassifyOptions`."""
         return self._classifications((_source(audio) for audio in audios), options)
 
+    def spot(
+        self,
+        audio: str | os.PathLike[str] | Array,
+        sample_rate: int | None = None,
+        **options: Unpack[SpotOptions],
+    ) -> Iterator[KeywordEvent]:
+        """The keywords in one recording of any length, each as soon as it is over.
+
+        Args:
+            audio: a file, or samples of shape (samples,) or (samples, channels).
+            sample_rate: of an array, in Hz.
+            options: see `SpotOptions`.
+
+        Raises:
+            ModelError, UsageError: at once, as `classify`. AudioError, DeviceError: while it runs.
+        """
+        self._require("classification")
+        _check(options, SpotOptions)
+        given: dict[str, Any] = {**options}
+        names = {field.name for field in fields(SpottingOptions)}
+        spotting = SpottingOptions(**{name: given[name] for name in names & given.keys()})
+        spotting.check()
+        padded = batch_seconds(options.get("batch_seconds"), self._network)
+        engine = options.get("audio_engine", "soundfile")
+        task = Spotting(self._local, self._network, spotting, padded, engine)
+        return _events(task.results(_parts([_one(audio, sample_rate)], options)))
+
     def _transcripts(
         self, sources: Iterable[Source], options: TranscribeOptions
     ) -> Iterator[Transcript | Failure]:
@@ -296,6 +345,15 @@ def _check(options: Any, known: Any) -> None:
             raise TypeError(f"unknown option {name!r}; there are {', '.join(hints)}")
         if get_origin(hints[name]) is Literal and value not in get_args(hints[name]):
             raise UsageError(f"{name}={value!r}", hint=f"one of {', '.join(get_args(hints[name]))}")
+
+
+def _events(results: Iterable[KeywordEvent | Detections | Failure]) -> Iterator[KeywordEvent]:
+    """The events alone (AudioError where the recording has failed)."""
+    for result in results:
+        if isinstance(result, Failure):
+            raise AudioError(result.message, code=result.code)
+        if isinstance(result, KeywordEvent):
+            yield result
 
 
 def _only(results: Iterator[ResultT | Failure]) -> ResultT:

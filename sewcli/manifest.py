@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -19,9 +20,20 @@ from sewcli.sources import Source, manifest_source
 log = logging.getLogger("sewcli")
 
 Task = Literal["ctc", "classification"]
+#: what the rows of a manifest can be good for: a task, or detection, whose rows have events
+Use = Literal["ctc", "classification", "detection"]
 
 #: problems named one by one; the others are counted
 NAMED = 20
+
+
+@dataclass(frozen=True)
+class LabelSpan:
+    """Where a keyword is said in a recording; start and end in seconds from the beginning of the file."""
+
+    label: str
+    start: float
+    end: float
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,7 @@ class Row:
         set: the part of the data it belongs to, or "".
         line: its number in the manifest, from 1.
         seconds: the length the manifest gives the clip, or None.
+        events: the keywords that are said in a long recording, or None where nothing is told.
     """
 
     source: Source
@@ -41,6 +54,7 @@ class Row:
     set: str = ""
     line: int = 0
     seconds: float | None = None
+    events: tuple[LabelSpan, ...] | None = None
 
     @property
     def text(self) -> str | None:
@@ -83,13 +97,14 @@ class Manifest:
         told = next((row for row in self.rows if row.label is not None or row.text is not None), None)
         return "ctc" if told is None or told.label is None else "classification"
 
-    def check(self, task: Task, *, files: bool) -> None:
+    def check(self, task: Use, *, files: bool) -> None:
         """Move the rows that are no good for `task` to the problems.
 
         Those are rows without a reference, with an empty one, of 0 s, or with the audio of an earlier row.
 
         Args:
-            task: "ctc" needs a text, "classification" a label.
+            task: "ctc" needs a text, "classification" a label, "detection" a list of
+                events, which may be empty.
             files: look whether the audio files are there, too.
         """
         kept, seen = [], dict[tuple[Path, float, float | None], int]()
@@ -190,12 +205,37 @@ def _row(fields: object, folder: Path, line: int) -> Row:
     if not isinstance(label, str | None) or not isinstance(part, str):
         raise TypeError('"label" or "set" is not a string')
     seconds = fields.get("duration")
-    return Row(manifest_source(fields, folder), label, part, line, seconds)
+    return Row(manifest_source(fields, folder), label, part, line, seconds, _events(fields.get("events")))
 
 
-def _trouble(row: Row, task: Task, *, files: bool) -> tuple[str, str] | None:
+def _events(value: object) -> tuple[LabelSpan, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise TypeError('"events" is not a list')
+    return tuple(_event(entry) for entry in value)
+
+
+def _event(entry: object) -> LabelSpan:
+    if not isinstance(entry, dict):
+        raise TypeError("an event is not a JSON object")
+    label, start, end = (entry.get(key) for key in ("label", "start", "end"))
+    times = [start, end]
+    if not isinstance(label, str) or any(
+        isinstance(time, bool) or not isinstance(time, int | float) for time in times
+    ):
+        raise TypeError('an event needs "label", a string, and "start" and "end", numbers of seconds')
+    if not 0 <= start < end < math.inf:
+        raise ValueError(f"an event begins at {start} s and ends at {end} s")
+    return LabelSpan(label, float(start), float(end))
+
+
+def _trouble(row: Row, task: Use, *, files: bool) -> tuple[str, str] | None:
     """Code and message of what is wrong with a row, or None."""
-    name, reference = ("text", row.text) if task == "ctc" else ("label", row.label)
+    if task == "detection":
+        name, reference = "events", None if row.events is None else "told"
+    else:
+        name, reference = ("text", row.text) if task == "ctc" else ("label", row.label)
     if reference is None:
         return "no_reference", f'{row.source.path} has no "{name}", which other rows of the manifest have'
     if not reference.strip():

@@ -18,6 +18,7 @@ from sewcli.decoding.known import KnownText
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.recording import Recording
 from sewcli.results import Classification, Embedding, Failure, LabelScore, ModelInfo, Span, Transcript
+from sewcli.sources import Source
 
 _log = logging.getLogger("sewcli")
 
@@ -69,7 +70,7 @@ class Transcriber:
             words=hypothesis.words(duration, offset) if self.timestamps != "none" else None,
             chars=hypothesis.chars(duration, offset) if self.timestamps == "char" else None,
             settings=self.settings,
-            offset=_offset(recording),
+            offset=part_offset(recording.source),
             channel=recording.source.channel,
         )
 
@@ -131,7 +132,7 @@ class Aligner:
             words=words,
             chars=hypothesis.chars(duration, offset) if self.timestamps == "char" else None,
             settings=self.settings,
-            offset=_offset(recording),
+            offset=part_offset(source),
             channel=source.channel,
         )
 
@@ -171,15 +172,14 @@ class Classifier:
     def result(self, recording: Recording) -> Classification:
         """The best labels with their probabilities (softmax)."""
         assert self._logits is not None  # the pipeline pushes before it asks
-        shifted = np.exp((self._logits - self._logits.max()).astype(np.float64))
-        scores = shifted / shifted.sum()
+        scores = probabilities(self._logits)
         best = np.argsort(-scores, kind="stable")[: self.top]
         return Classification(
             path=recording.source.path,
             duration=recording.duration,
             labels=tuple(LabelScore(self.labels[i], round(float(scores[i]), 6)) for i in best),
             model=self.model,
-            offset=_offset(recording),
+            offset=part_offset(recording.source),
             channel=recording.source.channel,
         )
 
@@ -236,7 +236,7 @@ class Embedder:
             frame_seconds=None if pooled else step,
             model=self.model,
             settings=self.settings,
-            offset=_offset(recording),
+            offset=part_offset(recording.source),
             channel=recording.source.channel,
         )
 
@@ -246,7 +246,13 @@ class Embedder:
             self._states.close()
 
 
-def _offset(recording: Recording) -> float | None:
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Softmax of the logits of labels, shape (labels,)."""
+    shifted = np.exp((logits - logits.max()).astype(np.float64))
+    scores: NDArray[np.float64] = shifted / shifted.sum()
+    return scores
+
+
+def part_offset(source: Source) -> float | None:
     """Where a part of a file begins; None for a whole file."""
-    source = recording.source
     return source.offset if source.offset or source.duration is not None else None

@@ -95,6 +95,38 @@ class Classification:
 
 
 @dataclass(frozen=True)
+class KeywordEvent:
+    """A keyword heard in a recording.
+
+    Attributes:
+        path: of the input, as given.
+        label: as the model spells it.
+        start, end: of the hits, see `sewcli.spotting.events`; in seconds from the beginning of the file.
+        score: the highest smoothed score.
+        channel: see `Transcript`.
+    """
+
+    path: str
+    label: str
+    start: float
+    end: float
+    score: float
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class Detections:
+    """All events of one input, in the order in which they ended."""
+
+    path: str
+    duration: float
+    events: tuple[KeywordEvent, ...]
+    model: ModelInfo
+    offset: float | None = None
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
 class Embedding:
     """Hidden states of one input.
 

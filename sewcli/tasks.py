@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sewcli.decoding.support import require_pyctcdecode
 from sewcli.errors import UsageError
 from sewcli.hub import LocalModel
-from sewcli.results import Classification, Failure, ModelInfo, Transcript
+from sewcli.results import Classification, Detections, Failure, KeywordEvent, ModelInfo, Transcript
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sewcli.pipeline import Options
     from sewcli.recognition import Decoder
     from sewcli.sources import Source
+    from sewcli.spotting.options import SpottingOptions
 
 #: padded audio in one batch on a GPU; on a CPU every chunk runs alone, which is no slower
 GPU_BATCH_SECONDS = 240.0
@@ -172,3 +173,40 @@ class Classifying:
             lambda: Classifier(self._network.labels, self._info, self._top),
             self._options,
         )
+
+
+class Spotting:
+    """A classification model that looks for keywords in long audio.
+
+    Args:
+        local: the model's files.
+        network: the model.
+        spotting: windows and events.
+        batch_seconds: audio in one batch.
+        audio_engine: of the decoding.
+
+    Attributes:
+        settings: everything that can change the events.
+
+    Raises:
+        UsageError: the model has no such labels.
+    """
+
+    def __init__(
+        self,
+        local: LocalModel,
+        network: RunningModel,
+        spotting: SpottingOptions,
+        batch_seconds: float,
+        audio_engine: str,
+    ) -> None:
+        from sewcli.spotting.spotter import Spotter
+
+        spotting.columns(network.labels)
+        self._spotter = Spotter(network, model_info(local), spotting, batch_seconds, audio_engine)
+        engines = {"dtype": network.dtype, "engine": network.engine, "audio_engine": audio_engine}
+        self.settings = spotting.as_settings() | engines
+
+    def results(self, sources: Iterable[Source]) -> Iterator[KeywordEvent | Detections | Failure]:
+        """The events of each source as they end, then all of them; see `sewcli.spotting.spotter`."""
+        return self._spotter.results(sources)

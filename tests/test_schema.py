@@ -12,7 +12,8 @@ from conftest import Sew
 from jsonschema import Draft202012Validator
 
 NAMES = {
-    "classify", "compare", "config", "doctor", "error", "evaluate", "models", "transcribe", "verbose_json",
+    "classify", "compare", "config", "detection", "doctor", "error", "evaluate", "events", "models",
+    "transcribe", "verbose_json",
 }  # fmt: skip
 
 
@@ -103,6 +104,18 @@ def test_classify(sew: Sew, audio: Path, classifier: Path, valid: Any) -> None:
     for record in result.records:
         valid("classify", record)
         assert len(record["labels"]) == 3
+
+
+def test_events_and_detection(sew: Sew, audio: Path, classifier: Path, tmp_path: Path, valid: Any) -> None:
+    given = ("-m", classifier, "--window", "0.5", "--threshold", "0.2", "-f", "json")
+    records = sew("classify", audio, *given, "--channel", "0").records
+    assert records
+    for record in records:
+        valid("events", record)
+    manifest = tmp_path / "events.jsonl"
+    event = {"label": "yes", "start": 0.5, "end": 1.0}
+    manifest.write_text(json.dumps({"audio_filepath": str(audio / "a.wav"), "events": [event], "set": "one"}))
+    valid("detection", sew("evaluate", manifest, *given).records[0])
 
 
 def test_evaluate_and_compare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from sewcli.audio import live as live_audio
 from sewcli.audio.arrays import ArraySource
 from sewcli.audio.checks import cannot_open, check_channel, check_length, check_rate, checked, shown
 from sewcli.audio.decoding import decoding
@@ -25,7 +27,7 @@ ENGINES = ("soundfile", "librosa")
 
 
 def read_blocks(
-    source: Source, *, engine: str = "soundfile", stdin: BinaryIO | None = None
+    source: Source, *, engine: str = "soundfile", stdin: BinaryIO | None = None, live: bool = False
 ) -> Iterator[Block]:
     """Yield the audio of a source as 1-D float32 blocks of 16 kHz mono, of any sizes.
 
@@ -42,6 +44,8 @@ def read_blocks(
         engine: "soundfile" streams; "librosa" calls librosa.load (or librosa.resample, for what
             librosa.load cannot read), with the whole file in memory.
         stdin: where the source "-" is read from; sys.stdin.buffer by default.
+        live: read WAV and raw samples on standard input while they are written, instead of their copy; a
+            stream that breaks off has given blocks by then. Not with the engine librosa.
 
     Raises:
         ValueError: there is no such engine.
@@ -50,16 +54,16 @@ def read_blocks(
     """
     if engine not in ENGINES:
         raise ValueError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
-    return _read(source, engine, stdin)
+    return _read(source, engine, stdin, live and engine != "librosa")
 
 
-def _read(source: Source, engine: str, stdin: BinaryIO | None) -> Iterator[Block]:
+def _read(source: Source, engine: str, stdin: BinaryIO | None, live: bool) -> Iterator[Block]:
     name = shown(source)
     if source.error is not None:
         raise AudioError(f"{name}: {source.error}", hint="correct it, or leave it out", code="source")
     try:
         samples = 0
-        with _native(name, source, stdin) as (file, native):
+        with _native(name, source, stdin, live) as (file, native):
             for block in _resampled(name, source, file, native, engine):
                 samples += len(block)
                 yield block
@@ -71,11 +75,20 @@ def _read(source: Source, engine: str, stdin: BinaryIO | None) -> Iterator[Block
 
 
 @contextmanager
-def _native(name: str, source: Source, stdin: BinaryIO | None) -> Iterator[tuple[Path, NativeAudio]]:
+def _native(
+    name: str, source: Source, stdin: BinaryIO | None, live: bool
+) -> Iterator[tuple[Path, NativeAudio]]:
     """The audio of a source with its own rate and channels, and the file it is in."""
     if isinstance(source, ArraySource):
         yield source.file, source.native()
         return
+    if live and source.is_stdin:
+        stream = stdin if stdin is not None else sys.stdin.buffer
+        with live_audio.reading(name, stream, source) as opened:
+            if isinstance(opened, NativeAudio):
+                yield source.file, opened
+                return
+        stdin = opened
     with (
         on_disk(source, stdin) as file,
         decoding(name, file, source.offset, source.duration, source.raw) as native,

@@ -8,9 +8,13 @@ import typer
 
 from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
+from sewcli.cli import spotting_options as spot
+from sewcli.errors import UsageError
+from sewcli.spotting.options import DEFAULTS
 
 
 def classify(
+    context: typer.Context,
     inputs: files.Inputs = None,
     files_from: files.FilesFrom = None,
     null: files.NullSeparated = False,
@@ -36,6 +40,13 @@ def classify(
             envvar="SEW_TOP", min=1, help="How many labels to print, best first.", rich_help_panel="Output"
         ),
     ] = 1,
+    window: spot.Window = None,
+    hop: spot.Hop = DEFAULTS.hop,
+    smooth: spot.Smooth = DEFAULTS.smooth,
+    threshold: spot.Threshold = DEFAULTS.threshold,
+    merge_gap: spot.MergeGap = DEFAULTS.merge_gap,
+    gate: spot.Gate = DEFAULTS.gate,
+    labels: spot.Labels = None,
     model: opt.Model = None,
     revision: opt.Revision = None,
     device: opt.Device = "auto",
@@ -49,11 +60,16 @@ def classify(
     no_progress: opt.NoProgress = False,
     debug: opt.Debug = False,  # noqa: ARG001 - read by main, before any command
 ) -> None:
-    """Classify short clips, for keyword spotting: the best labels of each with their probabilities.
+    """Classify short clips: the best labels of each with their probabilities. With --window, spot keywords in
+    recordings of any length: an event for each, with its times, as soon as it is over.
 
     sew classify clip.wav
 
     sew classify clips/ --top 3 -f json
+
+    sew classify talk.wav --window 1.0 -f json
+
+    arecord -q -f S16_LE -r 16000 | sew classify --window 1.0 -
     """
     from sewcli.cli import run
     from sewcli.cli.console import Progress
@@ -78,6 +94,9 @@ def classify(
         formats, output, output_template, overwrite, resume, with_path, no_path, kind="labels"
     )
     chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
+    spotting = spot.given(context, window, hop, smooth, threshold, merge_gap, gate, labels)
+    if spotting is not None and spot.on_command_line(context, "top"):
+        raise UsageError("--top is for clips; with --window every label that is heard is an event")
     shown = not (quiet or no_progress)
     wanted.check()
     written.check()
@@ -88,13 +107,19 @@ def classify(
 
     # from here on torch is needed
     from sewcli.pipeline import Options
-    from sewcli.tasks import Classifying
+    from sewcli.tasks import Classifying, Spotting
 
     network = chosen.load(local, "classification")
-    options = Options.for_clips(run.batch_seconds(batch_seconds, network), audio_engine)
-    task = Classifying(local, network, options, top)
+    padded = run.batch_seconds(batch_seconds, network)
+    task: Classifying | Spotting
+    if spotting is None:
+        task = Classifying(local, network, Options.for_clips(padded, audio_engine), top)
+    else:
+        task = Spotting(local, network, spotting, padded, audio_engine)
     fingerprint = written.fingerprint(local, task.settings)
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
     results = task.results(sink.pending(fingerprint))
+    if spotting is not None:
+        results = spot.as_written(results, at_once=output is None)
     raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from sewcli.results import Classification, Embedding, Failure, Transcript
+from sewcli.results import Classification, Detections, Embedding, Failure, Transcript
 
 
 def write_message(message: str) -> None:
@@ -58,7 +58,7 @@ class Progress:
     ) -> None:
         self.pause()
 
-    def advance(self, result: Transcript | Classification | Embedding) -> None:
+    def advance(self, result: Transcript | Classification | Detections | Embedding) -> None:
         """Count a finished input."""
         self._files += 1
         self._audio += result.duration

@@ -9,13 +9,16 @@ import typer
 
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import options as opt
+from sewcli.cli import spotting_options as spot
 from sewcli.errors import UsageError
+from sewcli.spotting.options import DEFAULTS
 
 _SCORING = "Scoring"
 _COMPARING = "Results without a model"
 
 
 def evaluate(
+    context: typer.Context,
     manifest: Annotated[
         Path | None,
         typer.Argument(metavar="MANIFEST", help="JSON Lines: audio_filepath, text or label, set."),
@@ -95,6 +98,13 @@ def evaluate(
         int,
         typer.Option(envvar="SEW_SEED", min=0, help="Of the bootstrap.", rich_help_panel=_COMPARING),
     ] = 0,
+    window: spot.Window = None,
+    hop: spot.Hop = DEFAULTS.hop,
+    smooth: spot.Smooth = DEFAULTS.smooth,
+    threshold: spot.Threshold = DEFAULTS.threshold,
+    merge_gap: spot.MergeGap = DEFAULTS.merge_gap,
+    gate: spot.Gate = DEFAULTS.gate,
+    labels: spot.Labels = None,
     model: opt.Model = None,
     revision: opt.Revision = None,
     device: opt.Device = "auto",
@@ -117,7 +127,8 @@ def evaluate(
 ) -> None:
     """Score a model on a manifest: error rates and CTC loss, or accuracy, and speed.
 
-    Rows with `text` are transcribed, rows with `label` classified.
+    Rows with `text` are transcribed, rows with `label` classified; with --window keywords are spotted in the
+    recordings of rows with `events` (label, start, end), and misses and false alarms an hour counted.
 
     loss: mean over utterances of the CTC loss that transformers gives each.
 
@@ -129,7 +140,7 @@ def evaluate(
 
     sew evaluate --compare sew-tiny.jsonl sew-d-tiny.jsonl
     """
-    from sewcli.cli import run, scoring
+    from sewcli.cli import detect, run, scoring
     from sewcli.cli.console import Progress
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.evaluation.rates import require_jiwer
@@ -139,14 +150,28 @@ def evaluate(
     outputs.check()
     if compare is not None and (results or table or confusion):
         raise UsageError("--compare goes with none of --results, --table and --confusion")
+    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
+    shown = not (quiet or no_progress)
+    spotting = spot.given(context, window, hop, smooth, threshold, merge_gap, gate, labels)
+    if spotting is not None:
+        raise typer.Exit(
+            detect.evaluate_spotting(
+                manifest,
+                chosen,
+                detect.Windowed(spotting, batch_seconds, audio_engine),
+                outputs,
+                alone=not (results or compare or table or confusion),
+                shown=shown,
+                skip_bad=skip_bad,
+            )
+        )
     without_model = results is not None or compare is not None
     references = None
     if manifest is not None:
         references = scoring.read_references(manifest, skip_bad=skip_bad, files=not without_model)
     normalize = find_normalizer(normalizer)
-    record: dict[str, Any] = {"normalizer": normalizer}
-    if references is not None:
-        record["skipped"] = references.skipped
+    skipped = {"skipped": references.skipped} if references is not None else {}
+    record: dict[str, Any] = {"normalizer": normalizer, **skipped}
 
     if compare is not None:
         from sewcli.cli.compare import compare_results, lines
@@ -170,8 +195,6 @@ def evaluate(
     decoding = run.DecodingOptions(decoder, beam_width, hotword or [], hotword_weight)
     decoding.check()
     plan = run.chunk_plan(chunk, stride)
-    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
-    shown = not (quiet or no_progress)
     local = chosen.fetch(task, progress=shown)
 
     # from here on torch is needed
@@ -180,10 +203,9 @@ def evaluate(
 
     network = chosen.load(local, task)
     padded = run.batch_seconds(batch_seconds, network)
-    if task == "classification":
-        options = Options.for_clips(padded, audio_engine)
-    else:
-        options = Options(plan, padded, statistics == "file", audio_engine)
+    clips = Options.for_clips(padded, audio_engine)
+    recordings = Options(plan, padded, statistics == "file", audio_engine)
+    options = clips if task == "classification" else recordings
     items, settings = measure(
         references, local, network, decoding, options, normalizer, Progress(shown=shown)
     )

@@ -20,7 +20,7 @@ from sewcli.cli.stack import StackFile
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, UsageError
 from sewcli.hub import LocalModel, fetch, set_offline
 from sewcli.registry import load_registry, resolve
-from sewcli.results import Failure
+from sewcli.results import Failure, KeywordEvent
 from sewcli.tasks import DecodingOptions, batch_seconds, model_info
 from sewcli.writers import Result
 
@@ -114,7 +114,7 @@ def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> int:
                 failed += 1
                 progress.pause()
                 report_failure(failure)
-            elif not isinstance(result, Failure):
+            elif not isinstance(result, Failure | KeywordEvent):
                 done += 1
                 progress.advance(result)
     return exit_code(done, failed)

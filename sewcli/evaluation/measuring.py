@@ -38,11 +38,15 @@ class Stopwatch:
     """A model that takes the time of each batch and shares it among the segments by their lengths.
 
     Shares are taken in the order in which the outputs are handed on.
+
+    Attributes:
+        total: seconds so far.
     """
 
     def __init__(self, model: AcousticModel) -> None:
         self._model = model
         self._shares: deque[float] = deque()
+        self.total = 0.0
         self.labels = model.labels
         self.columns = model.columns
         self.device = model.device
@@ -53,6 +57,7 @@ class Stopwatch:
         started = time.perf_counter()
         outputs = self._model(segments)
         seconds = time.perf_counter() - started
+        self.total += seconds
         samples = sum(segment.samples.size for segment in segments)
         self._shares.extend(seconds * segment.samples.size / samples for segment in segments)
         return outputs

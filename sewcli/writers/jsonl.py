@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sewcli.results import Classification, Embedding, Failure, Span, Transcript
+from sewcli.results import (
+    Classification,
+    Detections,
+    Embedding,
+    Failure,
+    KeywordEvent,
+    Span,
+    Transcript,
+)
 from sewcli.writers.layout import Layout, Result
 
 #: keys keep their meaning within a version
@@ -13,7 +21,9 @@ SCHEMA_VERSION = 1
 
 
 def write(result: Result, layout: Layout) -> bytes:  # noqa: ARG001 - nothing is open
-    """One line of JSON; the path is always in it."""
+    """One line of JSON, or one an event; the path is always in it."""
+    if isinstance(result, Detections):
+        return b"".join(dump(_event(event)) for event in result.events)
     return dump(as_object(result))
 
 
@@ -30,13 +40,15 @@ def dump(content: dict[str, Any]) -> bytes:
         return json.dumps(content).encode() + b"\n"
 
 
-def as_object(result: Result) -> dict[str, Any]:
+def as_object(result: Transcript | Classification | KeywordEvent | Embedding | Failure) -> dict[str, Any]:
     """The JSON object of a result."""
     match result:
         case Transcript():
             return _transcript(result)
         case Classification():
             return _classification(result)
+        case KeywordEvent():
+            return _event(result)
         case Embedding():
             return _embedding(result)
         case Failure():
@@ -60,6 +72,11 @@ def _classification(result: Classification) -> dict[str, Any]:
     content["labels"] = [{"label": label.label, "score": label.score} for label in result.labels]
     content["model"] = {"id": result.model.id, "revision": result.model.revision}
     return content
+
+
+def _event(event: KeywordEvent) -> dict[str, Any]:
+    content = {"path": event.path, "label": event.label, "start": event.start, "end": event.end}
+    return content | {"score": event.score} | _channel(event)
 
 
 def _embedding(result: Embedding) -> dict[str, Any]:

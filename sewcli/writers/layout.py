@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sewcli.results import Classification, Embedding, Failure, Span, Transcript
+from sewcli.results import (
+    Classification,
+    Detections,
+    Embedding,
+    Failure,
+    KeywordEvent,
+    Span,
+    Transcript,
+)
 from sewcli.subtitles import Cue, Shape, cues
 
-Result = Transcript | Classification | Embedding | Failure
+Result = Transcript | Classification | KeywordEvent | Detections | Embedding | Failure
 
 
 @dataclass(frozen=True)

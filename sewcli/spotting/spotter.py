@@ -1,0 +1,161 @@
+"""From sources to events: windows of a stream go through the network, and their scores become events.
+
+Nothing waits for the end of an input: what is held is one batch of windows, so an input may be endless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+import numpy as np
+
+from sewcli.acoustic.model import AcousticModel, Segment
+from sewcli.acoustic.statistics import wave_statistics
+from sewcli.audio import read_blocks
+from sewcli.chunking import SAMPLE_RATE
+from sewcli.errors import InputError
+from sewcli.recognition import part_offset, probabilities
+from sewcli.results import Detections, Failure, KeywordEvent, ModelInfo
+from sewcli.sources import Source
+from sewcli.spotting.events import EventFinder, Run
+from sewcli.spotting.options import SpottingOptions
+from sewcli.spotting.smoothing import Scores, Smoother
+from sewcli.spotting.windows import Window, Windower
+
+#: windows that wait for a batch to be full, silent ones among them
+_MOST_WAITING = 256
+
+
+@dataclass(frozen=True)
+class Spotter:
+    """A classification model at work on windows.
+
+    Attributes:
+        model: the network.
+        info: how results name it.
+        options: see `SpottingOptions`.
+        batch_seconds: audio in one batch; 0 runs every window alone.
+        audio_engine: of the decoding.
+        stdin: where the source "-" is read from.
+    """
+
+    model: AcousticModel
+    info: ModelInfo
+    options: SpottingOptions
+    batch_seconds: float = 0.0
+    audio_engine: str = "soundfile"
+    stdin: BinaryIO | None = None
+
+    def results(self, sources: Iterable[Source]) -> Iterator[KeywordEvent | Detections | Failure]:
+        """The events of each source as they end, then all of them together; or what has failed.
+
+        Events of an input that fails later on have been given by then.
+        """
+        for source in sources:
+            yield from self._of(source)
+
+    def _of(self, source: Source) -> Iterator[KeywordEvent | Detections | Failure]:
+        options = self.options
+        finder = EventFinder(
+            options.columns(self.model.labels), options.threshold, options.hop_samples, options.gap_samples
+        )
+        recording = Listening(self, source)
+        events: list[KeywordEvent] = []
+        try:
+            for scores in recording.smoothed():
+                for run in finder.push(scores):
+                    events.append(self._event(source, run))
+                    yield events[-1]
+        except InputError as error:
+            yield Failure(source.path, error.code, str(error), source.channel)
+            return
+        for run in finder.finish():
+            # the middle of a recording shorter than a hop is nearer to its end than half a hop
+            events.append(self._event(source, replace(run, end=min(run.end, recording.samples))))
+            yield events[-1]
+        yield Detections(
+            source.path,
+            recording.duration,
+            tuple(events),
+            self.info,
+            offset=part_offset(source),
+            channel=source.channel,
+        )
+
+    def _event(self, source: Source, run: Run) -> KeywordEvent:
+        return KeywordEvent(
+            path=source.path,
+            label=self.model.labels[run.label],
+            start=round(source.offset + run.start / SAMPLE_RATE, 3),
+            end=round(source.offset + run.end / SAMPLE_RATE, 3),
+            score=round(run.score, 4),
+            channel=source.channel,
+        )
+
+
+class Listening:
+    """One source under way.
+
+    Attributes:
+        samples: read so far, at 16 kHz.
+    """
+
+    def __init__(self, spotter: Spotter, source: Source) -> None:
+        self._spotter = spotter
+        self._source = source
+        self.samples = 0
+
+    @property
+    def duration(self) -> float:
+        """Seconds read so far."""
+        return round(self.samples / SAMPLE_RATE, 3)
+
+    def smoothed(self) -> Iterator[Scores]:
+        """The smoothed scores of all windows, in order (AudioError where the source cannot be read)."""
+        smoother = Smoother(self._spotter.options.smooth)
+        for scores in self.scores():
+            yield from smoother.push(scores)
+        yield from smoother.finish()
+
+    def scores(self) -> Iterator[Scores]:
+        """The scores of all windows, in order (AudioError where the source cannot be read)."""
+        waiting: list[tuple[Window, Segment | None]] = []
+        rows = 0
+        length = self._spotter.options.window
+        for window in self._windows():
+            segment = self._segment(window)
+            waiting.append((window, segment))
+            rows += segment is not None
+            if not rows or rows * length >= self._spotter.batch_seconds or len(waiting) >= _MOST_WAITING:
+                yield from self._run(waiting)
+                waiting, rows = [], 0
+        yield from self._run(waiting)
+
+    def _windows(self) -> Iterator[Window]:
+        options = self._spotter.options
+        windower = Windower(options.window_samples, options.hop_samples)
+        blocks = read_blocks(
+            self._source, engine=self._spotter.audio_engine, stdin=self._spotter.stdin, live=True
+        )
+        for block in blocks:
+            self.samples += block.size
+            yield from windower.push(block)
+        yield from windower.finish()
+
+    def _segment(self, window: Window) -> Segment | None:
+        """The window for the network, normalised by itself as a clip is; None below the gate."""
+        power = float(np.var(window.samples, dtype=np.float64))
+        if power == 0 or 10 * np.log10(power) < self._spotter.options.gate:
+            return None
+        return Segment(window.samples, wave_statistics(window.samples))
+
+    def _run(self, waiting: list[tuple[Window, Segment | None]]) -> Iterator[Scores]:
+        segments = [segment for _, segment in waiting if segment is not None]
+        outputs = iter(self._spotter.model(segments) if segments else [])
+        for window, segment in waiting:
+            if segment is None:
+                yield Scores(window.centre, np.zeros(len(self._spotter.model.labels)))
+            else:
+                yield Scores(window.centre, probabilities(next(outputs)))

@@ -1,0 +1,281 @@
+"""`sew classify --window` and `sew evaluate --window`: keyword spotting over long audio."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import Sew
+from helpers import babble, write_babble
+
+import sewcli
+
+EXAMPLES = Path(__file__).parent.parent / "examples" / "keywords"
+SPOT = ("--window", "0.5", "--hop", "0.2", "--smooth", "1", "--threshold", "0.3", "--merge-gap", "0.1")
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    """A recording of 12.3 s, with two seconds of silence in it."""
+    samples = babble(12.3, seed=5)
+    samples[5 * 16000 : 7 * 16000] = 0
+    soundfile.write(tmp_path / "long.wav", samples, 16000, subtype="FLOAT")
+    return tmp_path / "long.wav"
+
+
+def spans(records: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
+    return [(record["label"], record["start"], record["end"]) for record in records]
+
+
+def test_events_are_those_of_the_windows_classified_one_by_one(
+    sew: Sew, classifier: Path, long: Path, tmp_path: Path
+) -> None:
+    samples, _ = soundfile.read(long, dtype="float32")
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    starts = [*range(0, samples.size - 8000 + 1, 3200), samples.size - 8000]
+    for number, start in enumerate(starts):
+        soundfile.write(clips / f"{number:03}.wav", samples[start : start + 8000], 16000, subtype="FLOAT")
+    found = sew("classify", clips, "-m", classifier, "--top", "4", "-f", "json").records
+    expected: dict[str, set[int]] = {}
+    for record, start in zip(found, starts, strict=True):
+        for entry in record["labels"]:
+            silent = not samples[start : start + 8000].any()
+            if entry["score"] >= 0.3 and entry["label"][0] != "_" and not silent:
+                expected.setdefault(entry["label"], set()).add(start + 4000)
+    records = sew("classify", long, "-m", classifier, *SPOT, "-f", "json").records
+    assert records
+    assert {record["label"] for record in records} == set(expected)
+    for label, hits in expected.items():
+        own = [record for record in records if record["label"] == label]
+        inside = [
+            hit
+            for record in own
+            for hit in sorted(hits)
+            if record["start"] - 1e-3 <= (hit / 16000 - 0.1) and (hit / 16000 + 0.1) <= record["end"] + 1e-3
+        ]
+        assert inside == sorted(hits)
+
+
+def test_json_text_and_output_directory_hold_the_same_events(
+    sew: Sew, classifier: Path, long: Path, tmp_path: Path
+) -> None:
+    records = sew("classify", long, "-m", classifier, *SPOT, "-f", "json").records
+    assert list(records[0]) == ["path", "label", "start", "end", "score"]
+    assert {record["path"] for record in records} == {str(long)}
+    lines = sew("classify", long, "-m", classifier, *SPOT).lines
+    assert lines == [
+        f"{one['label']}\t{one['start']:.3f}\t{one['end']:.3f}\t{one['score']:.4f}" for one in records
+    ]
+    assert sew("classify", long, "-m", classifier, *SPOT, "-H").lines == [f"{long}\t{line}" for line in lines]
+    out = tmp_path / "out"
+    given = ("classify", long, "-m", classifier, *SPOT, "-o", out, "-f", "json", "-f", "text", "--resume")
+    assert (sew(*given).code, sew(*given).code) == (0, 0)
+    assert [json.loads(line) for line in (out / "long.json").read_text().splitlines()] == records
+    assert (out / "long.txt").read_text().splitlines() == lines
+
+
+def test_events_do_not_depend_on_batch_container_or_pipe(
+    sew: Sew, classifier: Path, long: Path, tmp_path: Path
+) -> None:
+    given = ("classify", "-m", classifier, *SPOT, "-f", "json")
+    expected = spans(sew(*given, long).records)
+    assert expected
+    assert spans(sew(*given, long, "--batch-seconds", "3").records) == expected
+    assert spans(sew(*given, long, "--batch-seconds", "300").records) == expected
+    assert spans(sew(*given, "-", stdin=long.read_bytes()).records) == expected
+    samples, rate = soundfile.read(long, dtype="float32")
+    raw = ("--raw-rate", "16000", "--raw-format")
+    assert spans(sew(*given, *raw, "f32le", "-", stdin=samples.tobytes()).records) == expected
+    big = samples.astype(">f4").tobytes()  # copied to disk first
+    assert spans(sew(*given, *raw, "f32be", "-", stdin=big).records) == expected
+    assert sew(*given, *raw, "s16le", "-", stdin=long.read_bytes()).records[0]["error"]["code"] == "raw"
+    soundfile.write(tmp_path / "long.flac", samples, rate, subtype="PCM_24")
+    flac = sew(*given, "-", stdin=(tmp_path / "long.flac").read_bytes())
+    assert [label for label, _, _ in spans(flac.records)] == [label for label, _, _ in expected]
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("form", ["WAV", "WAVEX"])
+def test_wav_from_a_pipe_has_the_samples_that_libsndfile_reads(subtype: str, form: str) -> None:
+    from sewcli.audio import read_blocks
+    from sewcli.sources import Source
+
+    sound = np.stack([babble(1.0, 1), babble(1.0, 2)], axis=1)
+    held = io.BytesIO()
+    soundfile.write(held, sound, 16000, format=form, subtype=subtype)
+    expected, _ = soundfile.read(io.BytesIO(held.getvalue()), dtype="float32", always_2d=True)
+    for content in (held.getvalue(), open_ended(held.getvalue())):
+        blocks = list(read_blocks(Source("-", Path("-")), stdin=io.BytesIO(content), live=True))
+        assert len(blocks) > 5
+        assert np.array_equal(np.concatenate(blocks), expected.T.mean(axis=0))
+
+
+def open_ended(wav: bytes) -> bytes:
+    """As ffmpeg writes into a pipe: sizes unknown."""
+    at = wav.index(b"data")
+    assert b"data" not in wav[at + 4 : at + 8]
+    return wav[:4] + b"\xff" * 4 + wav[8 : at + 4] + b"\xff" * 4 + wav[at + 8 :]
+
+
+def test_a_stream_that_breaks_off_is_a_failed_input_after_its_events(
+    sew: Sew, classifier: Path, long: Path
+) -> None:
+    content = long.read_bytes()
+    whole = sew("classify", "-m", classifier, *SPOT, "-f", "json", "-", stdin=content).records
+    cut = sew("classify", "-m", classifier, *SPOT, "-f", "json", "-", stdin=content[: len(content) * 2 // 3])
+    assert cut.code == 4
+    *events, failed = cut.records
+    assert failed["error"]["code"] == "damaged"
+    assert events
+    assert events == whole[: len(events)]
+
+
+def test_events_of_an_endless_stream_come_while_it_lasts() -> None:
+    samples, rate = soundfile.read(EXAMPLES / "operator.opus", dtype="int16")
+    held = io.BytesIO()
+    soundfile.write(held, np.concatenate([samples, np.zeros(3 * rate, np.int16)]), rate, format="WAV")
+    command = [sys.executable, "-m", "sewcli", "classify", "-", "--window", "1", "-f", "json", "--offline"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(open_ended(held.getvalue()))
+    process.stdin.flush()
+    event = json.loads(process.stdout.readline())  # the stream is open still
+    assert process.poll() is None
+    assert event["label"] == "operator"
+    process.stdin.close()
+    assert process.stdout.read() == b""
+    assert process.wait(60) == 0
+    process.stdout.close()
+
+
+def test_times_are_those_of_the_file_and_channels_are_named(
+    sew: Sew, classifier: Path, tmp_path: Path
+) -> None:
+    stereo = write_babble(tmp_path / "stereo.wav", 6.0, channels=2)
+    given = ("classify", stereo, "-m", classifier, *SPOT, "-f", "json")
+    split = sew(*given, "--channel", "split").records
+    assert {record["channel"] for record in split} == {0, 1}
+    one = sew(*given, "--channel", "1").records
+    assert one == [record for record in split if record["channel"] == 1]
+    part = sew(*given, "--channel", "1", "--start", "2", "--end", "5").records
+    assert part
+    assert all(2 <= record["start"] < record["end"] <= 5 for record in part)
+    # windows of the part lie on the grid of the whole file, which 2 s is a multiple of
+    middle = [s for s in spans(part) if s[1] > 2.5 and s[2] < 4.5]
+    assert middle
+    assert set(middle) <= set(spans(one))
+
+
+def test_gate_labels_and_bad_inputs(sew: Sew, classifier: Path, long: Path) -> None:
+    given = ("classify", long, "-m", classifier, *SPOT, "-f", "json")
+    everything = sew(*given).records
+    assert sew(*given, "--gate", "0").records == []
+    label = everything[0]["label"]
+    assert sew(*given, "--labels", label).records == [one for one in everything if one["label"] == label]
+    failed = sew("classify", "gone.wav", long, "-m", classifier, *SPOT, "-f", "json")
+    assert failed.code == 3
+    assert failed.records[0]["error"]["code"] == "not_found"
+    assert failed.records[1:] == everything
+    assert sew("classify", "gone.wav", "-m", classifier, *SPOT).code == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ("--threshold 0.5", "--window"),
+        ("--window 1 --top 3", "--top"),
+        ("--window 1 --labels maybe", "maybe"),
+        ("--window 1 --labels _unknown_", "_unknown_"),
+        ("--window 1 --hop 2", "hop"),
+        ("--window 0", "window"),
+        ("--window 1 --threshold 2", "threshold"),
+        ("--window 1 --resume", "--resume"),
+    ],
+)
+def test_wrong_usage_is_exit_2(sew: Sew, classifier: Path, long: Path, options: str, named: str) -> None:
+    result = sew("classify", long, "-m", classifier, *options.split())
+    assert (result.code, result.out) == (2, b"")
+    assert named in result.err
+
+
+def test_settings_of_the_environment_are_no_error_for_clips(
+    sew: Sew, classifier: Path, audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEW_THRESHOLD", "0.4")
+    assert sew("classify", audio / "b.wav", "-m", classifier).code == 0
+
+
+def test_python_gives_the_events_of_the_command(sew: Sew, classifier: Path, long: Path) -> None:
+    records = sew("classify", long, "-m", classifier, *SPOT, "-f", "json").records
+    model = sewcli.load(classifier)
+    events = list(model.spot(long, window=0.5, hop=0.2, smooth=1, threshold=0.3, merge_gap=0.1))
+    assert [(one.label, one.start, one.end, one.score) for one in events] == [
+        (one["label"], one["start"], one["end"], one["score"]) for one in records
+    ]
+    samples, rate = soundfile.read(long, dtype="float32")
+    again = model.spot(samples, rate, window=0.5, hop=0.2, smooth=1, threshold=0.3, merge_gap=0.1)
+    assert [one.start for one in again] == [one.start for one in events]
+    with pytest.raises(sewcli.UsageError):
+        model.spot(long, hop=5.0)
+    with pytest.raises(sewcli.AudioError):
+        list(model.spot("gone.wav"))
+
+
+@pytest.fixture
+def manifest(sew: Sew, classifier: Path, long: Path, tmp_path: Path) -> Path:
+    """The recording with the events that the model finds, and a keyword that it does not."""
+    events = sew("classify", long, "-m", classifier, *SPOT, "-f", "json").records
+    kept = [{key: one[key] for key in ("label", "start", "end")} for one in events[1:]]
+    missed = {"label": events[0]["label"], "start": 5.8, "end": 6.2}  # in the silence
+    file = tmp_path / "events.jsonl"
+    file.write_text(json.dumps({"audio_filepath": "long.wav", "events": [*kept, missed], "set": "a"}) + "\n")
+    return file
+
+
+def test_evaluate_counts_misses_and_false_alarms(
+    sew: Sew, classifier: Path, long: Path, manifest: Path
+) -> None:
+    events = sew("classify", long, "-m", classifier, *SPOT, "-f", "json").records
+    [scores] = sew("evaluate", manifest, "-m", classifier, *SPOT, "-f", "json").records
+    assert (scores["keywords"], scores["misses"], scores["false_alarms"]) == (len(events), 1, 1)
+    assert scores["false_alarms_per_hour"] == pytest.approx(3600 / 12.3)
+    assert scores["sets"]["a"]["misses"] == 1
+    label = events[0]["label"]
+    assert (scores["labels"][label]["misses"], scores["labels"][label]["false_alarms"]) == (1, 1)
+    levels = {one["threshold"]: one for one in scores["thresholds"]}
+    assert levels[0.3]["misses"] == 1
+    assert levels[0.1]["keywords"] == len(events)
+    lines = sew("evaluate", manifest, "-m", classifier, *SPOT).lines
+    assert any(line.startswith(f"all\t{len(events)}\t1\t") for line in lines)
+    only = sew("evaluate", manifest, "-m", classifier, *SPOT, "--labels", "no", "-f", "json").records[0]
+    assert set(only["labels"]) <= {"no"}
+
+
+def test_manifests_without_events_and_bad_events_are_wrong_usage(
+    sew: Sew, classifier: Path, long: Path, tmp_path: Path, manifest: Path
+) -> None:
+    bad = tmp_path / "bad.jsonl"
+    for events, named in (
+        (None, "events"),
+        ([{"label": "no", "start": 2, "end": 1}], "begins at 2"),
+        ([{"label": 1, "start": 0, "end": 1}], "label"),
+        ("no", "list"),
+    ):
+        row = {"audio_filepath": "long.wav", "label": "no"} | ({"events": events} if events else {})
+        bad.write_text(json.dumps(row) + "\n")
+        result = sew("evaluate", bad, "-m", classifier, *SPOT)
+        assert (result.code, result.out) == (2, b"")
+        assert named in result.err
+    table = sew("evaluate", manifest, "-m", classifier, *SPOT, "--table", tmp_path / "t.jsonl")
+    assert table.code == 2
+    manifest.write_text(json.dumps({"audio_filepath": "gone.wav", "events": []}) + "\n")
+    assert sew("evaluate", manifest, "-m", classifier, *SPOT).code == 4
