@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sewcli.errors import UsageError
 from sewcli.sources import Source, manifest_source
@@ -219,15 +219,17 @@ def _events(value: object) -> tuple[LabelSpan, ...] | None:
 def _event(entry: object) -> LabelSpan:
     if not isinstance(entry, dict):
         raise TypeError("an event is not a JSON object")
-    label, start, end = (entry.get(key) for key in ("label", "start", "end"))
-    times = [start, end]
-    if not isinstance(label, str) or any(
-        isinstance(time, bool) or not isinstance(time, int | float) for time in times
-    ):
+    label: Any = entry.get("label")
+    start, end = (_plain_number(entry.get(key)) for key in ("start", "end"))
+    if not isinstance(label, str) or start is None or end is None:
         raise TypeError('an event needs "label", a string, and "start" and "end", numbers of seconds')
     if not 0 <= start < end < math.inf:
         raise ValueError(f"an event begins at {start} s and ends at {end} s")
-    return LabelSpan(label, float(start), float(end))
+    return LabelSpan(label, start, end)
+
+
+def _plain_number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _trouble(row: Row, task: Use, *, files: bool) -> tuple[str, str] | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sewcli.audio.checks import damaged
 from sewcli.audio.dsp import Block, cut, frames_in
@@ -159,14 +160,16 @@ def _blocks(name: str, stream: BinaryIO, form: _Form, size: int) -> Iterator[Blo
 
 def _samples(content: bytes, form: _Form) -> Block:
     """Little-endian samples as floats of full scale 1, as libsndfile gives them."""
+    values: NDArray[np.float64]
     if form.kind == _FLOAT:
-        return np.frombuffer(content, dtype=f"<f{form.bits // 8}").astype(np.float32)
-    if form.bits == 8:
-        return ((np.frombuffer(content, dtype=np.uint8).astype(np.float32)) - 128) / np.float32(128)
-    if form.bits == 24:
+        values = np.frombuffer(content, dtype=f"<f{form.bits // 8}").astype(np.float64)
+    elif form.bits == 8:
+        values = (np.frombuffer(content, dtype=np.uint8).astype(np.float64) - 128) / 128
+    elif form.bits == 24:
         wide = np.zeros((len(content) // 3, 4), dtype=np.uint8)
         wide[:, 1:] = np.frombuffer(content, dtype=np.uint8).reshape(-1, 3)
-        values = wide.view("<i4")[:, 0]
-        return (values.astype(np.float64) / 2**31).astype(np.float32)
-    values = np.frombuffer(content, dtype=f"<i{form.bits // 8}")
-    return (values.astype(np.float64) / 2 ** (form.bits - 1)).astype(np.float32)
+        values = wide.view("<i4")[:, 0] / 2.0**31
+    else:
+        values = np.frombuffer(content, dtype=f"<i{form.bits // 8}") / 2.0 ** (form.bits - 1)
+    samples: Block = values.astype(np.float32)
+    return samples

@@ -119,7 +119,5 @@ def classify(
     fingerprint = written.fingerprint(local, task.settings)
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
-    results = task.results(sink.pending(fingerprint))
-    if spotting is not None:
-        results = spot.as_written(results, at_once=output is None)
+    results = spot.as_written(task.results(sink.pending(fingerprint)), at_once=output is None)
     raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))

@@ -40,7 +40,7 @@ def dump(content: dict[str, Any]) -> bytes:
         return json.dumps(content).encode() + b"\n"
 
 
-def as_object(result: Transcript | Classification | KeywordEvent | Embedding | Failure) -> dict[str, Any]:
+def as_object(result: Result) -> dict[str, Any]:
     """The JSON object of a result."""
     match result:
         case Transcript():
@@ -49,6 +49,8 @@ def as_object(result: Transcript | Classification | KeywordEvent | Embedding | F
             return _classification(result)
         case KeywordEvent():
             return _event(result)
+        case Detections():
+            return {**_head(result), "events": [_event(event) for event in result.events]}
         case Embedding():
             return _embedding(result)
         case Failure():
@@ -91,7 +93,7 @@ def _embedding(result: Embedding) -> dict[str, Any]:
     return content
 
 
-def _head(result: Transcript | Classification | Embedding) -> dict[str, Any]:
+def _head(result: Transcript | Classification | Detections | Embedding) -> dict[str, Any]:
     content = {"schema_version": SCHEMA_VERSION, "path": result.path, "duration": result.duration}
     if result.offset is not None:
         content["offset"] = result.offset
