@@ -1,7 +1,7 @@
 """WAV and raw samples from a pipe, read while they are written: the stream may be endless.
 
-Plain little-endian samples (integers of 8 to 32 bits, floats of 32 and 64) come in an order that needs no look
-ahead. Everything else is copied to disk first (`sewcli.audio.spool`).
+Plain little-endian samples (integers of 8 to 32 bits, floats of 32 and 64) come in an order that needs no
+look ahead. Everything else is copied to disk first (`sewcli.audio.spool`).
 """
 
 from __future__ import annotations
