@@ -35,6 +35,7 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/installed-test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lm]' # compiled; its tests are skipped without it
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python

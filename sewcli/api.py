@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from sewcli.acoustic.checkpoint import declared_task
 from sewcli.audio.arrays import ARRAY, array_source
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE, ChunkPlan
+from sewcli.decoding.options import DecodingOptions
 from sewcli.errors import AudioError, ModelError, UsageError
 from sewcli.hub import LocalModel, fetch, set_offline
 from sewcli.parts import Window
@@ -35,7 +36,7 @@ from sewcli.registry import load_registry, resolve
 from sewcli.results import Classification, Detections, Failure, KeywordEvent, Transcript
 from sewcli.sources import STDIN, Source
 from sewcli.spotting.options import SpottingOptions
-from sewcli.tasks import Classifying, DecodingOptions, Spotting, Transcribing, batch_seconds
+from sewcli.tasks import Classifying, Spotting, Transcribing, batch_seconds
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
@@ -71,7 +72,10 @@ class TranscribeOptions(Part, total=False):
 
     Attributes:
         timestamps: "none", "word" (the default) or "char".
-        decoder: "greedy" (the default) or "beam"; `beam_width`, `hotwords` and `hotword_weight` are for beam.
+        decoder: "greedy" or "beam"; by default beam where there is a language model.
+        beam_width, hotwords, hotword_weight, n_best, token_min_logp, beam_prune_logp: for beam.
+        lm: "builtin" or the file of a language model; a KenLM binary needs `unigrams`, a file of its words.
+        alpha, beta, unk_score: weight of the language model, what a word adds, and one that it does not know.
         chunk, stride: seconds that the network reads at a time, and of each end that is context only.
         statistics: normalise by the whole "file" (the default) or by each "chunk".
     """
@@ -81,6 +85,14 @@ class TranscribeOptions(Part, total=False):
     beam_width: int
     hotwords: Sequence[str]
     hotword_weight: float
+    lm: str
+    unigrams: str
+    alpha: float
+    beta: float
+    unk_score: float
+    n_best: int
+    token_min_logp: float
+    beam_prune_logp: float
     chunk: float
     stride: float
     statistics: Literal["file", "chunk"]

@@ -174,6 +174,19 @@ def _beam_search() -> Check:
     return _found(f"pyctcdecode {importlib.metadata.version('pyctcdecode')}")
 
 
+def _language_models() -> Check:
+    from sewcli.decoding.language_model import require_kenlm
+    from sewcli.errors import UsageError
+
+    try:
+        require_kenlm()
+    except UsageError as error:
+        return Check("", False, error.message, error.hint, needed=False)
+    import kenlm  # noqa: F401 - whether it can be imported
+
+    return _found(f"kenlm {importlib.metadata.version('kenlm')}")
+
+
 def _settings(read_settings: Callable[[], object]) -> Check:
     from sewcli.registry import load_registry
     from sewcli.settings import settings_files
@@ -292,6 +305,7 @@ _ATTEMPTS: dict[str, Callable[[], Check]] = {
     "audio": _libsndfile,
     "video and m4a": _media,
     "beam search": _beam_search,
+    "language models": _language_models,
     "cache": _cache,
     "hub": _hub,
     "temporary": _temporary,

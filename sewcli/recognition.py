@@ -72,6 +72,8 @@ class Transcriber:
             settings=self.settings,
             offset=part_offset(recording.source),
             channel=recording.source.channel,
+            alternatives=hypothesis.alternatives,
+            hotwords=hypothesis.hotwords,
         )
 
     def close(self) -> None:

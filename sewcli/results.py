@@ -49,6 +49,20 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """One of the best transcripts of beam search.
+
+    Attributes:
+        text: the transcript.
+        score: natural logarithm of the probability of the text by the network, plus what language model
+            and hotwords add.
+    """
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
 class Transcript:
     """What was said in one input.
 
@@ -61,6 +75,8 @@ class Transcript:
         settings: everything that can change the text.
         offset: where a part of a file began, in seconds; None for a whole file.
         channel: that was read, from 0; None where all were mixed.
+        alternatives: the best transcripts, `text` first; None where only one was asked for.
+        hotwords: how often each hotword is in the text; None where there are none.
     """
 
     path: str
@@ -72,6 +88,8 @@ class Transcript:
     settings: Mapping[str, Any] = field(default_factory=dict)
     offset: float | None = None
     channel: int | None = None
+    alternatives: tuple[Alternative, ...] | None = None
+    hotwords: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

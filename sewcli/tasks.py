@@ -3,67 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from sewcli.decoding.support import require_pyctcdecode
+from sewcli.decoding.options import DecodingOptions
 from sewcli.errors import UsageError
 from sewcli.hub import LocalModel
 from sewcli.results import Classification, Detections, Failure, KeywordEvent, ModelInfo, Transcript
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-    from sewcli.decoding.vocabulary import Vocabulary
     from sewcli.pipeline import Options
-    from sewcli.recognition import Decoder
     from sewcli.sources import Source
     from sewcli.spotting.options import SpottingOptions
 
 #: padded audio in one batch on a GPU; on a CPU every chunk runs alone, which is no slower
 GPU_BATCH_SECONDS = 240.0
-
-
-@dataclass(frozen=True)
-class DecodingOptions:
-    """How logits become text."""
-
-    decoder: str = "greedy"
-    beam_width: int = 100
-    hotwords: Sequence[str] = ()
-    hotword_weight: float = 10.0
-
-    def check(self) -> None:
-        """Refuse what cannot work, before a model is loaded (UsageError)."""
-        if self.decoder == "beam":
-            require_pyctcdecode()
-        elif self.hotwords:
-            raise UsageError("hotwords need beam search", hint="add --decoder beam")
-
-    def decoders(self, vocabulary: Vocabulary) -> tuple[Callable[[], Decoder], dict[str, Any]]:
-        """What makes the decoder of one recording, and the settings that go on record.
-
-        Raises:
-            UsageError: the vocabulary is not for beam search, or cannot spell a hotword.
-        """
-        from sewcli.decoding.beam import BeamSearch
-        from sewcli.decoding.greedy import GreedyDecoder
-
-        if self.decoder == "greedy":
-            return lambda: GreedyDecoder(vocabulary), {"decoder": self.decoder}
-        search = BeamSearch(
-            vocabulary,
-            width=self.beam_width,
-            hotwords=tuple(self.hotwords),
-            hotword_weight=self.hotword_weight,
-        )
-        settings = {
-            "decoder": self.decoder,
-            "beam_width": self.beam_width,
-            "hotwords": list(search.hotwords),
-            "hotword_weight": self.hotword_weight,
-        }
-        return search.recording, settings
 
 
 def model_info(local: LocalModel) -> ModelInfo:
@@ -126,7 +81,8 @@ class Transcribing:
         self._options = options
         self._timestamps = timestamps
         self._info = model_info(local)
-        self._decoder, settings = decoding.decoders(load_vocabulary(local.directory, network.columns))
+        vocabulary = load_vocabulary(local.directory, network.columns)
+        self._decoder, settings = decoding.decoders(vocabulary, times=timestamps != "none")
         self.settings = settings | chunk_settings(network, options)
 
     def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:

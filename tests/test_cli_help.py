@@ -13,6 +13,7 @@ from sewcli import __version__
 
 HEAVY = (
     "huggingface_hub",
+    "kenlm",
     "librosa",
     "numpy",
     "pyctcdecode",
@@ -24,7 +25,7 @@ HEAVY = (
 )
 COMMANDS = (
     *("", "transcribe", "align", "classify", "embed", "evaluate", "train"),
-    *("models", "models list", "models show", "config show"),
+    *("models", "models list", "models show", "config show", "lm build"),
 )
 SCRIPT = """
 import json, sys

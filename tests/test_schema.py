@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import Sew
+from helpers import needs_pyctcdecode
 from jsonschema import Draft202012Validator
 
 NAMES = {
@@ -90,6 +91,18 @@ def test_transcribe_and_errors(sew: Sew, audio: Path, ctc: Path, valid: Any) -> 
         for record in good:
             valid("transcribe", record)
         valid("error", failed)
+
+
+@needs_pyctcdecode
+def test_transcribe_by_beam_search(sew: Sew, audio: Path, ctc: Path, valid: Any) -> None:
+    result = sew(
+        *("transcribe", audio, "-m", ctc, "-f", "json", "--decoder", "beam", "--beam-width", "5"),
+        *("--n-best", "3", "--hotword", "a"),
+    )
+    for record in result.records:
+        valid("transcribe", record)
+        assert record["alternatives"][0]["text"] == record["text"]
+        assert record["hotwords"]["A"] == record["text"].split().count("A")
 
 
 def test_verbose_json(sew: Sew, audio: Path, ctc: Path, valid: Any) -> None:

@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 
 from sewcli import __version__
-from sewcli.cli import align, classify, config, doctor, embed, evaluate, models, schema, train, transcribe
+from sewcli.cli import align, classify, config, doctor, embed, evaluate, lm, models, schema, train, transcribe
 from sewcli.cli.console import write_message
 from sewcli.cli.defaults import set_defaults
 from sewcli.cli.output import ClosedPipe
@@ -39,6 +39,7 @@ app.command("embed", epilog=EXIT_CODES)(embed.embed)
 app.command("evaluate", epilog=EXIT_CODES)(evaluate.evaluate)
 app.command("train", epilog=EXIT_CODES)(train.train)
 app.add_typer(models.app, name="models")
+app.add_typer(lm.app, name="lm")
 app.add_typer(config.app, name="config")
 app.command("schema")(schema.schema)
 app.command("doctor")(doctor.doctor)

@@ -8,8 +8,18 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
+from sewcli.cli import decoding_options as dec
 from sewcli.cli import options as opt
 from sewcli.cli import spotting_options as spot
+from sewcli.decoding.options import (
+    DEFAULT_ALPHA,
+    DEFAULT_BEAM_PRUNE_LOGP,
+    DEFAULT_BEAM_WIDTH,
+    DEFAULT_BETA,
+    DEFAULT_HOTWORD_WEIGHT,
+    DEFAULT_TOKEN_MIN_LOGP,
+    DEFAULT_UNKNOWN,
+)
 from sewcli.errors import UsageError
 from sewcli.spotting.options import DEFAULTS
 
@@ -113,10 +123,18 @@ def evaluate(
     batch_seconds: opt.BatchSeconds = None,
     engine: opt.Engine = "auto",
     offline: opt.Offline = False,
-    decoder: opt.Decoder = "greedy",
-    beam_width: opt.BeamWidth = 100,
-    hotword: opt.Hotword = None,
-    hotword_weight: opt.HotwordWeight = 10.0,
+    decoder: dec.Decoder = None,
+    beam_width: dec.BeamWidth = DEFAULT_BEAM_WIDTH,
+    lm: dec.Lm = None,
+    unigrams: dec.Unigrams = None,
+    alpha: dec.Alpha = DEFAULT_ALPHA,
+    beta: dec.Beta = DEFAULT_BETA,
+    unk_score: dec.UnkScore = DEFAULT_UNKNOWN,
+    hotword: dec.Hotword = None,
+    hotwords_file: dec.HotwordsFile = None,
+    hotword_weight: dec.HotwordWeight = DEFAULT_HOTWORD_WEIGHT,
+    token_min_logp: dec.TokenMinLogp = DEFAULT_TOKEN_MIN_LOGP,
+    beam_prune_logp: dec.BeamPruneLogp = DEFAULT_BEAM_PRUNE_LOGP,
     chunk: opt.Chunk = DEFAULT_CHUNK,
     stride: opt.Stride = DEFAULT_STRIDE,
     statistics: opt.Statistics = "file",
@@ -192,8 +210,20 @@ def evaluate(
     outputs.check_task(task)
     if task == "ctc":
         require_jiwer()
-    decoding = run.DecodingOptions(decoder, beam_width, hotword or [], hotword_weight)
-    decoding.check()
+    decoding = dec.decoding_options(
+        hotword,
+        hotwords_file,
+        decoder=decoder,
+        beam_width=beam_width,
+        hotword_weight=hotword_weight,
+        lm=lm,
+        unigrams=unigrams,
+        alpha=alpha,
+        beta=beta,
+        unk_score=unk_score,
+        token_min_logp=token_min_logp,
+        beam_prune_logp=beam_prune_logp,
+    )
     plan = run.chunk_plan(chunk, stride)
     local = chosen.fetch(task, progress=shown)
 

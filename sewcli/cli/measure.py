@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sewcli.cli.console import Progress
 from sewcli.cli.scoring import Item, References
+from sewcli.decoding.options import DecodingOptions
+from sewcli.decoding.tally import Tally
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.evaluation.loss import CtcLoss
 from sewcli.evaluation.measuring import Measured, MeasuringConsumer, Stopwatch
@@ -17,7 +19,7 @@ from sewcli.evaluation.scores import Scored
 from sewcli.pipeline import Consumer, Options, run
 from sewcli.recognition import Classifier, Transcriber
 from sewcli.results import Classification, Failure, Transcript
-from sewcli.tasks import DecodingOptions, chunk_settings, model_info, run_settings
+from sewcli.tasks import chunk_settings, model_info, run_settings
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
@@ -63,7 +65,7 @@ def measure(
         consumer = lambda: MeasuringConsumer(Classifier(network.labels, info, 1), stopwatch)  # noqa: E731
     else:
         vocabulary = load_vocabulary(local.directory, network.columns)
-        decoder, decoder_settings = decoding.decoders(vocabulary)
+        decoder, decoder_settings = decoding.decoders(vocabulary, times=False)
         loss = CtcLoss.of(
             network.checkpoint.config,
             vocabulary,
@@ -84,6 +86,7 @@ def measure(
 def _items(
     references: References, results: Iterable[Answered | Failure], progress: Progress
 ) -> Iterator[Item]:
+    tally = Tally()
     with progress:
         for row, result in zip(references.rows, results, strict=True):
             where = f"{references.path}:{row.line}"
@@ -99,6 +102,7 @@ def _items(
                 score = answer.labels[0].score
             else:
                 reference, hypothesis, score = row.text, answer.text, None
+                tally.add(answer.hotwords)
             yield Item(
                 where,
                 row.set,
@@ -114,6 +118,7 @@ def _items(
                     score,
                 ),
             )
+    tally.report()
 
 
 def _warn_of_unknown_labels(references: References, labels: tuple[str, ...]) -> None:

@@ -10,7 +10,6 @@ from sewcli.cli.defaults import given_or_preferred
 
 _RUN = "Model and machine"
 _AUDIO = "Audio and chunks"
-_DECODING = "Decoding"
 _OUTPUT = "Output"
 
 Quiet = Annotated[
@@ -136,32 +135,5 @@ AudioEngine = Annotated[
         envvar="SEW_AUDIO_ENGINE",
         help="soundfile streams; librosa is librosa.load. The samples are the same.",
         rich_help_panel=_AUDIO,
-    ),
-]
-Decoder = Annotated[
-    Literal["greedy", "beam"],
-    typer.Option(
-        "--decoder", envvar="SEW_DECODER", help="How logits become text.", rich_help_panel=_DECODING
-    ),
-]
-BeamWidth = Annotated[
-    int,
-    typer.Option(
-        "--beam-width", envvar="SEW_BEAM_WIDTH", min=1, help="Prefixes kept.", rich_help_panel=_DECODING
-    ),
-]
-Hotword = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--hotword",
-        envvar="SEW_HOTWORD",
-        help="A word or phrase to prefer (beam search; may be repeated; SEW_HOTWORD splits at spaces).",
-        rich_help_panel=_DECODING,
-    ),
-]
-HotwordWeight = Annotated[
-    float,
-    typer.Option(
-        "--hotword-weight", envvar="SEW_HOTWORD_WEIGHT", help="How strongly.", rich_help_panel=_DECODING
     ),
 ]

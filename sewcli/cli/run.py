@@ -17,18 +17,18 @@ from sewcli.cli.console import Progress, report_failure
 from sewcli.cli.defaults import PreferredModel
 from sewcli.cli.output import Directory, Sink, StandardOutput
 from sewcli.cli.stack import StackFile
+from sewcli.decoding.tally import Tally
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, UsageError
 from sewcli.hub import LocalModel, fetch, set_offline
 from sewcli.registry import load_registry, resolve
-from sewcli.results import Failure, KeywordEvent
-from sewcli.tasks import DecodingOptions, batch_seconds, model_info
+from sewcli.results import Failure, KeywordEvent, Transcript
+from sewcli.tasks import batch_seconds, model_info
 from sewcli.writers import Result
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
 
 __all__ = [
-    "DecodingOptions",
     "ModelOptions",
     "batch_seconds",
     "chunk_plan",
@@ -36,6 +36,7 @@ __all__ = [
     "finish",
     "model_info",
     "set_up_messages",
+    "tell_hotwords",
     "write_all",
 ]
 
@@ -93,6 +94,16 @@ def chunk_plan(chunk: float, stride: float) -> ChunkPlan:
             f"--chunk {chunk:g} --stride {stride:g}: {error}",
             hint="for example --chunk 20 --stride 1",
         ) from error
+
+
+def tell_hotwords(results: Iterator[Transcript | Failure]) -> Iterator[Transcript | Failure]:
+    """The results as they come; at their end a message on how often each hotword was found."""
+    tally = Tally()
+    for result in results:
+        if isinstance(result, Transcript):
+            tally.add(result.hotwords)
+        yield result
+    tally.report()
 
 
 def write_all(

@@ -7,8 +7,18 @@ from typing import Annotated, Literal
 import typer
 
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
+from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
+from sewcli.decoding.options import (
+    DEFAULT_ALPHA,
+    DEFAULT_BEAM_PRUNE_LOGP,
+    DEFAULT_BEAM_WIDTH,
+    DEFAULT_BETA,
+    DEFAULT_HOTWORD_WEIGHT,
+    DEFAULT_TOKEN_MIN_LOGP,
+    DEFAULT_UNKNOWN,
+)
 
 
 def transcribe(
@@ -51,10 +61,19 @@ def transcribe(
     batch_seconds: opt.BatchSeconds = None,
     engine: opt.Engine = "auto",
     offline: opt.Offline = False,
-    decoder: opt.Decoder = "greedy",
-    beam_width: opt.BeamWidth = 100,
-    hotword: opt.Hotword = None,
-    hotword_weight: opt.HotwordWeight = 10.0,
+    decoder: dec.Decoder = None,
+    beam_width: dec.BeamWidth = DEFAULT_BEAM_WIDTH,
+    lm: dec.Lm = None,
+    unigrams: dec.Unigrams = None,
+    alpha: dec.Alpha = DEFAULT_ALPHA,
+    beta: dec.Beta = DEFAULT_BETA,
+    unk_score: dec.UnkScore = DEFAULT_UNKNOWN,
+    hotword: dec.Hotword = None,
+    hotwords_file: dec.HotwordsFile = None,
+    hotword_weight: dec.HotwordWeight = DEFAULT_HOTWORD_WEIGHT,
+    n_best: dec.NBest = 1,
+    token_min_logp: dec.TokenMinLogp = DEFAULT_TOKEN_MIN_LOGP,
+    beam_prune_logp: dec.BeamPruneLogp = DEFAULT_BEAM_PRUNE_LOGP,
     chunk: opt.Chunk = DEFAULT_CHUNK,
     stride: opt.Stride = DEFAULT_STRIDE,
     statistics: opt.Statistics = "file",
@@ -99,13 +118,26 @@ def transcribe(
         no_path,
         shape=Shape(max_chars, max_lines, max_gap, max_duration),
     )
-    decoding = run.DecodingOptions(decoder, beam_width, hotword or [], hotword_weight)
+    decoding = dec.decoding_options(
+        hotword,
+        hotwords_file,
+        decoder=decoder,
+        beam_width=beam_width,
+        hotword_weight=hotword_weight,
+        lm=lm,
+        unigrams=unigrams,
+        alpha=alpha,
+        beta=beta,
+        unk_score=unk_score,
+        n_best=n_best,
+        token_min_logp=token_min_logp,
+        beam_prune_logp=beam_prune_logp,
+    )
     chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
     shown = not (quiet or no_progress)
     wanted.check()
     written.check()
     plan = run.chunk_plan(chunk, stride)
-    decoding.check()
     times = written.times(timestamps)
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
@@ -124,4 +156,4 @@ def transcribe(
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
     results = task.results(sink.pending(fingerprint))
-    raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))
+    raise typer.Exit(run.write_all(run.tell_hotwords(results), sink, Progress(shown=shown)))

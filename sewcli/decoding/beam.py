@@ -1,26 +1,37 @@
-"""Beam search through pyctcdecode, once over the logits of a whole recording.
+"""Beam search through pyctcdecode over the logits of a recording.
 
 pyctcdecode has no streaming decoder, and decoding chunk by chunk would split words; so the frames
-of a recording wait in a temporary file that is mapped into memory when the last one has come.
+of a recording wait in a temporary file that is mapped into memory when the last one has come. What
+pyctcdecode holds grows with the square of the text, so a recording of more than a minute is searched in
+pieces, cut where the network marks the end of a word most surely; the language model goes on from piece to
+piece.
 """
 
 from __future__ import annotations
 
+import heapq
 import logging
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.decoding.alignment import align
 from sewcli.decoding.frames import FrameFile
+from sewcli.decoding.hotwords import found_in, spellable
 from sewcli.decoding.hypothesis import Hypothesis, Token
+from sewcli.decoding.known import KnownText
+from sewcli.decoding.language_model import LanguageModel
 from sewcli.decoding.support import require_pyctcdecode
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import UsageError
+from sewcli.results import Alternative
 
 #: log-posteriors below this are equally impossible; pyctcdecode cannot take -inf
 _FLOOR = -50.0
+#: frames of a piece: a minute at the most, half of it at the least
+_LONGEST, _SHORTEST = 3000, 1500
 
 
 class BeamSearch:
@@ -31,6 +42,10 @@ class BeamSearch:
         width: how many prefixes are kept at each frame.
         hotwords: words and phrases to prefer, in any letter case.
         hotword_weight: how strongly.
+        language_model: that scores words, or None.
+        n_best: how many transcripts are given.
+        token_min_logp, beam_prune_logp: see `sewcli.decoding.options.DecodingOptions`.
+        times: whether to look for the times of the characters.
 
     Raises:
         UsageError: pyctcdecode is not installed or cannot be on this Python, or the vocabulary
@@ -44,6 +59,11 @@ class BeamSearch:
         width: int = 100,
         hotwords: tuple[str, ...] = (),
         hotword_weight: float = 10.0,
+        language_model: LanguageModel | None = None,
+        n_best: int = 1,
+        token_min_logp: float = -5.0,
+        beam_prune_logp: float = -10.0,
+        times: bool = True,
     ) -> None:
         longer = sorted(token for token in vocabulary.text_tokens if len(token) > 1)
         if longer:
@@ -54,10 +74,20 @@ class BeamSearch:
         if not 0 <= hotword_weight < float("inf"):
             raise UsageError(f"the weight of hotwords is {hotword_weight:g}; it is a number from 0 up")
         self.vocabulary = vocabulary
-        self.width = width
         self.hotwords = spellable(vocabulary, hotwords)
-        self.hotword_weight = hotword_weight
-        self._decoder = _build(vocabulary)
+        self._n_best = n_best
+        self._times = times
+        self._language_model = language_model
+        self._options = {
+            "beam_width": max(width, n_best),
+            "hotwords": list(self.hotwords) or None,
+            "hotword_weight": hotword_weight,
+            "token_min_logp": token_min_logp,
+            "beam_prune_logp": beam_prune_logp,
+        }
+        self._decoder = _build(vocabulary, language_model)
+        # pyctcdecode keeps language models in its class, beyond the life of the decoder
+        weakref.finalize(self, self._decoder.cleanup)
 
     def recording(self) -> BeamDecoder:
         """A decoder for one recording."""
@@ -65,24 +95,28 @@ class BeamSearch:
 
     def search(self, log_posteriors: NDArray[np.float32]) -> Hypothesis:
         """Decode all frames of a recording, shape (T, V)."""
-        vocabulary = self.vocabulary
-        beams = self._decoder.decode_beams(
-            np.maximum(log_posteriors[:, vocabulary.columns], _FLOOR),
-            beam_width=self.width,
-            hotwords=list(self.hotwords) or None,
-            hotword_weight=self.hotword_weight,
+        best = [Alternative("", 0.0)]
+        state = None
+        for start, stop in _pieces(log_posteriors, self.vocabulary):
+            if self._language_model is not None:
+                self._language_model.ends = stop == log_posteriors.shape[0]
+            beams = self._decoder.decode_beams(
+                np.maximum(log_posteriors[start:stop, self.vocabulary.columns], _FLOOR),
+                lm_start_state=state,
+                **self._options,
+            )
+            state = beams[0][1]
+            best = _joined(best, [(beam[0], float(beam[4])) for beam in beams], self._n_best)
+        text = best[0].text
+        tokens: tuple[Token, ...] = ()
+        if self._times and text:
+            tokens = KnownText(text, self.vocabulary).align(log_posteriors).tokens
+        return Hypothesis(
+            text,
+            tokens,
+            tuple(best) if self._n_best > 1 else None,
+            found_in(text, self.hotwords) if self.hotwords else None,
         )
-        words = beams[0][2]
-        ids = {token: index for index, token in enumerate(vocabulary.tokens)}
-        tokens: list[Token] = []
-        for index, (word, (first, end)) in enumerate(words):
-            spelling = [ids[character] for character in word]
-            spans = align(log_posteriors[first:end], spelling, vocabulary.blank)
-            tokens += [
-                Token(character, first + start, first + last, score, index)
-                for character, (start, last, score) in zip(word, spans, strict=True)
-            ]
-        return Hypothesis(" ".join(word for word, _ in words), tuple(tokens))
 
 
 class BeamDecoder:
@@ -107,30 +141,37 @@ class BeamDecoder:
         self._frames.close()
 
 
-def spellable(vocabulary: Vocabulary, words: tuple[str, ...]) -> tuple[str, ...]:
-    """Words in the letter case of the vocabulary.
+def _pieces(log_posteriors: NDArray[np.float32], vocabulary: Vocabulary) -> Iterator[tuple[int, int]]:
+    """First frame and end of each piece; a piece ends with the likeliest frame to lie between two words."""
+    mark = vocabulary.blank if vocabulary.delimiter is None else vocabulary.delimiter
+    start, frames = 0, log_posteriors.shape[0]
+    while frames - start > _LONGEST:
+        window = log_posteriors[start + _SHORTEST : start + _LONGEST, mark]
+        stop = start + _SHORTEST + int(window.argmax()) + 1
+        yield start, stop
+        start = stop
+    yield start, frames
 
-    Raises:
-        UsageError: the vocabulary has no token for a character of one of them.
+
+def _joined(before: list[Alternative], piece: list[tuple[str, float]], count: int) -> list[Alternative]:
+    """The best ways to go on from what came before with a piece, best first, each text once.
+
+    Scores of pieces are added, as logarithms of probabilities are.
     """
-    folded = tuple(vocabulary.fold(word) for word in words)
-    for word in folded:
-        if not word.strip():
-            raise UsageError("a hotword is empty", hint="look for a shell variable that is not set")
-        unknown = sorted({c for c in word if c != " " and c not in vocabulary.text_tokens})
-        if unknown:
-            raise UsageError(
-                f"the model cannot spell the hotword {word!r}: its vocabulary has no {' '.join(unknown)}",
-                hint="spell it with the characters the model writes, numbers as words",
-            )
-    return folded
+    found: dict[str, float] = {}
+    for one in before:
+        for text, score in piece[: 2 * count]:
+            joined = f"{one.text} {text}".strip()
+            found[joined] = max(found.get(joined, -np.inf), one.score + score)
+    best = heapq.nlargest(count, found.items(), key=lambda item: item[1])
+    return [Alternative(text, score) for text, score in best]
 
 
-def _build(vocabulary: Vocabulary) -> Any:
+def _build(vocabulary: Vocabulary, language_model: LanguageModel | None) -> Any:
     require_pyctcdecode()
-    # it recommends kenlm at import, which nothing here uses
+    # it recommends kenlm at import, which only language models need
     logging.getLogger("pyctcdecode").setLevel(logging.ERROR)
-    import pyctcdecode
+    from pyctcdecode import Alphabet, BeamSearchDecoderCTC
 
     labels = []
     for index in vocabulary.columns:
@@ -140,4 +181,4 @@ def _build(vocabulary: Vocabulary) -> Any:
             labels.append(" ")
         else:
             labels.append(vocabulary.tokens[index])
-    return pyctcdecode.build_ctcdecoder(labels)
+    return BeamSearchDecoderCTC(Alphabet.build_alphabet(labels), language_model)

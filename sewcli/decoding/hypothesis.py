@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sewcli.chunking import frame_end, frame_start
-from sewcli.results import Span
+from sewcli.results import Alternative, Span
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,19 @@ class Token:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A decoded utterance: its words joined by spaces, and their tokens."""
+    """A decoded utterance.
+
+    Attributes:
+        text: its words joined by spaces.
+        tokens: of the words, in order; empty where no times are wanted.
+        alternatives: the best texts with their scores, this one first; None where one was asked for.
+        hotwords: how often each is in the text; None where there are none.
+    """
 
     text: str
     tokens: tuple[Token, ...]
+    alternatives: tuple[Alternative, ...] | None = None
+    hotwords: Mapping[str, int] | None = None
 
     def chars(self, duration: float, offset: float = 0.0) -> tuple[Span, ...]:
         """Every token as a span; see `words`."""

@@ -60,6 +60,12 @@ def as_object(result: Result) -> dict[str, Any]:
 def _transcript(result: Transcript) -> dict[str, Any]:
     content = _head(result)
     content["text"] = result.text
+    if result.alternatives is not None:
+        content["alternatives"] = [
+            {"text": one.text, "score": round(one.score, 4)} for one in result.alternatives
+        ]
+    if result.hotwords is not None:
+        content["hotwords"] = dict(result.hotwords)
     if result.words is not None:
         content["words"] = [_span("word", span) for span in result.words]
     if result.chars is not None:

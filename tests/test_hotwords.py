@@ -1,0 +1,57 @@
+"""Hotwords: from options and files, named where they cannot be spelled, counted in what is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Sew
+from helpers import needs_pyctcdecode
+
+from sewcli.decoding.hotwords import found_in
+
+
+def test_only_whole_words_and_whole_phrases_are_found() -> None:
+    text = "THINK ENGINE THINK ENGINES RETHINK ENGINE THINK THINK"
+    assert found_in(text, ["THINK ENGINE", "THINK", "ENGINE THINK", "VOYAGER"]) == {
+        "THINK ENGINE": 1,
+        "THINK": 4,
+        "ENGINE THINK": 2,
+        "VOYAGER": 0,
+    }
+
+
+@needs_pyctcdecode
+def test_hotwords_of_a_file_join_those_of_options_and_are_counted(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "words.txt").write_text("# names\nvoyager\n\n  think   engine \na\n")
+    given = ("transcribe", audio, "-m", ctc, "-f", "json", "--decoder", "beam", "--beam-width", "8")
+    result = sew(
+        *given, "--hotword", "e", "--hotwords-file", tmp_path / "words.txt", "--hotword-weight", "30"
+    )
+    assert result.code == 0
+    for record in result.records:
+        assert record["settings"]["hotwords"] == ["E", "VOYAGER", "THINK ENGINE", "A"]
+        words = record["text"].split()
+        assert record["hotwords"]["E"] == words.count("E")
+        assert list(record["hotwords"]) == record["settings"]["hotwords"]
+    totals = {word: sum(one["hotwords"][word] for one in result.records) for word in record["hotwords"]}
+    assert max(totals.values()) > 0
+    report = ", ".join(f"{word} {count}" for word, count in totals.items())
+    assert f"sew: hotwords found: {report}" in result.messages
+
+
+@needs_pyctcdecode
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [("good\ncafé\n3d\n", "'CAFÉ', '3D': its vocabulary has no 3 É"), ("# none\n", "holds no words")],
+)
+def test_hotwords_that_cannot_be_used_are_named(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path, content: str, named: str
+) -> None:
+    (tmp_path / "words.txt").write_text(content)
+    given = ("transcribe", audio / "b.wav", "-m", ctc, "--decoder", "beam")
+    result = sew(*given, "--hotwords-file", tmp_path / "words.txt")
+    assert (result.code, result.out, named in result.err) == (2, b"", True), result.err
+    assert sew(*given, "--hotwords-file", tmp_path / "gone.txt").code == 2

@@ -1,0 +1,204 @@
+"""Language models in beam search, from files to transcripts."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Sew
+
+from sewcli.decoding.vocabulary import Vocabulary
+from sewcli.errors import UsageError
+
+pytest.importorskip("pyctcdecode", reason="no release of pyctcdecode for this Python")
+kenlm = pytest.importorskip("kenlm", reason="kenlm is not installed: pip install 'sewcli[lm]'")
+
+TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ABCDEHLORTW'")
+VOCABULARY = Vocabulary(TOKENS, blank=0, delimiter=4, special=frozenset({1, 2, 3}))
+SENTENCES = "the bad cat\nthe bad hat\na bad bed\nthe cat ate a cat\nthe hat we wore\n"
+
+
+def build(text: Path, case: str) -> Path:
+    """A 2-gram model of a text."""
+    model = text.with_name(f"{case}.arpa")
+    command = [sys.executable, "-m", "sewcli", "lm", "build", text, "-o", model, "--order", "2", "-q"]
+    subprocess.run([*command, "--case", case], check=True)
+    return model
+
+
+@pytest.fixture(scope="module")
+def arpa(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 2-gram model in lower case."""
+    text = tmp_path_factory.mktemp("lm") / "text.txt"
+    text.write_text(SENTENCES)
+    return build(text, "lower")
+
+
+def uncertain(words: str, doubts: dict[int, str], seed: int = 0) -> np.ndarray[Any, Any]:
+    """Logits that spell words, a frame a character and a blank after it; some waver to another letter."""
+    ids = {token: index for index, token in enumerate(TOKENS)} | {" ": 4}
+    logits = np.random.default_rng(seed).normal(0, 0.3, (2 * len(words), len(TOKENS)))
+    for place, character in enumerate(words):
+        logits[2 * place, ids[character]] += 6
+        logits[2 * place + 1, 0] += 8
+        if place in doubts:
+            logits[2 * place, ids[doubts[place]]] += 6.5
+    return logits.astype(np.float32)
+
+
+def decode(logits: Any, **options: Any) -> Any:
+    from sewcli.decoding.options import DecodingOptions
+
+    chosen = DecodingOptions(**options)
+    chosen.check()
+    make, _ = chosen.decoders(VOCABULARY)
+    decoder = make()
+    decoder.push(logits)
+    hypothesis = decoder.finish()
+    decoder.close()
+    return hypothesis
+
+
+def test_words_in_lower_case_decide_between_letters(arpa: Path) -> None:
+    logits = uncertain("THE BAD CAT", {8: "R"})
+    assert decode(logits, decoder="beam").text == "THE BAD RAT"
+    found = decode(logits, lm=str(arpa))
+    assert found.text == "THE BAD CAT"
+    words = found.words(9.0)
+    assert [word.text for word in words] == ["THE", "BAD", "CAT"]
+    assert [word.start for word in words] == [0.0, 0.16, 0.32]
+
+
+def test_scores_are_those_of_pyctcdecode(arpa: Path) -> None:
+    """Its own language model class, on words already in the case of the vocabulary."""
+    from pyctcdecode import Alphabet, BeamSearchDecoderCTC, LanguageModel
+
+    upper = build(arpa.with_name("text.txt"), "upper")
+    words = {line.split("\t")[1] for line in upper.read_text().splitlines() if line.count("\t") == 2}
+    labels = ["", " ", *TOKENS[5:]]
+    for seed in range(20):
+        logits = np.random.default_rng(seed).normal(0, 2, (12, len(TOKENS))).astype(np.float32)
+        logits[-1, 5] += 20  # the text does not end with a space, see LanguageModel.score
+        found = decode(logits, lm=str(upper), alpha=0.7, beta=0.4, beam_width=300, n_best=5,
+                       token_min_logp=-40.0, beam_prune_logp=-100.0)  # fmt: skip
+        own = LanguageModel(
+            kenlm.Model(str(upper)), {word for word in words if "<" not in word}, alpha=0.7, beta=0.4
+        )
+        expected = BeamSearchDecoderCTC(Alphabet.build_alphabet(labels), own).decode_beams(
+            VOCABULARY.log_posteriors(logits)[:, VOCABULARY.columns], beam_width=300,
+            token_min_logp=-40.0, beam_prune_logp=-100.0,
+        )  # fmt: skip
+        assert [one.text for one in found.alternatives] == [beam[0] for beam in expected[:5]]
+        scores = [beam[4] for beam in expected[:5]]
+        assert [one.score for one in found.alternatives] == pytest.approx(scores, abs=1e-3)
+
+
+def test_packed_arpa_gives_the_same_and_a_changed_file_is_read_again(arpa: Path, tmp_path: Path) -> None:
+    logits = uncertain("THE BAD CAT", {8: "H"})
+    packed = tmp_path / "lm.arpa.gz"
+    packed.write_bytes(gzip.compress(arpa.read_bytes()))
+    plain = decode(logits, lm=str(arpa), n_best=3)
+    assert decode(logits, lm=str(packed), n_best=3) == plain
+    assert [one.text for one in plain.alternatives[:2]] == ["THE BAD CAT", "THE BAD HAT"]
+    packed.write_bytes(gzip.compress(arpa.read_bytes().replace(b"cat", b"cot")))
+    assert decode(logits, lm=str(packed)).text == "THE BAD HAT"
+
+
+def test_a_binary_needs_its_words(arpa: Path, tmp_path: Path) -> None:
+    """KenLM writes no binary from Python, so that its reading is left to KenLM."""
+    binary = tmp_path / "lm.bin"
+    binary.write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\x00" + bytes(200))
+    with pytest.raises(UsageError, match="--unigrams"):
+        decode(uncertain("A", {}), lm=str(binary))
+    words = tmp_path / "words.txt"
+    words.write_text("cat\nhat\n")
+    with pytest.raises(UsageError, match="KenLM cannot read it"):
+        decode(uncertain("A", {}), lm=str(binary), unigrams=str(words))
+    # words beside an ARPA file take the place of its own
+    logits = uncertain("THE BAD CAT", {8: "R"})
+    assert decode(logits, lm=str(arpa), unigrams=str(words)).text.endswith("CAT")
+
+
+def test_a_model_whose_words_cannot_be_spelled_is_refused(tmp_path: Path) -> None:
+    text = tmp_path / "t.txt"
+    text.write_text("für 12\n")
+    model = build(text, "lower")
+    with pytest.raises(UsageError, match="can spell none of its 2 words"):
+        decode(uncertain("A", {}), lm=str(model))
+
+
+def test_a_recording_in_pieces_reads_like_one(arpa: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces end between words, and the language model remembers what came before."""
+    sentence = "THE BAD CAT THE HAT WE WORE A BAD BED"
+    logits = uncertain(sentence, {8: "R", 16: "R"})
+    for lm in (None, str(arpa)):
+        options = {"decoder": "beam", "lm": lm, "n_best": 3}
+        monkeypatch.setattr("sewcli.decoding.beam._LONGEST", 3000)
+        whole = decode(logits, **options)
+        monkeypatch.setattr("sewcli.decoding.beam._LONGEST", 24)
+        monkeypatch.setattr("sewcli.decoding.beam._SHORTEST", 12)
+        cut = decode(logits, **options)
+        assert (cut.text, cut.tokens) == (whole.text, whole.tokens)
+        assert [one.text for one in cut.alternatives] == [one.text for one in whole.alternatives]
+        if lm is not None:
+            assert cut.alternatives[0].score == pytest.approx(whole.alternatives[0].score, abs=1e-3)
+
+
+def test_command_with_the_builtin_model(sew: Sew) -> None:
+    clip = Path(__file__).parent.parent / "examples/speech/david-and-the-cat.opus"
+    [plain] = sew("transcribe", clip, "-f", "json").records
+    [record] = sew("transcribe", clip, "-f", "json", "--lm", "builtin", "--n-best", "3").records
+    assert record["text"] != plain["text"]
+    assert record["settings"] | {"lm": "builtin", "decoder": "beam"} == record["settings"]
+    assert len(record["settings"]["lm_hash"]) == 20
+    assert record["alternatives"][0]["text"] == record["text"]
+    scores = [one["score"] for one in record["alternatives"]]
+    assert scores == sorted(scores, reverse=True)
+    words = record["words"]
+    assert [word["word"] for word in words] == record["text"].split()
+    times = [time for word in words for time in (word["start"], word["end"])]
+    assert times == sorted(times)
+    assert times[-1] <= record["duration"]
+
+
+def test_resume_knows_another_language_model(
+    sew: Sew, audio: Path, ctc: Path, arpa: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "m.arpa"
+    model.write_bytes(arpa.read_bytes())
+    given = ("transcribe", audio / "b.wav", "-m", ctc, "--lm", model, "-o", tmp_path / "out", "--resume")
+    assert "done before" not in sew(*given).err
+    assert "1 of 1 inputs were done before" in sew(*given).err
+    model.write_bytes(arpa.read_bytes().replace(b"hat", b"hut"))
+    assert "done before" not in sew(*given).err
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--lm", "builtin", "--decoder", "greedy"], "leave out --decoder greedy"),
+        (["--lm", "gone.arpa"], "gone.arpa: there is no such file"),
+        (["--unigrams", "words.txt"], "add --lm FILE"),
+        (["--lm", "builtin", "--unigrams", "gone.txt"], "gone.txt"),
+        (["--lm", "builtin", "--alpha", "nan"], "--alpha"),
+        (["--decoder", "beam", "--token-min-logp", "1"], "--token-min-logp 1"),
+        (["--n-best", "2"], "--decoder beam"),
+    ],
+)
+def test_wrong_usage_is_told_before_a_model_is_loaded(
+    sew: Sew, audio: Path, options: list[str], named: str
+) -> None:
+    result = sew("transcribe", audio / "a.wav", "-m", "no-such-model", *options)
+    assert (result.code, named in result.err) == (2, True), result.err
+
+
+def test_without_kenlm_the_extra_is_named(sew: Sew, audio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = __import__("importlib.util").util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "kenlm" else find(name))
+    result = sew("transcribe", audio / "a.wav", "--lm", "builtin")
+    assert (result.code, "sewcli[lm]" in result.err) == (2, True)
