@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import torch
 
@@ -44,6 +45,7 @@ def load_model(
         UsageError: an unknown engine, device or dtype.
     """
     keep_safetensors(local)
+    started = time.monotonic()
     checkpoint = inspect(local.directory, task)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -56,7 +58,7 @@ def load_model(
     place, kind = find_device(device), DTYPES.get(dtype, torch.float32)
     if engine != "reference":
         try:
-            return _fast(checkpoint, place, kind)
+            return _told(_fast(checkpoint, place, kind), local, started)
         except NotCoveredError as reason:
             if engine == "fast":
                 raise ModelError(
@@ -67,7 +69,23 @@ def load_model(
             _log.info("%s runs on transformers, not on the fast engine: %s", local.spec.name, reason)
     from sewcli.acoustic.reference import TransformersModel
 
-    return TransformersModel(checkpoint, place, kind)
+    return _told(TransformersModel(checkpoint, place, kind), local, started)
+
+
+def _told(model: RunningModel, local: LocalModel, started: float) -> RunningModel:
+    """The model, after a line about it for --verbose."""
+    _log.debug(
+        "%s (revision %s, %s): %s engine on %s in %s, %d threads, loaded in %.2f s",
+        local.spec.name,
+        local.revision,
+        local.directory,
+        model.engine,
+        model.device,
+        model.dtype,
+        torch.get_num_threads(),
+        time.monotonic() - started,
+    )
+    return model
 
 
 def _fast(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> RunningModel:

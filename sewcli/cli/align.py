@@ -93,8 +93,10 @@ def align(
     statistics: opt.Statistics = "file",
     audio_engine: opt.AudioEngine = "soundfile",
     quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    progress: opt.ProgressMode = "auto",
     no_progress: opt.NoProgress = False,
-    debug: opt.Debug = False,  # noqa: ARG001 - read by main, before any command
+    debug: opt.Debug = False,
 ) -> None:
     """Align a known text with its recording: the times of words and characters, and how well they fit.
 
@@ -103,11 +105,11 @@ def align(
     sew align --files-from manifest.jsonl -o aligned/ -f json -f ctm
     """
     from sewcli.cli import run
-    from sewcli.cli.console import Progress
     from sewcli.cli.request import InputOptions, OutputOptions
     from sewcli.subtitles import Shape
 
-    run.set_up_messages(quiet=quiet)
+    messages = run.Messages(quiet, verbose, debug, no_progress, progress)
+    messages.set_up()
     known = _known_text(text, text_file, inputs or [])
     wanted = InputOptions(
         inputs or [],
@@ -136,7 +138,6 @@ def align(
         shape=Shape(max_chars, max_lines, max_gap, max_duration),
     )
     chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
-    shown = not (quiet or no_progress)
     wanted.check()
     _check_texts(wanted)
     written.check()
@@ -144,7 +145,7 @@ def align(
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
     sink = None if dry_run else written.open(wanted)
-    local = chosen.fetch("ctc", progress=shown)
+    local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed
     from sewcli.decoding.vocabulary import load_vocabulary
@@ -164,13 +165,14 @@ def align(
     fingerprint = written.fingerprint(local, settings | {"timestamps": timestamps})
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
+    display = messages.display(sink.total)
     results = run_pipeline(
-        _with_text(sink.pending(fingerprint), vocabulary),
+        _with_text(display.reading(sink.pending(fingerprint)), vocabulary),
         network,
         lambda: Aligner(vocabulary, info, settings, timestamps, min_confidence),
         options,
     )
-    raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))
+    raise typer.Exit(run.write_all(results, sink, display))
 
 
 _SPELLING = "spell it with the characters the model writes: numbers as words, no punctuation"

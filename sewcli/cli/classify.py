@@ -57,8 +57,10 @@ def classify(
     offline: opt.Offline = False,
     audio_engine: opt.AudioEngine = "soundfile",
     quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    progress: opt.ProgressMode = "auto",
     no_progress: opt.NoProgress = False,
-    debug: opt.Debug = False,  # noqa: ARG001 - read by main, before any command
+    debug: opt.Debug = False,
 ) -> None:
     """Classify short clips: the best labels of each with their probabilities. With --window, spot keywords in
     recordings of any length: an event for each, with its times, as soon as it is over.
@@ -72,10 +74,10 @@ def classify(
     arecord -q -f S16_LE -r 16000 | sew classify --window 1.0 -
     """
     from sewcli.cli import run
-    from sewcli.cli.console import Progress
     from sewcli.cli.request import InputOptions, OutputOptions
 
-    run.set_up_messages(quiet=quiet)
+    messages = run.Messages(quiet, verbose, debug, no_progress, progress)
+    messages.set_up()
     wanted = InputOptions(
         inputs or [],
         files_from,
@@ -97,13 +99,12 @@ def classify(
     spotting = spot.given(context, window, hop, smooth, threshold, merge_gap, gate, labels)
     if spotting is not None and spot.on_command_line(context, "top"):
         raise UsageError("--top is for clips; with --window every label that is heard is an event")
-    shown = not (quiet or no_progress)
     wanted.check()
     written.check()
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
     sink = None if dry_run else written.open(wanted)
-    local = chosen.fetch("classification", progress=shown)
+    local = chosen.fetch("classification", progress=messages.bars)
 
     # from here on torch is needed
     from sewcli.pipeline import Options
@@ -119,5 +120,8 @@ def classify(
     fingerprint = written.fingerprint(local, task.settings)
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
-    results = spot.as_written(task.results(sink.pending(fingerprint)), at_once=output is None)
-    raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))
+    display = messages.display(sink.total)
+    results = spot.as_written(
+        task.results(display.reading(sink.pending(fingerprint))), at_once=output is None
+    )
+    raise typer.Exit(run.write_all(results, sink, display))

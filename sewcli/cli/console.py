@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import sys
+import threading
 import time
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
 from sewcli.results import Classification, Detections, Embedding, Failure, Transcript
+from sewcli.sources import Source
+
+_log = logging.getLogger("sewcli")
 
 
 def write_message(message: str) -> None:
@@ -28,18 +35,24 @@ def report_failure(failure: Failure) -> None:
 
 
 class Progress:
-    """A line on the terminal that tells files, audio and speed; nothing where there is no terminal.
+    """Files, audio, speed, time left and the file in hand, on one line of a terminal or as lines of a log.
 
     Args:
-        shown: False keeps it silent on a terminal too.
+        bar: show the line that changes, where standard error is a terminal.
+        log_every: seconds between plain lines, or None for none of them.
+        total: how many inputs there are, where that is known.
     """
 
-    def __init__(self, *, shown: bool) -> None:
-        self._shown = shown and sys.stderr.isatty()
+    def __init__(self, *, bar: bool, log_every: float | None = None, total: int | None = None) -> None:
+        self._shown = bar and sys.stderr.isatty()
         self._live: Any = None
-        self._files = 0
+        self._log_every = log_every
+        self._ended = threading.Event()
+        self._total = total
+        self._done = self._failed = 0
         self._audio = 0.0
-        self._started = time.monotonic()
+        self._current = ""
+        self._started = self._last = time.monotonic()
 
     def __enter__(self) -> Progress:
         if self._shown:
@@ -48,6 +61,8 @@ class Progress:
 
             self._live = Status("reading", console=Console(stderr=True))
             self._live.start()
+        if self._log_every is not None:
+            threading.Thread(target=self._write_lines, daemon=True).start()
         return self
 
     def __exit__(
@@ -57,23 +72,65 @@ class Progress:
         traceback: TracebackType | None,
     ) -> None:
         self.pause()
+        self._ended.set()
+        if self._log_every is not None and kind is None:
+            write_message(self.line())
+
+    def reading(self, sources: Iterable[Source]) -> Iterator[Source]:
+        """Pass the inputs on, each as the one in hand."""
+        for source in sources:
+            self._current = source.path
+            yield source
 
     def advance(self, result: Transcript | Classification | Detections | Embedding) -> None:
         """Count a finished input."""
-        self._files += 1
+        now = time.monotonic()
+        seconds, self._last = now - self._last, now
+        self._done += 1
         self._audio += result.duration
+        speed = result.duration / max(seconds, 1e-6)
+        _log.debug(
+            "%s: %.2f s of audio in %.2f s, %.1f x real time", result.path, result.duration, seconds, speed
+        )
         if self._live is not None:
             from rich.markup import escape
 
-            speed = self._audio / max(time.monotonic() - self._started, 1e-6)
-            minutes, seconds = divmod(int(self._audio), 60)
-            self._live.update(
-                f"{self._files} done, {minutes}:{seconds:02d} of audio, {speed:.1f} x real time, "
-                f"{escape(result.path[-60:])}"
-            )
+            # one row of the terminal, which takes the line away again
+            room = shutil.get_terminal_size().columns - 4
+            self._live.update(escape(self.line()[:room]))
             self._live.start()
+
+    def fail(self) -> None:
+        """Count a failed input, and make room for the line about it."""
+        self._failed += 1
+        self._last = time.monotonic()
+        self.pause()
 
     def pause(self) -> None:
         """Clear the line, so that something else can be written."""
         if self._live is not None:
             self._live.stop()
+
+    def line(self) -> str:
+        """How far the run is."""
+        elapsed = max(time.monotonic() - self._started, 1e-6)
+        over = self._done + self._failed
+        of_all = "" if self._total is None else f" of {self._total}"
+        parts = [f"{over}{of_all} files done" + (f" ({self._failed} failed)" if self._failed else "")]
+        parts += [f"{_clock(self._audio)} of audio", f"{self._audio / elapsed:.1f} x real time"]
+        if self._total is not None and 0 < over < self._total:
+            parts.append(f"{_clock(elapsed * (self._total - over) / over)} left")
+        if self._current and over != self._total:
+            parts.append(f"at {self._current[-60:]}")
+        return ", ".join(parts)
+
+    def _write_lines(self) -> None:
+        while not self._ended.wait(self._log_every):
+            write_message(self.line())
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds, as 1:02:03 or 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

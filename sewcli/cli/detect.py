@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sewcli.chunking import SAMPLE_RATE
-from sewcli.cli.console import Progress, report_failure
-from sewcli.cli.run import ModelOptions, batch_seconds, exit_code
+from sewcli.cli.console import report_failure
+from sewcli.cli.run import Messages, ModelOptions, batch_seconds, exit_code
 from sewcli.cli.scoring import Outputs
 from sewcli.errors import InputError, UsageError
 from sewcli.evaluation.detection import DetectionSum
@@ -59,7 +59,7 @@ def evaluate_spotting(
     outputs: Outputs,
     *,
     alone: bool,
-    shown: bool,
+    messages: Messages,
     skip_bad: bool,
 ) -> int:
     """Spot keywords in the recordings of a manifest, print the figures, and give the exit code.
@@ -70,7 +70,7 @@ def evaluate_spotting(
         how: windows and events.
         outputs: where the figures go.
         alone: no option is given that has no meaning here.
-        shown: whether progress is.
+        messages: how progress is shown.
         skip_bad: leave out bad rows.
 
     Raises:
@@ -81,7 +81,7 @@ def evaluate_spotting(
     if manifest is None:
         raise UsageError("no manifest given", hint="sew evaluate MANIFEST --window 1.0")
     rows, skipped = read_recordings(manifest, skip_bad=skip_bad)
-    local = chosen.fetch("classification", progress=shown)
+    local = chosen.fetch("classification", progress=messages.bars)
     network = chosen.load(local, "classification")
     options, audio_engine = how.spotting, how.audio_engine
     columns = options.columns(network.labels)
@@ -92,15 +92,15 @@ def evaluate_spotting(
     spotter = Spotter(watch, model_info(local), options, padded, audio_engine)
     total, sets = DetectionSum(), dict[str, DetectionSum]()
     failed = 0
-    progress = Progress(shown=shown)
+    progress = messages.display(len(rows))
     with progress:
-        for row in rows:
-            recording = Listening(spotter, row.source)
+        for row, source in zip(rows, progress.reading(row.source for row in rows), strict=True):
+            recording = Listening(spotter, source)
             try:
                 events = _events(recording, row.source, columns, options, network.labels)
             except InputError as error:
                 failed += 1
-                progress.pause()
+                progress.fail()
                 report_failure(Failure(row.source.path, error.code, str(error), row.source.channel))
                 continue
             keywords = [span for span in _inside(row, recording.duration) if span.label in wanted]

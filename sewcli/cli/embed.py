@@ -77,8 +77,10 @@ def embed(
     statistics: opt.Statistics = "file",
     audio_engine: opt.AudioEngine = "soundfile",
     quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    progress: opt.ProgressMode = "auto",
     no_progress: opt.NoProgress = False,
-    debug: opt.Debug = False,  # noqa: ARG001 - read by main, before any command
+    debug: opt.Debug = False,
 ) -> None:
     """Write hidden states, of every frame or their mean, from any model: with a head or without.
 
@@ -89,12 +91,12 @@ def embed(
     sew embed clips/ --pool mean --stack clips.npz
     """
     from sewcli.cli import run
-    from sewcli.cli.console import Progress
     from sewcli.cli.output import Directory, StandardOutput
     from sewcli.cli.request import InputOptions, OutputOptions
     from sewcli.cli.stack import StackFile
 
-    run.set_up_messages(quiet=quiet)
+    messages = run.Messages(quiet, verbose, debug, no_progress, progress)
+    messages.set_up()
     wanted = InputOptions(
         inputs or [],
         files_from,
@@ -121,7 +123,6 @@ def embed(
     )
     # the hidden states of transformers, to the last digit
     chosen = run.ModelOptions(model, revision, device, dtype, threads, "reference", offline)
-    shown = not (quiet or no_progress)
     wanted.check()
     written.check()
     if stack is not None:
@@ -138,7 +139,7 @@ def embed(
         sink = StackFile(stack, wanted.sources(), wanted.copies, overwrite=overwrite)
     else:
         sink = written.open(wanted)
-    local = chosen.fetch("features", progress=shown)
+    local = chosen.fetch("features", progress=messages.bars)
 
     # from here on torch is needed
     from sewcli.acoustic.reference import TransformersModel
@@ -157,13 +158,14 @@ def embed(
     fingerprint = written.fingerprint(local, settings | {"layer": layer, "pool": pool})
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
+    display = messages.display(sink.total)
     results = run_pipeline(
-        sink.pending(fingerprint),
+        display.reading(sink.pending(fingerprint)),
         network,
         lambda: Embedder(network.columns, layer, pool, info, settings),
         options,
     )
-    raise typer.Exit(run.write_all(results, sink, Progress(shown=shown)))
+    raise typer.Exit(run.write_all(results, sink, display))
 
 
 def _check_stack(pool: str, formats: list[str] | None, output: Path | None) -> None:

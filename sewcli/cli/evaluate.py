@@ -140,8 +140,10 @@ def evaluate(
     statistics: opt.Statistics = "file",
     audio_engine: opt.AudioEngine = "soundfile",
     quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    progress: opt.ProgressMode = "auto",
     no_progress: opt.NoProgress = False,
-    debug: opt.Debug = False,  # noqa: ARG001 - read by main, before any command
+    debug: opt.Debug = False,
 ) -> None:
     """Score a model on a manifest: error rates and CTC loss, or accuracy, and speed.
 
@@ -159,17 +161,16 @@ def evaluate(
     sew evaluate --compare sew-tiny.jsonl sew-d-tiny.jsonl
     """
     from sewcli.cli import detect, run, scoring
-    from sewcli.cli.console import Progress
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.evaluation.rates import require_jiwer
 
-    run.set_up_messages(quiet=quiet)
+    messages = run.Messages(quiet, verbose, debug, no_progress, progress)
+    messages.set_up()
     outputs = scoring.Outputs(form, table, confusion or [], overwrite)
     outputs.check()
     if compare is not None and (results or table or confusion):
         raise UsageError("--compare goes with none of --results, --table and --confusion")
     chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
-    shown = not (quiet or no_progress)
     spotting = spot.given(context, window, hop, smooth, threshold, merge_gap, gate, labels)
     if spotting is not None:
         raise typer.Exit(
@@ -179,7 +180,7 @@ def evaluate(
                 detect.Windowed(spotting, batch_seconds, audio_engine),
                 outputs,
                 alone=not (results or compare or table or confusion),
-                shown=shown,
+                messages=messages,
                 skip_bad=skip_bad,
             )
         )
@@ -225,7 +226,7 @@ def evaluate(
         beam_prune_logp=beam_prune_logp,
     )
     plan = run.chunk_plan(chunk, stride)
-    local = chosen.fetch(task, progress=shown)
+    local = chosen.fetch(task, progress=messages.bars)
 
     # from here on torch is needed
     from sewcli.cli.measure import measure
@@ -237,7 +238,7 @@ def evaluate(
     recordings = Options(plan, padded, statistics == "file", audio_engine)
     options = clips if task == "classification" else recordings
     items, settings = measure(
-        references, local, network, decoding, options, normalizer, Progress(shown=shown)
+        references, local, network, decoding, options, normalizer, messages.display(len(references.rows))
     )
     record |= {"model": {"id": local.spec.name, "revision": local.revision}, "settings": settings}
     raise typer.Exit(scoring.score(items, task, normalize, outputs, record, timed=True))

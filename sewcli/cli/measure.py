@@ -78,7 +78,7 @@ def measure(
             Transcriber(decoder(), info, settings), stopwatch, loss.recording()
         )
     results: Iterator[Answered | Failure] = run(
-        (row.source for row in references.rows), stopwatch, consumer, options
+        progress.reading(row.source for row in references.rows), stopwatch, consumer, options
     )
     return _items(references, results, progress), settings
 
@@ -91,7 +91,7 @@ def _items(
         for row, result in zip(references.rows, results, strict=True):
             where = f"{references.path}:{row.line}"
             if isinstance(result, Failure):
-                progress.pause()
+                progress.fail()
                 failure = Failure(result.path, result.code, f"{where}: {result.message}")
                 yield Item(where, row.set, failure)
                 continue

@@ -22,16 +22,41 @@ Quiet = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "-v",
+        "--verbose",
+        envvar="SEW_VERBOSE",
+        help="Tell the engine, the device and the time of each file.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+ProgressMode = Annotated[
+    Literal["auto", "log", "none"],
+    typer.Option(
+        "--progress",
+        envvar="SEW_PROGRESS",
+        help="auto shows a line on a terminal, log writes one every 30 s anywhere.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 NoProgress = Annotated[
     bool,
     typer.Option(
-        "--no-progress", envvar="SEW_NO_PROGRESS", help="No progress on a terminal.", rich_help_panel=_OUTPUT
+        "--no-progress",
+        envvar="SEW_NO_PROGRESS",
+        help="The same as --progress none.",
+        rich_help_panel=_OUTPUT,
     ),
 ]
 Debug = Annotated[
     bool,
     typer.Option(
-        "--debug", envvar="SEW_DEBUG", help="Show the traceback of an error.", rich_help_panel=_OUTPUT
+        "--debug",
+        envvar="SEW_DEBUG",
+        help="As --verbose, and the traceback of an error.",
+        rich_help_panel=_OUTPUT,
     ),
 ]
 Model = Annotated[

@@ -93,12 +93,21 @@ class StandardOutput:
         layout: of the records.
         sources: the inputs.
         copies: temporary files of the inputs, closed at the end.
+        total: how many inputs there are, where that is known.
     """
 
     #: inputs that an earlier run has done
     done_before = 0
 
-    def __init__(self, chosen: Format, layout: Layout, sources: Iterable[Source], copies: ExitStack) -> None:
+    def __init__(
+        self,
+        chosen: Format,
+        layout: Layout,
+        sources: Iterable[Source],
+        copies: ExitStack,
+        total: int | None = None,
+    ) -> None:
+        self.total = total
         self._format = chosen
         self._copies = copies
         self._layout = layout
@@ -167,6 +176,7 @@ class Directory:
         self._under_way: deque[_UnderWay] = deque()
         self._run = ""
         self.done_before = 0
+        self.total = len(planned)
         try:
             root.mkdir(parents=True, exist_ok=True)
             check_writable(root)

@@ -100,6 +100,12 @@ class InputOptions:
         return self.channel.isascii() and self.channel.isdigit()
 
     @property
+    def total(self) -> int | None:
+        """How many results there will be, where that is plain without looking into directories and files."""
+        plain = self.files_from is None and self.channel != "split"
+        return len(self.inputs) if plain and not any(map(is_folder, self.inputs)) else None
+
+    @property
     def one_file(self) -> bool:
         """Whether there can be only one result."""
         return self.one_input and self.channel != "split"
@@ -184,7 +190,7 @@ class OutputOptions:
         [form] = self.chosen
         if not (form.joins or inputs.one_file):
             raise UsageError(f"format {form.name!r} has one file for each input", hint="add -o DIR")
-        return StandardOutput(form, self.layout(inputs), inputs.sources(), inputs.copies)
+        return StandardOutput(form, self.layout(inputs), inputs.sources(), inputs.copies, inputs.total)
 
     def fingerprint(self, local: LocalModel, settings: Mapping[str, Any]) -> str:
         """A hash of all that can change the content of a file; "" where nothing is remembered."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
 
 __all__ = [
+    "Messages",
     "ModelOptions",
     "batch_seconds",
     "chunk_plan",
@@ -123,7 +124,7 @@ def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> int:
             failure = _written(result, sink)
             if failure is not None:
                 failed += 1
-                progress.pause()
+                progress.fail()
                 report_failure(failure)
             elif not isinstance(result, Failure | KeywordEvent):
                 done += 1
@@ -147,11 +148,43 @@ def _written(result: Result, sink: Sink) -> Failure | None:
     return result if isinstance(result, Failure) else None
 
 
-def set_up_messages(*, quiet: bool) -> None:
+#: seconds between the lines of --progress log
+LOG_EVERY = 30.0
+
+
+@dataclass(frozen=True)
+class Messages:
+    """What is told on standard error while a command runs."""
+
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+    no_progress: bool = False
+    progress: str = "auto"
+
+    def set_up(self) -> None:
+        """Send the project's own log messages to standard error (UsageError where options contradict)."""
+        if self.quiet and self.verbose:
+            raise UsageError("--quiet and --verbose exclude each other", hint="leave one out")
+        set_up_messages(quiet=self.quiet, verbose=self.verbose or self.debug)
+
+    @property
+    def bars(self) -> bool:
+        """Whether lines that change may be shown on a terminal."""
+        return self.progress == "auto" and not (self.quiet or self.no_progress)
+
+    def display(self, total: int | None = None) -> Progress:
+        """The progress of a run over `total` inputs."""
+        logged = self.progress == "log" and not self.no_progress
+        return Progress(bar=self.bars, log_every=LOG_EVERY if logged else None, total=total)
+
+
+def set_up_messages(*, quiet: bool, verbose: bool = False) -> None:
     """Send the project's own log messages to standard error, one line each."""
     logger = logging.getLogger("sewcli")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("sew: %(message)s"))
     logger.handlers = [handler]
     logger.propagate = False
-    logger.setLevel(logging.ERROR if quiet else logging.INFO)
+    level = logging.DEBUG if verbose else logging.INFO
+    logger.setLevel(logging.ERROR if quiet else level)

@@ -53,6 +53,9 @@ class StackFile:
         self._inputs: list[dict[str, Any]] = []
         self._shared: dict[str, Any] = {}
 
+    #: how many inputs there are is not known
+    total = None
+
     def __enter__(self) -> StackFile:
         return self
 

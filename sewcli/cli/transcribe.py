@@ -79,8 +79,10 @@ def transcribe(
     statistics: opt.Statistics = "file",
     audio_engine: opt.AudioEngine = "soundfile",
     quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    progress: opt.ProgressMode = "auto",
     no_progress: opt.NoProgress = False,
-    debug: opt.Debug = False,  # noqa: ARG001 - read by main, before any command
+    debug: opt.Debug = False,
 ) -> None:
     """Transcribe speech: one line of text, or one JSON object, for each input.
 
@@ -89,11 +91,11 @@ def transcribe(
     sew transcribe recordings/ -f json > transcripts.jsonl
     """
     from sewcli.cli import run
-    from sewcli.cli.console import Progress
     from sewcli.cli.request import InputOptions, OutputOptions
     from sewcli.subtitles import Shape
 
-    run.set_up_messages(quiet=quiet)
+    messages = run.Messages(quiet, verbose, debug, no_progress, progress)
+    messages.set_up()
     wanted = InputOptions(
         inputs or [],
         files_from,
@@ -134,7 +136,6 @@ def transcribe(
         beam_prune_logp=beam_prune_logp,
     )
     chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
-    shown = not (quiet or no_progress)
     wanted.check()
     written.check()
     plan = run.chunk_plan(chunk, stride)
@@ -142,7 +143,7 @@ def transcribe(
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
     sink = None if dry_run else written.open(wanted)
-    local = chosen.fetch("ctc", progress=shown)
+    local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed
     from sewcli.pipeline import Options
@@ -155,5 +156,6 @@ def transcribe(
     fingerprint = written.fingerprint(local, task.settings | {"timestamps": times})
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
-    results = task.results(sink.pending(fingerprint))
-    raise typer.Exit(run.write_all(run.tell_hotwords(results), sink, Progress(shown=shown)))
+    display = messages.display(sink.total)
+    results = task.results(display.reading(sink.pending(fingerprint)))
+    raise typer.Exit(run.write_all(run.tell_hotwords(results), sink, display))
