@@ -89,6 +89,8 @@ class Progress:
         self._done += 1
         self._audio += result.duration
         speed = result.duration / max(seconds, 1e-6)
+        if _log.isEnabledFor(logging.DEBUG):
+            self.pause()
         _log.debug(
             "%s: %.2f s of audio in %.2f s, %.1f x real time", result.path, result.duration, seconds, speed
         )
