@@ -38,6 +38,18 @@ class Decoder(Protocol):
         """Give resources back."""
 
 
+class Heard(Protocol):
+    """What a transcript takes from its recording."""
+
+    @property
+    def source(self) -> Source:
+        """Where it came from."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds that were read."""
+
+
 @dataclass
 class Transcriber:
     """Consumer that decodes one recording into a transcript.
@@ -58,7 +70,7 @@ class Transcriber:
         """Take in the kept frames of the next chunk, shape (T, V)."""
         self.decoder.push(output)
 
-    def result(self, recording: Recording) -> Transcript:
+    def result(self, recording: Heard) -> Transcript:
         """The transcript of the recording."""
         hypothesis = self.decoder.finish()
         duration, offset = recording.duration, recording.source.offset

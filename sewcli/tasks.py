@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sewcli.decoding.options import DecodingOptions
@@ -13,7 +13,7 @@ from sewcli.results import Classification, Detections, Failure, KeywordEvent, Mo
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-    from sewcli.pipeline import Options
+    from sewcli.pipeline import Consumer, Options
     from sewcli.sources import Source
     from sewcli.spotting.options import SpottingOptions
 
@@ -59,6 +59,7 @@ class Transcribing:
         decoding: how logits become text.
         options: how recordings are read, cut and batched.
         timestamps: "none", "word" or "char".
+        save: takes each source and the content of the file of its logits (sewcli.logits), or None.
 
     Attributes:
         settings: everything that can change the text, for the record.
@@ -74,6 +75,7 @@ class Transcribing:
         decoding: DecodingOptions,
         options: Options,
         timestamps: str,
+        save: Callable[[Source, Iterable[bytes]], None] | None = None,
     ) -> None:
         from sewcli.decoding.vocabulary import load_vocabulary
 
@@ -82,20 +84,26 @@ class Transcribing:
         self._timestamps = timestamps
         self._info = model_info(local)
         vocabulary = load_vocabulary(local.directory, network.columns)
+        self._vocabulary = vocabulary
+        self._save = save
         self._decoder, settings = decoding.decoders(vocabulary, times=timestamps != "none")
         self.settings = settings | chunk_settings(network, options)
 
     def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
         """A transcript or a failure for each source, in order; see `sewcli.pipeline.run`."""
         from sewcli.pipeline import run
+
+        return run(sources, self._network, self._consumer, self._options)
+
+    def _consumer(self) -> Consumer[Transcript]:
+        from sewcli.logits import Run, Saver
         from sewcli.recognition import Transcriber
 
-        return run(
-            sources,
-            self._network,
-            lambda: Transcriber(self._decoder(), self._info, self.settings, self._timestamps),
-            self._options,
-        )
+        transcriber = Transcriber(self._decoder(), self._info, self.settings, self._timestamps)
+        if self._save is None:
+            return transcriber
+        about = Run(self._info, self._vocabulary, chunk_settings(self._network, self._options))
+        return Saver(transcriber, about, self._save)
 
 
 class Classifying:

@@ -25,7 +25,7 @@ HEAVY = (
 )
 COMMANDS = (
     *("", "transcribe", "align", "classify", "embed", "evaluate", "train"),
-    *("models", "models list", "models show", "config show", "lm build"),
+    *("models", "models list", "models show", "config show", "lm build", "decode", "tune-lm"),
 )
 SCRIPT = """
 import json, sys
@@ -90,6 +90,7 @@ def test_help_of_the_group_names_every_command(helped: Any) -> None:
         ("classify", {"help"}),
         ("embed", {"help"}),
         ("evaluate", {"help"}),
+        ("tune-lm", {"help"}),
     ],
 )
 def test_options_have_an_environment_variable_of_their_name(

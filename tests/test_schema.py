@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 NAMES = {
     "classify", "compare", "config", "detection", "doctor", "error", "evaluate", "events", "models",
-    "transcribe", "verbose_json",
+    "transcribe", "tune-lm", "verbose_json",
 }  # fmt: skip
 
 

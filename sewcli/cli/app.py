@@ -12,7 +12,21 @@ from typing import NoReturn
 import typer
 
 from sewcli import __version__
-from sewcli.cli import align, classify, config, doctor, embed, evaluate, lm, models, schema, train, transcribe
+from sewcli.cli import (
+    align,
+    classify,
+    config,
+    decode,
+    doctor,
+    embed,
+    evaluate,
+    lm,
+    models,
+    schema,
+    train,
+    transcribe,
+    tune_lm,
+)
 from sewcli.cli.console import write_message
 from sewcli.cli.defaults import set_defaults
 from sewcli.cli.output import ClosedPipe
@@ -34,9 +48,11 @@ app = typer.Typer(
 )
 app.command("transcribe", epilog=EXIT_CODES)(transcribe.transcribe)
 app.command("align", epilog=EXIT_CODES)(align.align)
+app.command("decode", epilog=EXIT_CODES)(decode.decode)
 app.command("classify", epilog=EXIT_CODES)(classify.classify)
 app.command("embed", epilog=EXIT_CODES)(embed.embed)
 app.command("evaluate", epilog=EXIT_CODES)(evaluate.evaluate)
+app.command("tune-lm", epilog=EXIT_CODES)(tune_lm.tune_lm)
 app.command("train", epilog=EXIT_CODES)(train.train)
 app.add_typer(models.app, name="models")
 app.add_typer(lm.app, name="lm")

@@ -84,16 +84,18 @@ class Progress:
 
     def advance(self, result: Transcript | Classification | Detections | Embedding) -> None:
         """Count a finished input."""
+        self.count(result.path, result.duration)
+
+    def count(self, path: str, duration: float) -> None:
+        """Count a finished input by its name and its seconds of audio."""
         now = time.monotonic()
         seconds, self._last = now - self._last, now
         self._done += 1
-        self._audio += result.duration
-        speed = result.duration / max(seconds, 1e-6)
+        self._audio += duration
+        speed = duration / max(seconds, 1e-6)
         if _log.isEnabledFor(logging.DEBUG):
             self.pause()
-        _log.debug(
-            "%s: %.2f s of audio in %.2f s, %.1f x real time", result.path, result.duration, seconds, speed
-        )
+        _log.debug("%s: %.2f s of audio in %.2f s, %.1f x real time", path, duration, seconds, speed)
         if self._live is not None:
             from rich.markup import escape
 

@@ -32,6 +32,7 @@ class InputOptions:
         offline: refuse addresses that need the network.
         raw_rate, raw_format, raw_channels: of samples without a header on standard input.
         copies: temporary files of what can be read only once; closed at the end of the run.
+        listed: all inputs, where they are known already.
     """
 
     inputs: Sequence[str]
@@ -48,6 +49,7 @@ class InputOptions:
     raw_format: str | None = None
     raw_channels: int | None = None
     copies: ExitStack = field(default_factory=ExitStack)
+    listed: tuple[Source, ...] | None = None
 
     def check(self) -> None:
         """Refuse inputs that cannot work, before a model is loaded (UsageError)."""
@@ -71,6 +73,8 @@ class InputOptions:
 
     def sources(self) -> Iterator[Source]:
         """The inputs, in order."""
+        if self.listed is not None:
+            return iter(self.listed)
         named = expand(
             self.inputs,
             files_from=self.files_from,
@@ -194,11 +198,17 @@ class OutputOptions:
 
     def fingerprint(self, local: LocalModel, settings: Mapping[str, Any]) -> str:
         """A hash of all that can change the content of a file; "" where nothing is remembered."""
+        model = {"id": local.spec.name, "revision": local.revision}
+        return self.fingerprint_of(model, settings, local.directory)
+
+    def fingerprint_of(
+        self, model: Mapping[str, str | None], settings: Mapping[str, Any], directory: Path
+    ) -> str:
+        """The same for a model of this id and revision in a directory."""
         if not self.resume:
             return ""
-        model = {"id": local.spec.name, "revision": local.revision}
-        content = {"model": model, "settings": dict(settings), "cues": asdict(self.shape)}
-        return run_fingerprint(content, local.directory)
+        content = {"model": dict(model), "settings": dict(settings), "cues": asdict(self.shape)}
+        return run_fingerprint(content, directory)
 
     def dry_run(self, inputs: InputOptions, run: str = "") -> int:
         """Print what a run would do; the exit code.

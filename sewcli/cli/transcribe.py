@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -38,6 +40,15 @@ def transcribe(
     output_template: files.OutputTemplate = None,
     overwrite: files.Overwrite = False,
     resume: files.Resume = False,
+    save_logits: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SEW_SAVE_LOGITS",
+            metavar="DIR",
+            help="Keep the logits of each input in a file of DIR, for `sew decode`.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
     dry_run: files.DryRun = False,
     with_path: files.WithPath = False,
     no_path: files.WithoutPath = False,
@@ -142,6 +153,12 @@ def transcribe(
     times = written.times(timestamps)
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
+    keeper = None
+    if save_logits is not None:
+        from sewcli.cli.keeping import LogitsDirectory
+
+        wanted = replace(wanted, listed=tuple(wanted.sources()))
+        keeper = LogitsDirectory(save_logits, wanted, replace=overwrite or resume, make=not dry_run)
     sink = None if dry_run else written.open(wanted)
     local = chosen.fetch("ctc", progress=messages.bars)
 
@@ -152,7 +169,7 @@ def transcribe(
     network = chosen.load(local, "ctc")
     padded = run.batch_seconds(batch_seconds, network)
     options = Options(plan, padded, statistics == "file", audio_engine)
-    task = Transcribing(local, network, decoding, options, times)
+    task = Transcribing(local, network, decoding, options, times, None if keeper is None else keeper.write)
     fingerprint = written.fingerprint(local, task.settings | {"timestamps": times})
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))

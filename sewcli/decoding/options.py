@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sewcli.decoding.vocabulary import Vocabulary
     from sewcli.recognition import Decoder
 
-DEFAULT_ALPHA = 0.5
+DEFAULT_ALPHA = 0.75
 DEFAULT_BETA = 1.5
 DEFAULT_UNKNOWN = -10.0
 DEFAULT_TOKEN_MIN_LOGP = -5.0

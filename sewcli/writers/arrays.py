@@ -67,11 +67,19 @@ def npz(states: NDArray[np.float32], metadata: dict[str, Any]) -> Iterator[bytes
     yield stream.taken()
 
 
-def safetensors(states: NDArray[np.float32], metadata: dict[str, Any]) -> Iterator[bytes]:
-    """The safetensors format: length of the header, header, values; the library wants them all in memory."""
+def safetensors(
+    states: NDArray[np.float32], metadata: dict[str, Any], name: str = "states"
+) -> Iterator[bytes]:
+    """The safetensors format: length of the header, header, values; the library wants them all in memory.
+
+    Args:
+        states: the only tensor.
+        metadata: goes into the header; values that are no strings as JSON.
+        name: of the tensor.
+    """
     texts = {key: _text(value) for key, value in metadata.items()}
     place = {"dtype": "F32", "shape": list(states.shape), "data_offsets": [0, states.nbytes]}
-    header = json.dumps({"__metadata__": texts, "states": place}).encode()
+    header = json.dumps({"__metadata__": texts, name: place}).encode()
     header += b" " * (-len(header) % 8)
     yield len(header).to_bytes(8, "little") + header
     yield from _pieces(states)

@@ -1,0 +1,248 @@
+"""`sew tune-lm`: the weights of a language model that give the fewest errors on a manifest."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
+from sewcli.cli import decoding_options as dec
+from sewcli.cli import options as opt
+from sewcli.decoding.options import (
+    DEFAULT_BEAM_PRUNE_LOGP,
+    DEFAULT_HOTWORD_WEIGHT,
+    DEFAULT_TOKEN_MIN_LOGP,
+    DEFAULT_UNKNOWN,
+)
+from sewcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from sewcli.evaluation.tuning import Trial
+    from sewcli.manifest import Row
+
+_log = logging.getLogger("sewcli")
+_SEARCH = "Search"
+
+
+def tune_lm(
+    manifest: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="Of a development set: audio_filepath, text.")
+    ],
+    lm: dec.Lm = "builtin",
+    unigrams: dec.Unigrams = None,
+    alphas: Annotated[
+        str, typer.Option(envvar="SEW_ALPHAS", help="Weights to try.", rich_help_panel=_SEARCH)
+    ] = "0.25 0.5 0.75 1",
+    betas: Annotated[
+        str, typer.Option(envvar="SEW_BETAS", help="What a word adds.", rich_help_panel=_SEARCH)
+    ] = "0 1 2 3",
+    beam_widths: Annotated[
+        str, typer.Option(envvar="SEW_BEAM_WIDTHS", help="Prefixes kept.", rich_help_panel=_SEARCH)
+    ] = "100",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            envvar="SEW_LIMIT",
+            min=1,
+            help="Only so many utterances, spread over the manifest.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    normalizer: Annotated[
+        Literal["none", "basic", "whisper-en"],
+        typer.Option(
+            envvar="SEW_NORMALIZER",
+            help="What is done to both texts before they are compared; letter case is ignored always.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = "none",
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            envvar="SEW_SKIP_BAD",
+            help="Go on without the bad rows of the manifest, and those whose file is missing.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = False,
+    form: Annotated[
+        Literal["text", "json"],
+        typer.Option(
+            "-f", "--format", envvar="SEW_FORMAT", help="A table or one object.", rich_help_panel="Output"
+        ),
+    ] = "text",
+    model: opt.Model = None,
+    revision: opt.Revision = None,
+    device: opt.Device = "auto",
+    dtype: opt.Dtype = "auto",
+    threads: opt.Threads = None,
+    batch_seconds: opt.BatchSeconds = None,
+    engine: opt.Engine = "auto",
+    offline: opt.Offline = False,
+    unk_score: dec.UnkScore = DEFAULT_UNKNOWN,
+    hotword: dec.Hotword = None,
+    hotwords_file: dec.HotwordsFile = None,
+    hotword_weight: dec.HotwordWeight = DEFAULT_HOTWORD_WEIGHT,
+    token_min_logp: dec.TokenMinLogp = DEFAULT_TOKEN_MIN_LOGP,
+    beam_prune_logp: dec.BeamPruneLogp = DEFAULT_BEAM_PRUNE_LOGP,
+    chunk: opt.Chunk = DEFAULT_CHUNK,
+    stride: opt.Stride = DEFAULT_STRIDE,
+    statistics: opt.Statistics = "file",
+    audio_engine: opt.AudioEngine = "soundfile",
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    progress: opt.ProgressMode = "auto",
+    no_progress: opt.NoProgress = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Find alpha, beta and beam width for a model and a language model: all combinations are tried.
+
+    The network runs once; each combination decodes its logits again.
+
+    sew tune-lm dev.jsonl --lm mine.arpa.gz --alphas '0.4 0.6 0.8' --betas '0 1 2'
+    """
+    from sewcli.cli import run
+    from sewcli.cli.console import report_failure
+    from sewcli.cli.output import write_stdout
+    from sewcli.errors import EXIT_ALL_FAILED
+    from sewcli.evaluation.normalizers import normalizer as find_normalizer
+    from sewcli.evaluation.rates import require_jiwer
+    from sewcli.results import Failure
+    from sewcli.writers.jsonl import SCHEMA_VERSION, dump
+
+    messages = run.Messages(quiet, verbose, debug, no_progress, progress)
+    messages.set_up()
+    decoding = dec.decoding_options(
+        hotword,
+        hotwords_file,
+        lm=lm,
+        unigrams=unigrams,
+        unk_score=unk_score,
+        hotword_weight=hotword_weight,
+        token_min_logp=token_min_logp,
+        beam_prune_logp=beam_prune_logp,
+    )
+    tried = (
+        numbers("--alphas", alphas),
+        numbers("--betas", betas),
+        [_width(value) for value in numbers("--beam-widths", beam_widths)],
+    )
+    require_jiwer()
+    normalize = find_normalizer(normalizer)
+    rows = _rows(manifest, limit, skip_bad=skip_bad)
+    plan = run.chunk_plan(chunk, stride)
+    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
+    local = chosen.fetch("ctc", progress=messages.bars)
+
+    # from here on torch is needed
+    from sewcli.decoding.vocabulary import load_vocabulary
+    from sewcli.evaluation.tuning import KeptLogits, attempt, grid
+    from sewcli.pipeline import Options
+    from sewcli.pipeline import run as run_pipeline
+    from sewcli.tasks import chunk_settings
+
+    network = chosen.load(local, "ctc")
+    vocabulary = load_vocabulary(local.directory, network.columns)
+    options = Options(plan, run.batch_seconds(batch_seconds, network), statistics == "file", audio_engine)
+    kept = KeptLogits(network.columns)
+    failed = 0
+    with messages.display(len(rows)) as display:
+        sources = display.reading(row.source for row in rows)
+        for result in run_pipeline(sources, network, kept.recording, options):
+            if isinstance(result, Failure):
+                failed += 1
+                display.fail()
+                report_failure(result)
+            else:
+                display.count(result.source.path, result.duration)
+    if not len(kept):
+        raise typer.Exit(EXIT_ALL_FAILED)
+    greedy = attempt(kept, vocabulary, dec.decoding_options(None, None), normalize)
+    candidates = grid(decoding, *tried)
+    _log.info("%d utterances, %.0f s; %d combinations", len(kept), kept.seconds, len(candidates))
+    trials = (attempt(kept, vocabulary, candidate, normalize) for candidate in candidates)
+    if form == "text":
+        _show(greedy, trials)
+    else:
+        found = decoding.found_lm
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "utterances": len(kept),
+            "failed": failed,
+            **_summary(greedy, list(trials)),
+            "normalizer": normalizer,
+            "model": {"id": local.spec.name, "revision": local.revision},
+            "settings": ({} if found is None else found.settings()) | chunk_settings(network, options),
+        }
+        write_stdout(dump(record))
+    kept.close()
+    raise typer.Exit(run.exit_code(len(kept), failed))
+
+
+def _rows(manifest: Path, limit: int | None, *, skip_bad: bool) -> Sequence[Row]:
+    """The rows of a manifest with texts, or so many of them, evenly spread (UsageError)."""
+    from sewcli.cli.scoring import read_references
+
+    references = read_references(manifest, skip_bad=skip_bad, files=True)
+    if references.task != "ctc":
+        raise UsageError(
+            f"{manifest} holds labels", hint="a language model is for transcripts: rows with text"
+        )
+    rows = references.rows
+    if limit is None or limit >= len(rows):
+        return rows
+    return [rows[index * len(rows) // limit] for index in range(limit)]
+
+
+def _show(greedy: Trial, trials: Iterable[Trial]) -> None:
+    """A line a combination as it is done, and the best one as options."""
+    from sewcli.cli.output import write_stdout
+    from sewcli.evaluation.tuning import best_of
+
+    write_stdout(b"alpha\tbeta\tbeam\tWER %\tCER %\n")
+    write_stdout(_line("-\t-\tgreedy", greedy.rates))
+    done = []
+    for trial in trials:
+        one = trial.options
+        write_stdout(_line(f"{one.alpha:g}\t{one.beta:g}\t{one.beam_width}", trial.rates))
+        done.append(trial)
+    best = best_of(done).options
+    weights = f"--alpha {best.alpha:g} --beta {best.beta:g} --beam-width {best.beam_width}"
+    write_stdout(f"best: {weights}\n".encode())
+
+
+def _summary(greedy: Trial, trials: Sequence[Trial]) -> dict[str, Any]:
+    from sewcli.evaluation.tuning import best_of
+
+    return {
+        "best": best_of(trials).as_object(),
+        "greedy": greedy.as_object(),
+        "tried": [trial.as_object() for trial in trials],
+    }
+
+
+def numbers(option: str, given: str) -> list[float]:
+    """The numbers of an option, between spaces or commas (UsageError)."""
+    try:
+        values = [float(value) for value in given.replace(",", " ").split()]
+    except ValueError:
+        values = []
+    if not values or not all(map(math.isfinite, values)):
+        raise UsageError(f"{option} {given!r}: it is a list of numbers", hint=f"as {option} '0.5 1'")
+    return list(dict.fromkeys(values))
+
+
+def _width(value: float) -> int:
+    if value < 1 or value != int(value):
+        raise UsageError(f"--beam-widths {value:g}: a beam has a whole number of prefixes, from 1 up")
+    return int(value)
+
+
+def _line(named: str, rates: dict[str, Any]) -> bytes:
+    cells = ("-" if rate is None else f"{100 * rate:.2f}" for rate in rates.values())
+    return "\t".join([named, *cells]).encode() + b"\n"

@@ -1,0 +1,161 @@
+"""Search for the weights of a language model, over logits that were computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.decoding.frames import FrameFile
+from sewcli.decoding.options import DecodingOptions
+from sewcli.decoding.vocabulary import Vocabulary
+from sewcli.evaluation.normalizers import Normalizer
+from sewcli.evaluation.rates import Edits, character_edits, folded, word_edits
+from sewcli.recording import Recording
+
+_BLOCK = 4096
+
+
+class KeptLogits:
+    """Logits of many recordings in one temporary file, each with what was said in it.
+
+    Args:
+        columns: of the logits.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self._frames = FrameFile(columns)
+        self._ends: list[int] = []
+        self.texts: list[str] = []
+        self.seconds = 0.0
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def recording(self) -> _Keeper:
+        """A consumer for one recording; they must not overlap."""
+        return _Keeper(self)
+
+    def append(self, frames: list[NDArray[np.float32]], text: str, seconds: float) -> None:
+        """Take in one recording."""
+        for piece in frames:
+            self._frames.append(piece)
+        self._ends.append(len(self._frames))
+        self.texts.append(text)
+        self.seconds += seconds
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        """The logits of one recording after the other, shape (T, V)."""
+        rows = self._frames.mapped()
+        start = 0
+        for end in self._ends:
+            yield rows[start:end]
+            start = end
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        self._frames.close()
+
+
+class _Keeper:
+    """Keeps the logits of one recording."""
+
+    def __init__(self, kept: KeptLogits) -> None:
+        self._kept = kept
+        self._pieces: list[NDArray[np.float32]] = []
+
+    def push(self, output: NDArray[np.float32]) -> None:
+        """Take in the kept frames of the next chunk, shape (T, V)."""
+        self._pieces.append(np.array(output, dtype=np.float32))
+
+    def result(self, recording: Recording) -> Recording:
+        """The recording, once its logits are kept."""
+        self._kept.append(self._pieces, recording.source.text or "", recording.duration)
+        return recording
+
+    def close(self) -> None:
+        """Let go of the logits."""
+        self._pieces.clear()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Decoding options, and the error rates they give.
+
+    Attributes:
+        options: that were tried.
+        words, characters: edits over all utterances.
+    """
+
+    options: DecodingOptions
+    words: Edits
+    characters: Edits
+
+    def as_object(self) -> dict[str, Any]:
+        """For JSON."""
+        options = self.options
+        weights = {"alpha": options.alpha, "beta": options.beta, "beam_width": options.beam_width}
+        return (weights if options.is_beam else {}) | self.rates
+
+    @property
+    def rates(self) -> dict[str, float | None]:
+        """Word and character error rate."""
+        return {"wer": _rounded(self.words.rate), "cer": _rounded(self.characters.rate)}
+
+
+def _rounded(rate: float | None) -> float | None:
+    return None if rate is None else round(rate, 6)
+
+
+def grid(
+    options: DecodingOptions, alphas: Sequence[float], betas: Sequence[float], widths: Sequence[int]
+) -> list[DecodingOptions]:
+    """All combinations, alpha changing slowest."""
+    return [
+        replace(options, alpha=alpha, beta=beta, beam_width=width)
+        for alpha, beta, width in product(alphas, betas, widths)
+    ]
+
+
+def attempt(
+    kept: KeptLogits,
+    vocabulary: Vocabulary,
+    options: DecodingOptions,
+    normalize: Normalizer,
+) -> Trial:
+    """Decode all recordings and compare them with their texts.
+
+    Args:
+        kept: the recordings.
+        vocabulary: of the model.
+        options: to try.
+        normalize: applied to both texts before they are compared.
+
+    Raises:
+        UsageError: the decoder cannot be had for this model.
+    """
+    make, _ = options.decoders(vocabulary, times=False)
+    words = characters = Edits()
+    for logits, text in zip(kept, kept.texts, strict=True):
+        decoder = make()
+        try:
+            for start in range(0, logits.shape[0], _BLOCK):
+                decoder.push(np.asarray(logits[start : start + _BLOCK]))
+            heard = folded(normalize(decoder.finish().text))
+        finally:
+            decoder.close()
+        said = folded(normalize(text))
+        words += word_edits(said, heard)[0]
+        characters += character_edits(said, heard)
+    return Trial(options, words, characters)
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """The one with the fewest edits in words, of equal ones in characters, then the narrowest beam."""
+    return min(
+        trials, key=lambda trial: (trial.words.total, trial.characters.total, trial.options.beam_width)
+    )

@@ -1,0 +1,219 @@
+"""Logits kept in files, to be decoded again without the network.
+
+One safetensors file an input: the tensor `logits`, float32 (T, V), and in its metadata all that decoding and
+writing take from the recording, the model and the run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.decoding.frames import FrameFile
+from sewcli.decoding.options import DecodingOptions
+from sewcli.decoding.vocabulary import Vocabulary
+from sewcli.errors import InputError
+from sewcli.pipeline import Consumer
+from sewcli.recognition import Decoder, Transcriber
+from sewcli.recording import Recording
+from sewcli.results import Failure, ModelInfo, Transcript
+from sewcli.sources import Source
+from sewcli.writers.arrays import safetensors
+
+#: after the stem of the input
+EXTENSION = ".logits.safetensors"
+#: of the metadata
+VERSION = 1
+_BLOCK = 4096
+_LONGEST_HEADER = 100 << 20
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the logits of a run have in common.
+
+    Attributes:
+        model: that makes them.
+        vocabulary: that reads them.
+        settings: of the network and its chunks, all that can change them.
+    """
+
+    model: ModelInfo
+    vocabulary: Vocabulary
+    settings: Mapping[str, Any]
+
+
+class Saver:
+    """Consumer of one recording that writes its logits to a file and hands them on.
+
+    Args:
+        consumer: makes the result.
+        run: goes into the file.
+        write: takes the source and the content of its file (SewError where it cannot be written).
+    """
+
+    def __init__(
+        self, consumer: Consumer[Transcript], run: Run, write: Callable[[Source, Iterable[bytes]], None]
+    ) -> None:
+        self._consumer = consumer
+        self._run = run
+        self._write = write
+        self._frames = FrameFile(len(run.vocabulary.tokens))
+
+    def push(self, output: NDArray[np.float32]) -> None:
+        """Take in the kept frames of the next chunk, shape (T, V)."""
+        self._frames.append(output)
+        self._consumer.push(output)
+
+    def result(self, recording: Recording) -> Transcript:
+        """The result, once the file is written."""
+        logits = self._frames.mapped()
+        metadata = _metadata(recording.source, recording.duration, self._run)
+        self._write(recording.source, safetensors(logits, metadata, "logits"))
+        return self._consumer.result(recording)
+
+    def close(self) -> None:
+        """Give resources back."""
+        self._frames.close()
+        self._consumer.close()
+
+
+@dataclass(frozen=True)
+class SavedLogits:
+    """The logits of one recording, and what is known of it.
+
+    Attributes:
+        source: the recording that was read, its file in the place of the audio.
+        duration: of the audio that was read, in seconds.
+        run: see `Run`.
+        logits: shape (T, V), mapped from the file.
+    """
+
+    source: Source
+    duration: float
+    run: Run
+    logits: NDArray[np.float32]
+
+    @classmethod
+    def read(cls, file: Path) -> SavedLogits:
+        """Read the header of a file and map its values.
+
+        Raises:
+            InputError: it is not there, not of this kind, cut or damaged.
+        """
+        try:
+            with file.open("rb") as stream:
+                size = int.from_bytes(stream.read(8), "little")
+                header = json.loads(stream.read(size)) if 0 < size <= _LONGEST_HEADER else {}
+            metadata = header["__metadata__"]
+            place = header["logits"]
+            told = {key: json.loads(metadata[key]) for key in _KEYS}
+            shape = tuple(place["shape"])
+            if told["version"] != VERSION:
+                raise InputError(
+                    f"{file}: its logits were saved in version {told['version']} of the format",
+                    hint="decode them with the version of sew that saved them",
+                    code="unknown_version",
+                )
+            logits = np.memmap(
+                file, dtype="<f4", mode="r", offset=8 + size + place["data_offsets"][0], shape=shape
+            )
+            known = told["vocabulary"]
+            vocabulary = Vocabulary(
+                tuple(known["tokens"]), known["blank"], known["delimiter"], frozenset(known["special"])
+            )
+            if len(shape) != 2 or shape[1] != len(vocabulary.tokens):
+                raise ValueError("its logits do not fit its vocabulary")  # noqa: TRY301
+            model = ModelInfo(**told["model"])
+        except OSError as error:
+            raise InputError(f"{file}: it cannot be read: {error.strerror}", code="not_found") from error
+        except (ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+            reason = " ".join(str(error).split())[:100]
+            raise InputError(
+                f"{file}: no logits that `sew transcribe --save-logits` has written, or damaged ({reason})",
+                hint="save them again",
+                code="damaged_logits",
+            ) from error
+        source = Source(
+            told["path"],
+            file,
+            told["offset"],
+            told["part"],
+            root=told["root"],
+            channel=told["channel"],
+        )
+        return cls(source, told["duration"], Run(model, vocabulary, told["settings"]), logits)
+
+
+_KEYS = (
+    *("version", "path", "root", "offset", "part", "channel", "duration"),
+    *("model", "vocabulary", "settings"),
+)
+
+
+def _metadata(source: Source, duration: float, run: Run) -> dict[str, Any]:
+    """Of one file, by _KEYS; each value is JSON."""
+    model, vocabulary = run.model, run.vocabulary
+    told = (
+        *(VERSION, source.path, source.root, source.offset, source.duration, source.channel, duration),
+        {"id": model.id, "revision": model.revision, "language": model.language},
+        {
+            "tokens": vocabulary.tokens,
+            "blank": vocabulary.blank,
+            "delimiter": vocabulary.delimiter,
+            "special": sorted(vocabulary.special),
+        },
+        dict(run.settings),
+    )
+    # as ASCII, in which the name of a file that is not UTF-8 has its place too
+    return {key: json.dumps(value) for key, value in zip(_KEYS, told, strict=True)}
+
+
+class Decoding:
+    """Decodes saved logits.
+
+    Args:
+        decoding: how logits become text.
+        timestamps: "none", "word" or "char".
+    """
+
+    def __init__(self, decoding: DecodingOptions, timestamps: str) -> None:
+        self._decoding = decoding
+        self._timestamps = timestamps
+        # most often all files are of one model
+        self._decoders: dict[Vocabulary, tuple[Callable[[], Decoder], dict[str, Any]]] = {}
+
+    def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
+        """A transcript or a failure for each source, in order; their files hold logits.
+
+        Raises:
+            UsageError: the decoder cannot be had for a model.
+        """
+        for source in sources:
+            try:
+                saved = SavedLogits.read(source.file)
+            except InputError as error:
+                yield Failure(source.path, error.code, str(error), source.channel)
+                continue
+            yield self._decoded(saved)
+
+    def _decoded(self, saved: SavedLogits) -> Transcript:
+        run = saved.run
+        if run.vocabulary not in self._decoders:
+            self._decoders[run.vocabulary] = self._decoding.decoders(
+                run.vocabulary, times=self._timestamps != "none"
+            )
+        decoder, settings = self._decoders[run.vocabulary]
+        transcriber = Transcriber(decoder(), run.model, settings | dict(run.settings), self._timestamps)
+        try:
+            for start in range(0, saved.logits.shape[0], _BLOCK):
+                transcriber.push(np.asarray(saved.logits[start : start + _BLOCK]))
+            return transcriber.result(saved)
+        finally:
+            transcriber.close()
