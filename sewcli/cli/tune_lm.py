@@ -152,8 +152,9 @@ def tune_lm(
     kept = KeptLogits(network.columns)
     failed = 0
     with messages.display(len(rows)) as display:
-        sources = display.reading(row.source for row in rows)
-        for result in run_pipeline(sources, network, kept.recording, options):
+        for result in run_pipeline(
+            display.reading(row.source for row in rows), network, kept.recording, options
+        ):
             if isinstance(result, Failure):
                 failed += 1
                 display.fail()
