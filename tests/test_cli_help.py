@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+import typer
 
 from sewcli import __version__
+from sewcli.cli.app import app
+from sewcli.cli.commands import COMMANDS as COMMANDS_OF_SEW
 
 HEAVY = (
     "huggingface_hub",
@@ -52,6 +56,45 @@ def test_help_loads_nothing_heavy(helped: Any) -> None:
     loaded = {name.split(".")[0] for name in helped["modules"]}
     assert "typer" in loaded
     assert loaded.isdisjoint(HEAVY)
+
+
+def test_the_help_of_sew_imports_no_command_and_no_rich() -> None:
+    script = "import sys; from sewcli.cli.app import main\ntry: main()\nfinally: print(*sys.modules)"
+    process = subprocess.run(
+        [sys.executable, "-c", script, "--help"], capture_output=True, check=True, text=True, timeout=120
+    )
+    loaded = process.stdout.splitlines()[-1].split()
+    assert "sewcli.cli.commands" in loaded
+    assert not [name for name in loaded if name.removeprefix("sewcli.cli.") in COMMANDS_OF_SEW]
+    assert not [name for name in loaded if name.split(".")[0] in ("rich", "filelock", *HEAVY)]
+
+
+@pytest.mark.parametrize("name", COMMANDS_OF_SEW)
+def test_the_line_of_a_command_is_the_beginning_of_its_own_help(name: str) -> None:
+    root = typer.main.get_command(app)
+    command = root.get_command(typer.Context(root), name)
+    own = " ".join((command.help or "").split("\n\n")[0].split())
+    line = COMMANDS_OF_SEW[name].rstrip(".")
+    assert own.startswith(line)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_gives_a_script_and_the_words_it_asks_for(shell: str) -> None:
+    def ask(*arguments: str, **variables: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", "from sewcli.cli.app import main; main()", *arguments],
+            env={**os.environ, **variables},
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=120,
+        ).stdout
+
+    assert "_SEW_COMPLETE" in ask("completion", shell)
+    words = {"bash": "complete_bash", "zsh": "complete_zsh", "fish": "complete_fish"}[shell]
+    told = {"_SEW_COMPLETE": words, "_TYPER_COMPLETE_ARGS": "sew transcribe --raw", "COMP_CWORD": "2"}
+    told |= {"COMP_WORDS": "sew transcribe --raw", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    assert "--raw-rate" in ask(**told)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -99,9 +142,9 @@ def test_options_have_an_environment_variable_of_their_name(
     out = helped["answer"][command][1]
     names = {word[2:] for word in out.replace(",", " ").split() if word.startswith("--") and len(word) > 2}
     assert {"device", "format", "offline"} < names
-    variables = {f"[env var: SEW_{name.upper().replace('-', '_')}]" for name in names - exceptions}
-    flat = " ".join(out.replace("│", " ").split())
-    assert not {variable for variable in variables if variable not in flat}
+    variables = {f"[env var: SEW_{name.upper().replace('-', '_')}" for name in names - exceptions}
+    flat = " ".join(out.split()).replace("; ", "] ")
+    assert not {variable for variable in variables if f"{variable}]" not in flat}
 
 
 def test_version_is_printed_by_the_module_too() -> None:

@@ -12,53 +12,23 @@ from typing import NoReturn
 import typer
 
 from sewcli import __version__
-from sewcli.cli import (
-    align,
-    classify,
-    config,
-    decode,
-    doctor,
-    embed,
-    evaluate,
-    lm,
-    models,
-    schema,
-    train,
-    transcribe,
-    tune_lm,
-)
-from sewcli.cli.console import write_message
+from sewcli.cli.commands import CONTEXT, EXIT_CODES, Commands
 from sewcli.cli.defaults import set_defaults
-from sewcli.cli.output import ClosedPipe
+from sewcli.cli.streams import ClosedPipe, write_message
 from sewcli.errors import EXIT_OK, EXIT_UNEXPECTED, SewError
-
-EXIT_CODES = (
-    "Exit codes: 0 every input done, 1 unexpected error, 2 wrong usage, 3 some inputs failed, "
-    "4 every input failed, 5 model not available or of the wrong kind, 6 device or memory, 130 interrupted."
-)
 
 app = typer.Typer(
     name="sew",
+    cls=Commands,
     help="Speech transcription and keyword spotting with SEW and SEW-D models.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=True,
+    # `sew completion` prints the script; only what that asks for needs more of Typer
+    add_completion="_SEW_COMPLETE" in os.environ,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help"]},
+    rich_markup_mode=None,
+    context_settings=CONTEXT,
 )
-app.command("transcribe", epilog=EXIT_CODES)(transcribe.transcribe)
-app.command("align", epilog=EXIT_CODES)(align.align)
-app.command("decode", epilog=EXIT_CODES)(decode.decode)
-app.command("classify", epilog=EXIT_CODES)(classify.classify)
-app.command("embed", epilog=EXIT_CODES)(embed.embed)
-app.command("evaluate", epilog=EXIT_CODES)(evaluate.evaluate)
-app.command("tune-lm", epilog=EXIT_CODES)(tune_lm.tune_lm)
-app.command("train", epilog=EXIT_CODES)(train.train)
-app.add_typer(models.app, name="models")
-app.add_typer(lm.app, name="lm")
-app.add_typer(config.app, name="config")
-app.command("schema")(schema.schema)
-app.command("doctor")(doctor.doctor)
 
 
 def _version(show: bool) -> None:
@@ -84,7 +54,7 @@ def main() -> NoReturn:
     _end_on_termination()
     debug = "--debug" in sys.argv[1:] or os.environ.get("SEW_DEBUG", "").lower() in ("1", "true", "yes", "on")
     try:
-        app()
+        app(prog_name="sew")
     except ClosedPipe:
         # the reader has what it wanted; keep the interpreter from flushing into the closed pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from sewcli.cli.output import write_stdout
+from sewcli.cli.streams import write_stdout
 
 
 def write_columns(rows: Sequence[Sequence[str]]) -> None:

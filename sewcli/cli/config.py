@@ -8,10 +8,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from sewcli.cli.commands import GROUP
 from sewcli.cli.defaults import command_context, commands_with_settings, in_force, option_value
 from sewcli.settings import Setting, read_settings, settings_files
 
-app = typer.Typer(help="Show the settings in force.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show the settings in force.",
+    **GROUP,
+)
 
 
 @app.callback()
@@ -31,7 +35,7 @@ def show(
     value is not the same for all commands has a line for each: COMMAND.KEY.
     """
     from sewcli.cli.columns import write_columns
-    from sewcli.cli.output import write_stdout
+    from sewcli.cli.streams import write_stdout
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
     root = context.find_root()

@@ -11,22 +11,11 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
+from sewcli.cli.streams import write_message
 from sewcli.results import Classification, Detections, Embedding, Failure, Transcript
 from sewcli.sources import Source
 
 _log = logging.getLogger("sewcli")
-
-
-def write_message(message: str) -> None:
-    """One line on standard error; the bytes of a path in it are those on disk."""
-    text = f"sew: {message}".replace("\n", " ")
-    try:
-        line = text.encode("utf-8", "surrogateescape") + b"\n"
-    except UnicodeEncodeError:  # a surrogate that stands for no byte
-        line = text.encode("utf-8", "backslashreplace") + b"\n"
-    sys.stderr.flush()
-    sys.stderr.buffer.write(line)
-    sys.stderr.buffer.flush()
 
 
 def report_failure(failure: Failure) -> None:

@@ -26,8 +26,8 @@ def convert(
 
     sew models convert someone/sew-model -o sew-model && sew transcribe -m ./sew-model talk.wav
     """
-    from sewcli.cli.output import write_stdout
     from sewcli.cli.run import set_up_messages
+    from sewcli.cli.streams import write_stdout
     from sewcli.hub import fetch, set_offline
     from sewcli.hub_cache import PICKLED, WEIGHTS
     from sewcli.registry import resolve

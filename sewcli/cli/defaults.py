@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import typer
 
 from sewcli.errors import UsageError
-from sewcli.settings import Setting, read_settings
+from sewcli.settings import Setting, read_settings, settings_files
 
 #: read from the command line and the environment before any file
 _NOT_IN_FILES = ("debug",)
@@ -40,7 +41,9 @@ def options_of(command: Any) -> dict[str, Any]:
 
 def commands_with_settings(group: Any) -> dict[str, dict[str, Any]]:
     """The commands of `sew` that have settings, and their options by key."""
-    found = {name: options_of(command) for name, command in group.commands.items()}
+    context = typer.Context(group)
+    commands = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    found = {name: options_of(command) for name, command in commands.items()}
     return {name: options for name, options in found.items() if options}
 
 
@@ -56,6 +59,8 @@ def set_defaults(context: typer.Context) -> None:
     Raises:
         UsageError: a file is bad, or has a value that the command cannot take.
     """
+    if not any(os.path.lexists(file.path) for file in settings_files()):
+        return  # without a file no command but the one called is imported
     commands = commands_with_settings(context.command)
     name = context.invoked_subcommand
     if name in commands:
@@ -65,8 +70,7 @@ def set_defaults(context: typer.Context) -> None:
 
 def command_context(root: Any, name: str) -> typer.Context:
     """The context in which a command's options are read."""
-    command: Any = root.command
-    return typer.Context(command.commands[name], parent=root, info_name=name)
+    return typer.Context(root.command.get_command(root, name), parent=root, info_name=name)
 
 
 def _values(context: typer.Context, options: dict[str, Any], chosen: dict[str, Setting]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def doctor(
     the remedy. Nothing is fetched. The exit code is 5 if something is broken.
     """
     from sewcli.cli.columns import write_columns
-    from sewcli.cli.output import write_stdout
+    from sewcli.cli.streams import write_stdout
     from sewcli.doctor import checks
     from sewcli.settings import read_settings
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump

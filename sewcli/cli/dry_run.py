@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sewcli.audio import seconds_of
 from sewcli.cli.console import report_failure
-from sewcli.cli.output import write_stdout
+from sewcli.cli.streams import write_stdout
 from sewcli.cli.targets import Planned
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, AudioError
 from sewcli.results import Failure

@@ -10,9 +10,13 @@ from typing import Annotated, Literal
 import typer
 
 from sewcli.cli import options as opt
+from sewcli.cli.commands import GROUP
 from sewcli.errors import SewError, UsageError
 
-app = typer.Typer(help="Language models.", no_args_is_help=True)
+app = typer.Typer(
+    help="Language models.",
+    **GROUP,
+)
 _log = logging.getLogger("sewcli")
 
 

@@ -27,7 +27,7 @@ def add(
     A hub model that is on this machine is pinned to the commit that is there. An alias that has the name of
     a packaged one takes its place, and says so.
     """
-    from sewcli.cli.console import write_message
+    from sewcli.cli.streams import write_message
     from sewcli.cli.user_models import change
     from sewcli.registry import load_registry, resolve
 
@@ -51,7 +51,7 @@ def add(
 
 def remove(alias: Annotated[str, typer.Argument(metavar="ALIAS", help="An alias of your own.")]) -> None:
     """Forget an alias that was added; the model's files stay where they are."""
-    from sewcli.cli.console import write_message
+    from sewcli.cli.streams import write_message
     from sewcli.cli.user_models import change
     from sewcli.registry import load_registry, resolve
 
@@ -85,8 +85,7 @@ def default(
     ] = None,
 ) -> None:
     """Choose the default model of a task, or print the defaults: task<TAB>alias."""
-    from sewcli.cli.console import write_message
-    from sewcli.cli.output import write_stdout
+    from sewcli.cli.streams import write_message, write_stdout
     from sewcli.cli.user_models import change
     from sewcli.models_toml import TASKS
     from sewcli.registry import load_registry, resolve

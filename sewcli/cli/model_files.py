@@ -30,8 +30,8 @@ def pull(
 
     sew models pull sew-d-mid && sew transcribe --offline -m sew-d-mid talk.wav
     """
-    from sewcli.cli.output import write_stdout
     from sewcli.cli.run import set_up_messages
+    from sewcli.cli.streams import write_stdout
     from sewcli.hub import fetch
     from sewcli.hub_cache import is_pickled
     from sewcli.registry import DEFAULT_REVISION, load_registry, resolve
@@ -56,7 +56,7 @@ def path(
     revision: _Revision = None,
 ) -> None:
     """Print the directory of a model that is on this machine, or the cache where hub models lie."""
-    from sewcli.cli.output import write_stdout
+    from sewcli.cli.streams import write_stdout
     from sewcli.hub_cache import cache_directory
     from sewcli.registry import resolve
 
@@ -81,8 +81,7 @@ def verify(
     there, in its shape, and finite; and the network runs. Prints ALIAS<TAB>ok or ALIAS<TAB>damaged; the exit
     code is 5 if one is damaged.
     """
-    from sewcli.cli.console import write_message
-    from sewcli.cli.output import write_stdout
+    from sewcli.cli.streams import write_message, write_stdout
     from sewcli.registry import resolve
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 

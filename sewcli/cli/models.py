@@ -15,9 +15,13 @@ import typer
 
 from sewcli import hub_cache
 from sewcli.cli import convert, model_aliases, model_files
+from sewcli.cli.commands import GROUP
 from sewcli.registry import ModelSpec, Registry, load_registry, resolve
 
-app = typer.Typer(help="The models that -m knows, their aliases and their files.", no_args_is_help=True)
+app = typer.Typer(
+    help="The models that -m knows, their aliases and their files.",
+    **GROUP,
+)
 
 _COLUMNS = ("alias", "task", "family", "language", "licence", "size", "where", "description")
 _NARROW_COLUMNS = ("alias", "task", "size", "where", "description")

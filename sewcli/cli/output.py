@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from sewcli.cli.atomic import check_writable, remove_stale, write_whole
 from sewcli.cli.journal import Journal, audio_fingerprint
+from sewcli.cli.streams import write_stdout
 from sewcli.cli.targets import Planned
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.results import Failure
@@ -24,13 +24,6 @@ _log = logging.getLogger("sewcli")
 
 #: the name of one output file is at fault, not the place where all of them go
 _OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
-
-
-class ClosedPipe(Exception):  # noqa: N818 - nothing went wrong
-    """The reader of standard output has gone away.
-
-    Not an OSError, of which Typer would make exit code 1.
-    """
 
 
 class Sink(Protocol):
@@ -70,19 +63,6 @@ def chosen_formats(
         if form.require is not None:
             form.require()
     return chosen
-
-
-def write_stdout(content: bytes) -> None:
-    """Write and flush bytes to standard output (ClosedPipe, or SewError where that cannot be)."""
-    if sys.stdout is None:
-        raise SewError("standard output is closed", hint="redirect it, or add -o DIR", code="output")
-    try:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError as error:
-        raise ClosedPipe from error
-    except OSError as error:
-        raise SewError(f"cannot write to standard output: {error.strerror}", code="output") from error
 
 
 class StandardOutput:

@@ -19,7 +19,7 @@ def schema(
 
     sew schema transcribe > transcribe.schema.json
     """
-    from sewcli.cli.output import write_stdout
+    from sewcli.cli.streams import write_stdout
     from sewcli.errors import UsageError
 
     files = {file.stem: file for file in sorted(_FOLDER.glob("*.json"))}

@@ -12,8 +12,8 @@ from typing import Any
 
 from sewcli.cli.atomic import write_whole
 from sewcli.cli.console import report_failure
-from sewcli.cli.output import write_stdout
 from sewcli.cli.run import exit_code
+from sewcli.cli.streams import write_stdout
 from sewcli.errors import SewError, UsageError
 from sewcli.evaluation import confusion as matrix
 from sewcli.evaluation import table as tables

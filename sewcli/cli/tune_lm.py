@@ -108,7 +108,7 @@ def tune_lm(
     """
     from sewcli.cli import run
     from sewcli.cli.console import report_failure
-    from sewcli.cli.output import write_stdout
+    from sewcli.cli.streams import write_stdout
     from sewcli.errors import EXIT_ALL_FAILED
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.evaluation.rates import require_jiwer
@@ -202,7 +202,7 @@ def _rows(manifest: Path, limit: int | None, *, skip_bad: bool) -> Sequence[Row]
 
 def _show(greedy: Trial, trials: Iterable[Trial]) -> None:
     """A line a combination as it is done, and the best one as options."""
-    from sewcli.cli.output import write_stdout
+    from sewcli.cli.streams import write_stdout
     from sewcli.evaluation.tuning import best_of
 
     write_stdout(b"alpha\tbeta\tbeam\tWER %\tCER %\n")

@@ -1,0 +1,93 @@
+"""The commands of `sew`, each imported when it is called: `sew --help` imports none of them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+EXIT_CODES = (
+    "Exit codes: 0 every input done, 1 unexpected error, 2 wrong usage, 3 some inputs failed, "
+    "4 every input failed, 5 model not available or of the wrong kind, 6 device or memory, 130 interrupted."
+)
+
+#: commands, each in the module of its name, with their line in the help; tests hold it against their own
+COMMANDS = {
+    "transcribe": "Transcribe speech: one line of text, or one JSON object, for each input.",
+    "align": "Align a known text with its recording: the times of words and characters.",
+    "decode": "Decode saved logits again, without the network: another beam, language model or hotwords.",
+    "classify": "Classify short clips: the best labels of each with their probabilities.",
+    "embed": "Write hidden states, of every frame or their mean, from any model.",
+    "evaluate": "Score a model on a manifest: error rates and CTC loss, or accuracy, and speed.",
+    "tune-lm": "Find alpha, beta and beam width for a model and a language model.",
+    "train": "Train or fine-tune a CTC or classification model and write it to DIR/model.",
+    "models": "The models that -m knows, their aliases and their files.",
+    "lm": "Language models.",
+    "config": "Show the settings in force.",
+    "schema": "Print the JSON Schema (draft 2020-12) of an output.",
+    "doctor": "Try what sew needs on this machine, and say what to do for what does not work.",
+    "completion": "Print the completion script of a shell.",
+}
+#: --help alone asks for help, since -h is --no-path; its lines are as long as the code's
+CONTEXT = {"help_option_names": ["--help"], "max_content_width": 110}
+#: what every group of commands is made with
+GROUP: dict[str, Any] = {
+    "no_args_is_help": True,
+    "rich_markup_mode": None,
+    "add_completion": False,
+    "context_settings": CONTEXT,
+}
+#: what they say ends in the exit codes
+_ON_INPUTS = ("transcribe", "align", "decode", "classify", "embed", "evaluate", "tune-lm", "train")
+
+
+class Command(TyperCommand):
+    """A command whose help has its options in groups, as plain text that pipes and pagers can take."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each group of options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                sections.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+class Commands(TyperGroup):
+    """The group of all commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as click has it
+        """The names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - as click has it
+        """The command of that name, or None."""
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            self.commands[cmd_name] = _load(cmd_name)
+        return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as click has it
+        """Write the names with a line on each, none of them imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _load(name: str) -> Any:
+    plain = name.replace("-", "_")
+    module = import_module(f"sewcli.cli.{plain}")
+    if hasattr(module, "app"):
+        return typer.main.get_command(module.app)
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+    alone.command(
+        name,
+        cls=Command,
+        epilog=EXIT_CODES if name in _ON_INPUTS else None,
+        context_settings=CONTEXT,
+    )(getattr(module, plain))
+    return typer.main.get_command(alone)
