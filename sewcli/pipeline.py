@@ -2,8 +2,8 @@
 
 Recordings are cut into chunks, chunks of one or several recordings make a batch, and the output of
 each chunk goes to the consumer of its recording. Results come in the order of the sources. A
-recording is read when its turn comes and given back when its result is out, so what is held at any
-time is one batch and the recordings with a part in it.
+few recordings are read ahead of their turn, while the network runs, and given back when their result is
+out, so what is held at any time is one batch, the recordings with a part in it and those read ahead.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
+from sewcli.ahead import Ahead
 from sewcli.chunking import SAMPLE_RATE, Chunk, ChunkPlan
 from sewcli.errors import InputError
 from sewcli.recording import Recording
@@ -29,6 +30,12 @@ LONGEST_CLIP = 60.0
 #: rows of a batch, and inputs under way, at the most: each may hold an open file
 _MOST_ROWS = 64
 _MOST_PENDING = 256
+#: decoding gives up the interpreter's lock; a GPU transcribes faster than one thread can decode
+_GPU_READERS = 8
+#: recordings that wait for the network beside those that are being decoded
+_WAITING = 2
+#: seconds after which a batch that is not full runs, because no recording has come
+_PATIENCE = 0.5
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -56,6 +63,8 @@ class Options:
         file_statistics: normalise by the statistics of the whole file, not of each chunk.
         audio_engine: of the decoding.
         longest: seconds a recording may last, or None.
+        readers: threads that decode the next recordings while the network runs; None for one beside a CPU,
+            several beside a GPU.
     """
 
     plan: ChunkPlan
@@ -63,6 +72,7 @@ class Options:
     file_statistics: bool = True
     audio_engine: str = "soundfile"
     longest: float | None = None
+    readers: int | None = None
 
     @classmethod
     def for_clips(cls, batch_seconds: float, audio_engine: str) -> Options:
@@ -91,7 +101,7 @@ def run(
     """Yield one result or failure a source, in order.
 
     Args:
-        sources: what to read; one is not opened before its turn.
+        sources: what to read; they are pulled and opened in threads, a few before their turn.
         model: the network.
         consumer: makes the consumer of one recording.
         options: see `Options`.
@@ -102,9 +112,21 @@ def run(
     """
     pending: deque[_Job[ResultT_co] | Failure] = deque()
     batch: list[tuple[_Job[ResultT_co], Chunk, Segment]] = []
+    readers = options.readers or (1 if model.device == "cpu" else _GPU_READERS)
+    ahead = Ahead(
+        sources,
+        lambda source: _open(source, consumer, options, stdin),
+        lambda opened: _close(opened) if isinstance(opened, _Job) else None,
+        workers=readers,
+        depth=readers + _WAITING,
+    )
     try:
-        for source in sources:
-            opened = _open(source, consumer, options, stdin)
+        for opened in ahead.results(_PATIENCE):
+            if opened is None:
+                # the next recording takes its time: what is there need not wait for a full batch
+                _run_batch(model, batch)
+                yield from _finished(pending)
+                continue
             pending.append(opened)
             if isinstance(opened, _Job):
                 for chunk in options.plan.chunks(opened.recording.samples):
@@ -120,6 +142,7 @@ def run(
         _run_batch(model, batch)
         yield from _finished(pending)
     finally:
+        ahead.stop()
         for left in pending:
             if isinstance(left, _Job):
                 _close(left)

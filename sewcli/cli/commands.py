@@ -27,6 +27,7 @@ COMMANDS = {
     "lm": "Language models.",
     "config": "Show the settings in force.",
     "schema": "Print the JSON Schema (draft 2020-12) of an output.",
+    "bench": "Measure sew against transformers on this machine, with the same weights, taking turns.",
     "doctor": "Try what sew needs on this machine, and say what to do for what does not work.",
     "completion": "Print the completion script of a shell.",
 }

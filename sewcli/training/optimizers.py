@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Iterable
 
 import torch
 
 from sewcli.acoustic.forward import Model
 
+#: of the quintic iteration: Jordan et al., 2024
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_ITERATIONS = 5
+_EPSILON = 1e-7
+
 
 def make_optimizers(model: Model, kind: str, weight_decay: float) -> list[torch.optim.Optimizer]:
     """The optimisers of a training run; the learning rate is set before each update.
 
-    Muon (Jordan et al., 2024) orthogonalises the momentum of a weight matrix. With the factor
-    0.2 sqrt(max(rows, columns)) (Liu et al., arXiv 2502.16982) its updates are as large as those of
-    AdamW, so one learning rate serves both. Vectors, convolutions and the head stay with AdamW.
+    With "muon" the matrices of the encoder go to `Muon`; vectors, convolutions and the head stay with
+    AdamW.
     """
     parameters = [(name, tensor) for name, tensor in model.named_parameters() if tensor.requires_grad]
     matrices = [
@@ -28,6 +33,56 @@ def make_optimizers(model: Model, kind: str, weight_decay: float) -> list[torch.
         torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True)
     ]
     if matrices:
-        muon: Any = torch.optim.Muon
-        optimizers.append(muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
+        optimizers.append(Muon(matrices, weight_decay=weight_decay))
     return optimizers
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum made orthogonal, for weight matrices (Jordan et al., 2024).
+
+    With the factor 0.2 sqrt(max(rows, columns)) (Liu et al., arXiv 2502.16982) its updates are as large
+    as those of AdamW, so one learning rate serves both.
+
+    torch.optim.Muon does the same but always multiplies in bfloat16, which on processors without it
+    takes some thirty times as long as float32.
+
+    Args:
+        matrices: the weights, two dimensions each.
+        weight_decay: decoupled, as in AdamW.
+        momentum: of the gradient, with Nesterov's look ahead.
+    """
+
+    def __init__(
+        self, matrices: Iterable[torch.Tensor], *, weight_decay: float = 0.1, momentum: float = 0.95
+    ) -> None:
+        super().__init__(matrices, {"lr": 1e-3, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002 - of its interface
+        """One update."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:  # a layer that layerdrop left out
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state["momentum"] = torch.zeros_like(weight.grad)
+                momentum = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
+                change = orthogonal(weight.grad.lerp(momentum, group["momentum"]))
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.add_(change.to(weight.dtype), alpha=-group["lr"] * 0.2 * math.sqrt(max(weight.shape)))
+
+
+def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
+    """U V' of the singular value decomposition U S V', roughly: its singular values lie about 1.
+
+    By five quintic Newton-Schulz iterations, in bfloat16 on CUDA and in float32 elsewhere.
+    """
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    wide = wide.to(torch.bfloat16 if matrix.is_cuda else torch.float32)
+    wide = wide / wide.norm().clamp(min=_EPSILON)
+    a, b, c = _COEFFICIENTS
+    for _ in range(_ITERATIONS):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T

@@ -47,7 +47,7 @@ class Recipe:
         decay_from: share of the updates after which it falls linearly to zero.
         weight_decay, clip_norm: of the optimiser and of the gradient.
         average: decay of the exponential moving average of the weights that is evaluated and saved.
-        precision: "bf16" (autocast) or "float32".
+        precision: "bf16" (autocast), "float32", or "auto": bf16 where the device computes in it.
         freeze_feature_encoder: leave the convolutions as they are.
         residual_gain: factor on the last weights of each residual branch of a model from nothing.
         front_end_steps: updates that teach the front end of such a model log-mel energies first.
@@ -89,7 +89,7 @@ class Recipe:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     average: float = 0.999
-    precision: str = "bf16"
+    precision: str = "auto"
     freeze_feature_encoder: bool = False
     residual_gain: float = 0.2
     front_end_steps: int = 500

@@ -80,7 +80,9 @@ def train_model(
         local = fetch(resolve(recipe.init), offline=offline)
         keep_safetensors(local)
         start = local.directory
-    recipe = dataclasses.replace(recipe, family=_family(recipe, start))
+    recipe = dataclasses.replace(
+        recipe, family=_family(recipe, start), precision=_precision(recipe.precision, accelerator.device)
+    )
     with accelerator.main_process_first():
         task, summary = _prepare(recipe, directory, start, skip_bad=skip_bad)
     if not task.lengths.size:
@@ -120,6 +122,14 @@ def _accelerator(device: str) -> Any:
     spread = DistributedDataParallelKwargs(find_unused_parameters=True)
     # precision is the recipe's: accelerate allows one for the whole life of a process
     return Accelerator(mixed_precision="no", cpu=device == "cpu", kwargs_handlers=[spread])
+
+
+def _precision(wanted: str, device: torch.device) -> str:
+    """The precision asked for, or the faster one: processors without bfloat16 emulate it, slowly."""
+    if wanted != "auto":
+        return wanted
+    native = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if native else "float32"
 
 
 def _family(recipe: Recipe, start: Path | None) -> str:

@@ -10,7 +10,7 @@ _CHOICES = {
     "task": ("ctc", "classification"),
     "family": ("auto", "sew", "sew-d"),
     "optimizer": ("adamw", "muon"),
-    "precision": ("bf16", "float32"),
+    "precision": ("auto", "bf16", "float32"),
     "punctuation": ("keep", "remove"),
 }
 _COUNTS = {"steps", "eval_every", "save_every", "pool_batches", "accumulate", "part_mib"}

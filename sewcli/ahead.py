@@ -1,0 +1,115 @@
+"""Work done ahead of its turn, by threads, in the order it was asked for.
+
+The threads are daemons: one that waits for a line on standard input must not keep the process from
+ending.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Ahead(Generic[T, R]):
+    """Applies `work` to items ahead of the one that takes the results.
+
+    At any time at most `depth` results wait, finished or under way, however many items there are.
+
+    Args:
+        items: pulled by a thread of their own, one after the other; an exception they raise comes out
+            in its turn.
+        work: called in one of the threads; likewise.
+        discard: called with each result that nobody took, at the end.
+        workers: threads that work.
+        depth: results that may wait.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[T],
+        work: Callable[[T], R],
+        discard: Callable[[R], object],
+        *,
+        workers: int = 1,
+        depth: int = 4,
+    ) -> None:
+        self._items, self._work, self._discard = items, work, discard
+        self._room = threading.Semaphore(depth)
+        self._stopped = threading.Event()
+        self._tasks: queue.SimpleQueue[tuple[T, Future[R]] | None] = queue.SimpleQueue()
+        #: in order; None is the end
+        self._results: queue.SimpleQueue[Future[R] | None] = queue.SimpleQueue()
+        self._head: Future[R] | None = None
+        self._workers = workers
+        for target in (self._feed, *[self._serve] * workers):
+            threading.Thread(target=target, name=f"sew-{target.__name__}", daemon=True).start()
+
+    def results(self, patience: float | None = None) -> Iterator[R | None]:
+        """The results in the order of the items, and None each time `patience` seconds brought none."""
+        while True:
+            try:
+                future = self._results.get(timeout=patience)
+            except queue.Empty:
+                yield None
+                continue
+            if future is None:
+                return
+            self._head = future
+            while not wait([future], patience).done:
+                yield None
+            self._head = None
+            self._room.release()
+            yield future.result()
+
+    def stop(self) -> None:
+        """Begin nothing more, and give back what nobody took, as soon as it is there."""
+        self._stopped.set()
+        self._room.release()
+        left = [] if self._head is None else [self._head]
+        while True:
+            try:
+                future = self._results.get_nowait()
+            except queue.Empty:
+                break
+            if future is not None:
+                left.append(future)
+        for future in left:
+            future.add_done_callback(self._give_back)
+
+    def _give_back(self, future: Future[R]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self._discard(future.result())
+
+    def _feed(self) -> None:
+        try:
+            for item in self._items:
+                self._room.acquire()
+                if self._stopped.is_set():
+                    break
+                future: Future[R] = Future()
+                self._tasks.put((item, future))
+                self._results.put(future)
+        except BaseException as error:
+            failed: Future[R] = Future()
+            failed.set_exception(error)
+            self._results.put(failed)
+        self._results.put(None)
+        for _ in range(self._workers):
+            self._tasks.put(None)
+
+    def _serve(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            item, future = task
+            if self._stopped.is_set():
+                future.cancel()
+                continue
+            try:
+                future.set_result(self._work(item))
+            except BaseException as error:
+                future.set_exception(error)

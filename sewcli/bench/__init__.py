@@ -1,0 +1,1 @@
+"""Speed on this machine, as ratios of runs that take turns: what `sew bench` prints."""

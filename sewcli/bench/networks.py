@@ -1,0 +1,219 @@
+"""Measurements of the network alone, in one process."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from sewcli.acoustic.batch import Batch, make_batch
+from sewcli.acoustic.load import load_model
+from sewcli.acoustic.model import Segment
+from sewcli.acoustic.running import RunningModel
+from sewcli.acoustic.statistics import wave_statistics
+from sewcli.bench.material import WAV2VEC2_BASE, build_network, model_directory, plain_network, speech
+from sewcli.bench.table import Table
+from sewcli.bench.timing import medians
+from sewcli.chunking import SAMPLE_RATE, ChunkPlan, kept_frame_count
+from sewcli.engine.operators import OneDnnOperators, find_operators
+
+#: models of the comparison in the paper: SEW and SEW-D against wav2vec 2.0
+PAPER = ("sew-tiny", "sew-mid", "sew-d-tiny", "sew-d-mid")
+#: side of the square matrices whose product is the ceiling
+_CEILING_SIDE = 1536
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What is measured.
+
+    Attributes:
+        models: sizes (see `material.SIZES`) or models.
+        dtypes: of the engine; transformers always runs in float32.
+        seconds: length of the audio.
+        repeats: rounds.
+        device: of both.
+    """
+
+    models: Sequence[str]
+    dtypes: Sequence[str]
+    seconds: float
+    repeats: int
+    device: str
+
+
+@torch.inference_mode()
+def network(options: NetworkOptions) -> Iterator[Table]:
+    """The engine against transformers, eager attention, float32, with the same weights."""
+    ceiling = _ceiling(options.device)
+    batch = _batch(options.seconds)
+    rows = []
+    for name in options.models:
+        with model_directory(name) as local:
+            reference = plain_network(local, options.device)
+            engines = {
+                dtype: load_model(local, "ctc", engine="fast", dtype=dtype, device=options.device)
+                for dtype in options.dtypes
+            }
+        runs = [_plain_run(reference, batch, options.device)]
+        runs += [_engine_run(engine, batch) for engine in engines.values()]
+        expected, *results = [run()[0, : _kept(options.seconds)].float().cpu() for run in runs]
+        base, *seconds = medians(runs, options.repeats)
+        work = _operations(runs[0])
+        for dtype, median, result in zip(engines, seconds, results, strict=True):
+            error = float((result - expected).abs().max() / expected.abs().max())
+            same = float((result.argmax(-1) == expected.argmax(-1)).float().mean())
+            share = f"{100 * work / median / ceiling:.0f}" if dtype == "float32" else "-"
+            rows.append(
+                (
+                    name,
+                    dtype,
+                    f"{1000 * base:.0f}",
+                    f"{1000 * median:.0f}",
+                    f"{base / median:.2f}",
+                    share,
+                    f"{error:.0e}",
+                    f"{100 * same:.1f}",
+                )
+            )
+    title = (
+        f"{options.seconds:g} s of audio, {torch.get_num_threads()} threads, median of {options.repeats}: "
+        f"transformers (eager, float32) over the engine. The ceiling is the best float32 matrix product of "
+        f"this machine, {ceiling / 1e9:.0f} GFLOP/s."
+    )
+    columns = (
+        "model",
+        "dtype",
+        "transformers ms",
+        "sew ms",
+        "ratio",
+        "% of ceiling",
+        "error",
+        "same best token %",
+    )
+    yield Table("network", title, columns, tuple(rows))
+
+
+@torch.inference_mode()
+def threads(options: NetworkOptions) -> Iterator[Table]:
+    """The engine over numbers of threads."""
+    most = torch.get_num_threads()
+    counts = sorted({1, 2, most})
+    rows = []
+    try:
+        for name in options.models:
+            with model_directory(name) as local:
+                model = load_model(local, "ctc", engine="fast", device=options.device)
+            batch = _batch(options.seconds)
+
+            def run(count: int, model: RunningModel = model, batch: Batch = batch) -> None:
+                torch.set_num_threads(count)
+                model.forward(batch)
+
+            taken = medians([functools.partial(run, count) for count in counts], options.repeats)
+            rows.append((name, *(f"{taken[0] / seconds:.2f}" for seconds in taken)))
+    finally:
+        torch.set_num_threads(most)
+    title = f"Speed of the engine in float32 over that with one thread, {options.seconds:g} s of audio."
+    yield Table("threads", title, ("model", *map(str, counts)), tuple(rows))
+
+
+@torch.inference_mode()
+def chunks(options: NetworkOptions) -> Iterator[Table]:
+    """The engine over lengths of chunks."""
+    lengths = (5.0, 10.0, 20.0, 30.0, 60.0)
+    whole = speech(120.0)
+    statistics = wave_statistics(whole)
+    rows = []
+    for name in options.models:
+        with model_directory(name) as local:
+            model = load_model(local, "ctc", engine="fast", device=options.device)
+
+        def run(chunk: float, model: RunningModel = model) -> None:
+            for piece in ChunkPlan.from_seconds(chunk, 1.0).chunks(whole.size):
+                model([Segment(whole[piece.start : piece.stop], statistics)])
+
+        taken = medians([functools.partial(run, chunk) for chunk in lengths], max(1, options.repeats // 2))
+        base = taken[lengths.index(20.0)]
+        rows.append((name, *(f"{base / seconds:.2f}" for seconds in taken)))
+    title = "Two minutes of audio in chunks with a stride of 1 s: speed over that with chunks of 20 s."
+    yield Table("chunks", title, ("model", *(f"{length:g} s" for length in lengths)), tuple(rows))
+
+
+@torch.inference_mode()
+def paper(options: NetworkOptions) -> Iterator[Table]:
+    """SEW and SEW-D against wav2vec 2.0 base, as the paper has it."""
+    batch = _batch(options.seconds)
+    baseline = build_network(WAV2VEC2_BASE).to(options.device)
+    rows = []
+    for name in PAPER:
+        with model_directory(name) as local:
+            reference = plain_network(local, options.device)
+            engine = load_model(local, "ctc", engine="fast", device=options.device)
+        runs = [_plain_run(net, batch, options.device) for net in (baseline, reference)]
+        runs.append(_engine_run(engine, batch))
+        base, plain, fast = medians(runs, options.repeats)
+        rows.append((name, f"{1000 * base:.0f}", f"{base / plain:.2f}", f"{base / fast:.2f}"))
+    title = (
+        f"{options.seconds:g} s of audio: speed over wav2vec 2.0 base in transformers (eager, float32), of "
+        f"SEW in transformers and in the engine."
+    )
+    yield Table("paper", title, ("model", "wav2vec2-base ms", "transformers", "sew"), tuple(rows))
+
+
+def _batch(seconds: float) -> Batch:
+    # 80 samples more complete the last pair of frames
+    samples = speech(seconds + 80 / SAMPLE_RATE)
+    return make_batch([samples], [wave_statistics(samples)], normalize=True)
+
+
+def _kept(seconds: float) -> int:
+    return kept_frame_count(round(seconds * SAMPLE_RATE) + 80)
+
+
+def _plain_run(network: Any, batch: Batch, device: str) -> Callable[[], torch.Tensor]:
+    """A forward pass of a network of transformers, logits on the CPU at its end."""
+
+    def run() -> torch.Tensor:
+        return network(batch.samples.to(device)).logits.cpu()  # type: ignore[no-any-return]
+
+    return run
+
+
+def _engine_run(model: RunningModel, batch: Batch) -> Callable[[], torch.Tensor]:
+    """The same of the engine."""
+    return lambda: model.forward(batch).cpu()
+
+
+def _operations(run: Callable[[], Any]) -> float:
+    """Floating-point operations of a forward pass, two for each multiplication with its addition."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    # the counter cannot follow a weight norm in inference mode
+    with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        run()
+    return float(counter.get_total_flops())
+
+
+def _ceiling(device: str) -> float:
+    """Operations a second of the best float32 matrix product: torch's own and oneDNN with packed weights."""
+    left, right = (torch.randn(_CEILING_SIDE, _CEILING_SIDE, device=device) for _ in range(2))
+
+    def synchronise() -> None:
+        if left.is_cuda:
+            torch.cuda.synchronize()
+
+    def plain() -> Any:
+        result = left @ right
+        synchronise()
+        return result
+
+    runs = [plain]
+    operators = find_operators(left.device, torch.float32)
+    if isinstance(operators, OneDnnOperators):
+        packed, bias = operators.pack(right), torch.zeros(_CEILING_SIDE)
+        runs.append(lambda: operators.linear(left, packed, bias))
+    return 2 * _CEILING_SIDE**3 / min(medians(runs, 9))

@@ -1,0 +1,188 @@
+"""Measurements of whole runs: processes from start to end, and the decoding of audio."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from sewcli.bench.material import model_directory, write_recording
+from sewcli.bench.table import Table
+from sewcli.bench.timing import medians, peak_megabytes, run_process, sew_command
+
+#: transcribes files with the pipeline of transformers: model directory, batch size, chunk and stride in
+#: seconds (0: those of the pipeline), threads, files
+_PIPELINE = """
+import sys
+import torch
+from transformers import pipeline
+model, batch, chunk, stride, threads, *files = sys.argv[1:]
+torch.set_num_threads(int(threads))
+asr = pipeline("automatic-speech-recognition", model=model, device="cpu")
+lengths = {"chunk_length_s": float(chunk)} if float(chunk) else {}
+if float(stride):
+    lengths["stride_length_s"] = float(stride)
+for result in asr(files, batch_size=int(batch), **lengths):
+    print(result["text"])
+"""
+
+
+@dataclass(frozen=True)
+class WholeOptions:
+    """What is measured.
+
+    Attributes:
+        model: size (see `material.SIZES`) or model.
+        repeats: rounds.
+        threads: of torch.
+        quick: a tenth of the audio.
+    """
+
+    model: str
+    repeats: int
+    threads: int
+    quick: bool
+
+    def seconds(self, full: float) -> float:
+        """Length of a recording."""
+        return full / 10 if self.quick else full
+
+
+def long_file(options: WholeOptions) -> Iterator[Table]:
+    """One long recording, whole processes, against the pipeline of transformers."""
+    seconds = options.seconds(600.0)
+    with TemporaryDirectory(prefix="sew-bench-") as folder, model_directory(options.model) as local:
+        file = write_recording(Path(folder) / "long.flac", seconds)
+        runs = {
+            "sew, defaults": _transcribe(options, local.directory, [file]),
+            "pipeline, chunks of 30 s": _pipeline(options, local.directory, [file], chunk=30.0),
+            "pipeline, chunks of 20 s, stride 1 s": _pipeline(
+                options, local.directory, [file], chunk=20.0, stride=1.0
+            ),
+        }
+        taken = _process_medians(runs.values(), options)
+    title = f"A recording of {seconds / 60:g} min, {options.model}, float32, whole processes, batch 1."
+    yield _against_first("long-file", title, list(runs), taken)
+
+
+def many_files(options: WholeOptions) -> Iterator[Table]:
+    """Many short files, whole processes, against the pipeline of transformers."""
+    count = 20 if options.quick else 200
+    rng = np.random.default_rng(0)
+    with TemporaryDirectory(prefix="sew-bench-") as folder, model_directory(options.model) as local:
+        files = [
+            write_recording(Path(folder) / f"{number:03d}.flac", float(length))
+            for number, length in enumerate(rng.uniform(1.0, 15.0, count))
+        ]
+        runs = {
+            "sew, defaults": _transcribe(options, local.directory, files),
+            "pipeline, batch 1": _pipeline(options, local.directory, files),
+            "pipeline, batch 8": _pipeline(options, local.directory, files, batch=8),
+        }
+        taken = _process_medians(runs.values(), options)
+    title = f"{count} files of 1 to 15 s, {options.model}, float32, whole processes."
+    yield _against_first("many-files", title, list(runs), taken)
+
+
+def start(options: WholeOptions) -> Iterator[Table]:
+    """A cold run on ten seconds, against the pipeline and against importing torch."""
+    with TemporaryDirectory(prefix="sew-bench-") as folder, model_directory(options.model) as local:
+        file = write_recording(Path(folder) / "short.wav", 10.0)
+        runs = {
+            "sew transcribe": _transcribe(options, local.directory, [file]),
+            "pipeline of transformers": _pipeline(options, local.directory, [file]),
+            "python -c 'import torch'": [sys.executable, "-c", "import torch"],
+            "sew --help": sew_command("--help"),
+            "python -c pass": [sys.executable, "-c", "pass"],
+        }
+        taken = _process_medians(runs.values(), options)
+    yield _against_first("start", f"From nothing to the text of 10 s, {options.model}.", list(runs), taken)
+
+
+def audio(options: WholeOptions) -> Iterator[Table]:
+    """Decoding to 16 kHz mono against librosa.load."""
+    import librosa
+
+    from sewcli.recording import Recording
+    from sewcli.sources import Source
+
+    seconds = options.seconds(3600.0)
+    rows = []
+    with TemporaryDirectory(prefix="sew-bench-") as folder:
+        for suffix, rate, channels in (("flac", 44_100, 2), ("wav", 44_100, 2), ("flac", 16_000, 1)):
+            file = write_recording(Path(folder) / f"{rate}.{suffix}", seconds, rate, channels)
+            runs = [
+                lambda file=file: Recording(Source(str(file), file)).close(),
+                lambda file=file: librosa.load(file, sr=16_000, mono=True),
+            ]
+            ours, theirs = medians(runs, max(1, options.repeats // 2), warm_up=False)
+            file.unlink()
+            rows.append(
+                (
+                    f"{suffix}, {rate / 1000:g} kHz, {channels} channels",
+                    f"{theirs:.2f}",
+                    f"{ours:.2f}",
+                    f"{theirs / ours:.2f}",
+                )
+            )
+    title = f"Decoding {seconds / 60:g} min with the statistics of the waveform, against librosa.load."
+    yield Table("audio", title, ("file", "librosa s", "sew s", "ratio"), tuple(rows))
+
+
+def memory(options: WholeOptions) -> Iterator[Table]:
+    """Peak memory and speed over lengths of a recording."""
+    rows = []
+    first: tuple[float, float] | None = None
+    with TemporaryDirectory(prefix="sew-bench-") as folder, model_directory(options.model) as local:
+        for minutes in (1.0, 10.0, 60.0, 180.0):
+            length = minutes * 60 if minutes == 1 else options.seconds(minutes * 60)
+            file = write_recording(Path(folder) / "long.flac", length)
+            began = time.perf_counter()
+            peak = peak_megabytes(_transcribe(options, local.directory, [file]))
+            speed = length / (time.perf_counter() - began)
+            first = first or (peak, speed)
+            rows.append(
+                (f"{length / 60:g}", f"{peak:.0f}", f"{peak - first[0]:+.0f}", f"{speed / first[1]:.2f}")
+            )
+    title = (
+        f"One recording, {options.model}: peak memory, and speed over that of one minute, start-up included."
+    )
+    columns = ("minutes", "peak MB", "over 1 min, MB", "speed ratio")
+    yield Table("memory", title, columns, tuple(rows))
+
+
+def _transcribe(options: WholeOptions, model: Path, files: Sequence[Path]) -> list[str]:
+    settings = ["--offline", "--no-progress", "--threads", str(options.threads)]
+    return sew_command("transcribe", "-m", str(model), *settings, *map(str, files))
+
+
+def _pipeline(
+    options: WholeOptions,
+    model: Path,
+    files: Sequence[Path],
+    *,
+    batch: int = 1,
+    chunk: float = 0.0,
+    stride: float = 0.0,
+) -> list[str]:
+    settings = [str(model), str(batch), str(chunk), str(stride), str(options.threads)]
+    return [sys.executable, "-c", _PIPELINE, *settings, *map(str, files)]
+
+
+def _process_medians(commands: Iterable[list[str]], options: WholeOptions) -> list[float]:
+    runs = [functools.partial(run_process, command) for command in commands]
+    return medians(runs, options.repeats)
+
+
+def _against_first(name: str, title: str, labels: list[str], taken: list[float]) -> Table:
+    rows = [
+        (label, f"{seconds:.2f}", f"{seconds / taken[0]:.2f}")
+        for label, seconds in zip(labels, taken, strict=True)
+    ]
+    return Table(name, title, ("run", "seconds", f"over {labels[0]}"), tuple(rows))

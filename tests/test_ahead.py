@@ -1,0 +1,119 @@
+"""Work done ahead of its turn."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from sewcli.ahead import Ahead
+
+
+def take_all(ahead: Ahead[int, int]) -> list[int | None]:
+    return list(ahead.results())
+
+
+def ignore(_: object) -> None: ...
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_results_come_in_the_order_of_the_items(workers: int) -> None:
+    def slow_for_even_numbers(number: int) -> int:
+        time.sleep(0.002 * (number % 2 == 0))
+        return number * number
+
+    ahead = Ahead(range(60), slow_for_even_numbers, ignore, workers=workers, depth=6)
+    assert take_all(ahead) == [number * number for number in range(60)]
+
+
+def test_no_more_than_the_depth_is_begun_before_it_is_wanted() -> None:
+    begun: list[int] = []
+    ahead = Ahead(range(1000), lambda number: begun.append(number) or number, ignore, workers=3, depth=4)
+    results = ahead.results()
+    for taken in range(50):
+        assert next(results) == taken
+        # one more may be pulled while the result is handed over
+        assert len(begun) <= taken + 1 + 4
+    ahead.stop()
+
+
+def test_work_goes_on_while_nobody_takes() -> None:
+    done = threading.Event()
+    ahead = Ahead([1, 2], lambda number: done.set() if number == 2 else None, ignore, depth=2)
+    assert done.wait(10)
+    ahead.stop()
+
+
+def test_an_error_of_the_work_comes_in_its_turn() -> None:
+    ahead = Ahead([1, 0, 2], lambda number: 10 // number, ignore, workers=2)
+    results = ahead.results()
+    assert next(results) == 10
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_an_error_of_the_items_comes_after_those_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("the list ends here")
+
+    results = Ahead(items(), lambda number: number, ignore).results()
+    assert next(results) == 1
+    with pytest.raises(OSError, match="the list ends here"):
+        next(results)
+
+
+def test_a_slow_item_is_told_by_none() -> None:
+    go_on = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        go_on.wait(30)
+        yield 2
+
+    results = Ahead(items(), lambda number: number, ignore).results(patience=0.02)
+    assert next(results) == 1
+    assert next(results) is None
+    go_on.set()
+    assert next(result for result in results if result is not None) == 2
+    assert list(results) == []
+
+
+def test_slow_work_is_told_by_none() -> None:
+    go_on = threading.Event()
+    results = Ahead([1], lambda number: go_on.wait(30) and number, ignore).results(patience=0.02)
+    assert next(results) is None
+    go_on.set()
+    assert [result for result in results if result is not None] == [1]
+
+
+def test_what_nobody_took_is_given_back() -> None:
+    given_back: list[int] = []
+    complete = threading.Semaphore(0)
+
+    def discard(number: int) -> None:
+        given_back.append(number)
+        complete.release()
+
+    ahead = Ahead(range(100), lambda number: number, discard, workers=2, depth=3)
+    results = ahead.results()
+    assert next(results) == 0
+    ahead.stop()
+    for _ in range(3):
+        if not complete.acquire(timeout=1):
+            break
+    taken = {0, *given_back}
+    assert taken == set(range(len(taken)))
+    assert len(given_back) <= 4
+
+
+def test_a_work_under_way_is_given_back_when_it_ends() -> None:
+    go_on, given_back = threading.Event(), threading.Event()
+    ahead = Ahead([1], lambda number: go_on.wait(30) and number, lambda _: given_back.set())
+    assert next(ahead.results(patience=0.02)) is None
+    ahead.stop()
+    assert not given_back.is_set()
+    go_on.set()
+    assert given_back.wait(10)

@@ -1,0 +1,76 @@
+"""`sew bench`: tables of ratios, on the embedded model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sewcli.bench.timing import medians, peak_megabytes, run_process
+from sewcli.errors import SewError
+
+if TYPE_CHECKING:
+    from conftest import Sew
+
+
+def test_the_network_is_measured_and_agrees_with_transformers(sew: Sew) -> None:
+    done = sew("bench", "network", "threads", "-m", "nano", "--seconds", "2", "--repeats", "1", "-f", "json")
+    assert done.code == 0, done.err
+    machine, network, threads = map(json.loads, done.out.splitlines())
+    assert machine["name"] == "machine"
+    (row,) = network["rows"]
+    cells = dict(zip(network["columns"], row, strict=True))
+    assert cells["model"] == "nano"
+    assert float(cells["error"]) < 1e-5
+    assert cells["same best token %"] == "100.0"
+    assert float(cells["ratio"]) > 0
+    assert 0 < float(cells["% of ceiling"]) < 150
+    assert threads["columns"][:2] == ["model", "1"]
+    assert threads["rows"][0][1] == "1.00"
+
+
+def test_tables_are_markdown(sew: Sew) -> None:
+    done = sew("bench", "chunks", "-m", "nano", "--repeats", "1")
+    assert done.code == 0, done.err
+    lines = done.out.decode().splitlines()
+    heads = next(line for line in lines if line.startswith("| model"))
+    rows = [line for line in lines if line.startswith("| nano")]
+    assert len(rows) == 1
+    assert rows[0].count("|") == heads.count("|")
+
+
+def test_whole_runs_are_measured_against_the_pipeline_of_transformers(sew: Sew) -> None:
+    done = sew("bench", "long-file", "--quick", "-m", "nano", "--repeats", "1", "-f", "json")
+    assert done.code == 0, done.err
+    table = json.loads(done.out.splitlines()[-1])
+    assert table["rows"][0][0] == "sew, defaults"
+    assert len(table["rows"]) == 3
+    assert all(float(row[1]) > 0 for row in table["rows"])
+
+
+def test_a_measurement_that_does_not_exist_is_wrong_usage(sew: Sew) -> None:
+    done = sew("bench", "everything")
+    assert done.code == 2
+    assert "everything" in done.err
+    assert "network" in done.err
+
+
+def test_runs_take_turns() -> None:
+    order: list[str] = []
+    medians([lambda: order.append("a"), lambda: order.append("b")], 2)
+    assert order == ["a", "b"] * 3
+
+
+def test_a_process_that_fails_is_an_error_with_its_last_words() -> None:
+    with pytest.raises(SewError, match="no good"):
+        run_process([sys.executable, "-c", "raise SystemExit('no good')"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell peak memory")
+def test_the_peak_is_that_of_the_process_itself() -> None:
+    held = bytes(200_000_000)
+    small, large = (peak_megabytes([sys.executable, "-c", f"b'x' * {size}"]) for size in (1, 100_000_000))
+    assert small < len(held) / 1e6
+    assert 80 < large - small < 130

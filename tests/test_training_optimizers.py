@@ -1,0 +1,65 @@
+"""Muon against that of torch, and against a singular value decomposition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sewcli.training.optimizers import Muon, orthogonal
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (16, 48), (48, 16)])
+def test_singular_values_of_a_change_lie_about_one_and_its_directions_stay(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    matrix = torch.randn(shape)
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    change = orthogonal(matrix)
+    inner = left.T @ change @ right.T
+    values = inner.diagonal()
+    assert ((values > 0.6) & (values < 1.3)).all()
+    assert float((inner - values.diag()).abs().max()) < 1e-3
+
+
+@pytest.mark.parametrize("shape", [(16, 48), (48, 16)])
+def test_updates_are_those_of_torch(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    start = torch.randn(shape) / 4
+    gradients = [torch.randn(shape) for _ in range(5)]
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    optimizers = [
+        Muon([ours], weight_decay=0.1),
+        torch.optim.Muon([theirs], weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+    ]
+    for gradient in gradients:
+        for weight, optimizer in zip((ours, theirs), optimizers, strict=True):
+            weight.grad = gradient.clone()
+            optimizer.param_groups[0]["lr"] = 0.02
+            optimizer.step()
+    moved = float((theirs.detach() - start).norm())
+    # torch multiplies in bfloat16
+    assert float((ours - theirs).detach().norm()) < 0.03 * moved
+
+
+def test_a_weight_without_a_gradient_stays() -> None:
+    weight = torch.nn.Parameter(torch.ones(3, 4))
+    Muon([weight]).step()
+    assert torch.equal(weight, torch.ones(3, 4))
+
+
+def test_the_state_goes_on_where_it_was_saved() -> None:
+    torch.manual_seed(0)
+    start, gradients = torch.randn(6, 9), [torch.randn(6, 9) for _ in range(4)]
+
+    def after(stop: int | None) -> torch.Tensor:
+        weight = torch.nn.Parameter(start.clone())
+        optimizer = Muon([weight])
+        for step, gradient in enumerate(gradients):
+            if step == stop:
+                state = optimizer.state_dict()
+                optimizer = Muon([weight])
+                optimizer.load_state_dict(state)
+            weight.grad = gradient.clone()
+            optimizer.step()
+        return weight.detach()
+
+    assert torch.equal(after(None), after(2))
