@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.checkpoint import declared_task
+from sewcli.activity_options import ActivityOptions
 from sewcli.audio.arrays import ARRAY, array_source
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE, ChunkPlan
 from sewcli.decoding.options import DecodingOptions
@@ -78,6 +79,7 @@ class TranscribeOptions(Part, total=False):
         alpha, beta, unk_score: weight of the language model, what a word adds, and one that it does not know.
         chunk, stride: seconds that the network reads at a time, and of each end that is context only.
         statistics: normalise by the whole "file" (the default) or by each "chunk".
+        vad: leave long silences out; off by default. True, or the settings.
     """
 
     timestamps: Literal["none", "word", "char"]
@@ -96,6 +98,7 @@ class TranscribeOptions(Part, total=False):
     chunk: float
     stride: float
     statistics: Literal["file", "chunk"]
+    vad: bool | ActivityOptions
 
 
 class ClassifyOptions(Part, total=False):
@@ -291,11 +294,16 @@ class Model:
         except ValueError as error:
             raise UsageError(str(error), hint="for example chunk=20, stride=1") from error
         padded = batch_seconds(options.get("batch_seconds"), self._network)
+        wanted = options.get("vad", False)
+        activity = (ActivityOptions() if wanted else None) if isinstance(wanted, bool) else wanted
+        if activity is not None:
+            activity.checked()
         how = Options(
             plan,
             padded,
             options.get("statistics", "file") == "file",
             options.get("audio_engine", "soundfile"),
+            activity=activity,
         )
         task = Transcribing(self._local, self._network, decoding, how, options.get("timestamps", "word"))
         return task.results(_parts(sources, options))

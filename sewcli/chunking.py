@@ -18,8 +18,8 @@ serve as context only. The frames that are kept abut exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 SAMPLE_RATE = 16_000
 RECEPTIVE_FIELD = 400
@@ -67,6 +67,7 @@ class Chunk:
         start, stop: the samples to read, as a half-open range; start is a multiple of 640.
         keep_from, keep_to: the frames of the chunk's own output to keep, as a half-open range.
         first_frame: index in the recording of the first kept frame.
+        skipped: frames before it that are not run, because they are silence.
     """
 
     start: int
@@ -74,6 +75,7 @@ class Chunk:
     keep_from: int
     keep_to: int
     first_frame: int
+    skipped: int = 0
 
     @property
     def samples(self) -> int:
@@ -122,6 +124,26 @@ class ChunkPlan:
     def stride_seconds(self) -> float:
         """Length of the context on each side in seconds."""
         return self.stride / SAMPLE_RATE
+
+    def chunks_of(self, pieces: Sequence[tuple[int, int]]) -> Iterator[Chunk]:
+        """Cut the pieces of a recording, each on its own.
+
+        Args:
+            pieces: half-open ranges of samples, in order, each beginning on a multiple of 640.
+        """
+        done = 0
+        for start, stop in pieces:
+            before = start // HOP
+            for chunk in self.chunks(stop - start):
+                first = before + chunk.first_frame
+                yield replace(
+                    chunk,
+                    start=start + chunk.start,
+                    stop=start + chunk.stop,
+                    first_frame=first,
+                    skipped=first - done,
+                )
+                done = first + chunk.kept
 
     def chunks(self, samples: int) -> Iterator[Chunk]:
         """Cut a recording of `samples` samples; the kept frames are 0 ... K(samples) - 1, in order.

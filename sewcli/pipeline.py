@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Generic, Protocol, TypeVar
+from typing import BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
+from sewcli.activity_options import ActivityOptions
 from sewcli.ahead import Ahead
 from sewcli.chunking import SAMPLE_RATE, Chunk, ChunkPlan
 from sewcli.errors import InputError
@@ -53,6 +54,14 @@ class Consumer(Protocol[ResultT_co]):
         """Give resources back."""
 
 
+@runtime_checkable
+class SkipsSilence(Protocol):
+    """A consumer that can do without the outputs of silence."""
+
+    def skip(self, frames: int) -> None:
+        """Take note that so many frames are silence and were not run."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How recordings are read, cut and batched.
@@ -65,6 +74,7 @@ class Options:
         longest: seconds a recording may last, or None.
         readers: threads that decode the next recordings while the network runs; None for one beside a CPU,
             several beside a GPU.
+        activity: leave long silences out (the consumer must be a `SkipsSilence`); None runs all.
     """
 
     plan: ChunkPlan
@@ -73,6 +83,7 @@ class Options:
     audio_engine: str = "soundfile"
     longest: float | None = None
     readers: int | None = None
+    activity: ActivityOptions | None = None
 
     @classmethod
     def for_clips(cls, batch_seconds: float, audio_engine: str) -> Options:
@@ -129,7 +140,7 @@ def run(
                 continue
             pending.append(opened)
             if isinstance(opened, _Job):
-                for chunk in options.plan.chunks(opened.recording.samples):
+                for chunk in options.plan.chunks_of(opened.recording.pieces):
                     if batch and _padded_seconds(batch, chunk) > options.batch_seconds:
                         _run_batch(model, batch)
                         yield from _finished(pending)
@@ -152,10 +163,16 @@ def _open(
     source: Source, consumer: Callable[[], Consumer[ResultT_co]], options: Options, stdin: BinaryIO | None
 ) -> _Job[ResultT_co] | Failure:
     try:
-        recording = Recording(source, engine=options.audio_engine, longest=options.longest, stdin=stdin)
+        recording = Recording(
+            source,
+            engine=options.audio_engine,
+            longest=options.longest,
+            stdin=stdin,
+            activity=options.activity,
+        )
     except InputError as error:
         return Failure(source.path, error.code, str(error), source.channel)
-    waiting = sum(1 for _ in options.plan.chunks(recording.samples))
+    waiting = sum(1 for _ in options.plan.chunks_of(recording.pieces))
     return _Job(recording, consumer(), waiting)
 
 
@@ -179,6 +196,8 @@ def _run_batch(model: AcousticModel, batch: list[tuple[_Job[ResultT_co], Chunk, 
         return
     outputs = model([segment for _, _, segment in batch])
     for (job, chunk, _), output in zip(batch, outputs, strict=True):
+        if chunk.skipped and isinstance(job.consumer, SkipsSilence):
+            job.consumer.skip(chunk.skipped)
         job.consumer.push(output[chunk.keep_from : chunk.keep_to] if output.ndim > 1 else output)
         job.waiting -= 1
     batch.clear()

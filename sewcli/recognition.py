@@ -15,6 +15,7 @@ from sewcli.chunking import FRAME_SECONDS, PAIR
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.known import KnownText
+from sewcli.decoding.pauses import PausingDecoder
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.recording import Recording
 from sewcli.results import Classification, Embedding, Failure, LabelScore, ModelInfo, Span, Transcript
@@ -69,6 +70,11 @@ class Transcriber:
     def push(self, output: NDArray[np.float32]) -> None:
         """Take in the kept frames of the next chunk, shape (T, V)."""
         self.decoder.push(output)
+
+    def skip(self, frames: int) -> None:
+        """Take note of frames that were not run."""
+        assert isinstance(self.decoder, PausingDecoder)  # where silences are left out
+        self.decoder.skip(frames)
 
     def result(self, recording: Heard) -> Transcript:
         """The transcript of the recording."""

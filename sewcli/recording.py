@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.statistics import StatisticsAccumulator, WaveStatistics
+from sewcli.activity import LevelMeter, active, pieces
+from sewcli.activity_options import ActivityOptions
 from sewcli.audio import SAMPLE_RATE, read_blocks, shown
+from sewcli.chunking import MIN_SAMPLES
 from sewcli.errors import AudioError
 from sewcli.sources import Source
 
 #: samples kept in memory before they move to a temporary file: two minutes
 MEMORY_BYTES = 120 * SAMPLE_RATE * 4
+_READ_SAMPLES = 1 << 17
 
 
 class Recording:
@@ -29,6 +33,10 @@ class Recording:
         engine: of the decoding, see `sewcli.audio.read_blocks`.
         longest: seconds it may last; reading ends as soon as it is longer.
         stdin: where "-" is read from.
+        activity: leave long silences out; None keeps all.
+
+    Attributes:
+        pieces: the samples that are to be read, as half-open ranges in order; see `sewcli.activity.pieces`.
 
     Raises:
         AudioError: the audio cannot be read or cannot be used.
@@ -41,14 +49,18 @@ class Recording:
         engine: str = "soundfile",
         longest: float | None = None,
         stdin: BinaryIO | None = None,
+        activity: ActivityOptions | None = None,
     ) -> None:
         self.source = source
         self.samples = 0
         self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, prefix="sew-audio-")  # noqa: SIM115
         accumulator = StatisticsAccumulator()
+        meter = LevelMeter() if activity is not None else None
         try:
             for block in read_blocks(source, engine=engine, stdin=stdin):
                 accumulator.update(block)
+                if meter is not None:
+                    meter.update(block)
                 self._keep(block)
                 self.samples += block.size
                 if longest is not None and self.duration > longest:
@@ -61,6 +73,19 @@ class Recording:
             self._file.close()
             raise
         self.statistics: WaveStatistics = accumulator.finish()
+        self.pieces = [(0, self.samples)]
+        if meter is not None and activity is not None:
+            self.pieces = pieces(active(meter.finish(), activity), self.samples)
+            self.statistics = self._statistics_of_pieces() or self.statistics
+
+    def _statistics_of_pieces(self) -> WaveStatistics | None:
+        """The moments of what is kept alone, since models were trained on clips with little silence."""
+        accumulator = StatisticsAccumulator()
+        for start, stop in self.pieces:
+            for first in range(start, stop, _READ_SAMPLES):
+                accumulator.update(self.read(first, min(first + _READ_SAMPLES, stop)))
+        kept = sum(stop - start for start, stop in self.pieces)
+        return accumulator.finish() if kept >= MIN_SAMPLES else None
 
     def _keep(self, block: NDArray[np.float32]) -> None:
         try:

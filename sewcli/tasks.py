@@ -77,6 +77,7 @@ class Transcribing:
         timestamps: str,
         save: Callable[[Source, Iterable[bytes]], None] | None = None,
     ) -> None:
+        from sewcli.decoding.pauses import PausingDecoder
         from sewcli.decoding.vocabulary import load_vocabulary
 
         self._network = network
@@ -88,6 +89,10 @@ class Transcribing:
         self._save = save
         self._decoder, settings = decoding.decoders(vocabulary, times=timestamps != "none")
         self.settings = settings | chunk_settings(network, options)
+        if options.activity is not None:
+            plain = self._decoder
+            self._decoder = lambda: PausingDecoder(plain(), vocabulary)
+            self.settings |= {"vad": options.activity.as_settings()}
 
     def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
         """A transcript or a failure for each source, in order; see `sewcli.pipeline.run`."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sewcli.activity_options import ActivityOptions
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
@@ -21,6 +22,10 @@ from sewcli.decoding.options import (
     DEFAULT_TOKEN_MIN_LOGP,
     DEFAULT_UNKNOWN,
 )
+from sewcli.errors import UsageError
+
+_SILENCE = "Silence"
+ACTIVITY = ActivityOptions()
 
 
 def transcribe(
@@ -88,6 +93,42 @@ def transcribe(
     chunk: opt.Chunk = DEFAULT_CHUNK,
     stride: opt.Stride = DEFAULT_STRIDE,
     statistics: opt.Statistics = "file",
+    vad: Annotated[
+        bool,
+        typer.Option(
+            "--vad",
+            envvar="SEW_VAD",
+            help="Leave long silences out, found by their level: faster, and the text may change.",
+            rich_help_panel=_SILENCE,
+        ),
+    ] = False,
+    vad_threshold: Annotated[
+        float,
+        typer.Option(
+            envvar="SEW_VAD_THRESHOLD",
+            metavar="DB",
+            help="Speech begins so far above the noise floor of the file.",
+            rich_help_panel=_SILENCE,
+        ),
+    ] = ACTIVITY.threshold,
+    vad_silence: Annotated[
+        float,
+        typer.Option(
+            envvar="SEW_VAD_SILENCE",
+            metavar="SECONDS",
+            help="Shorter silences stay.",
+            rich_help_panel=_SILENCE,
+        ),
+    ] = ACTIVITY.silence,
+    vad_padding: Annotated[
+        float,
+        typer.Option(
+            envvar="SEW_VAD_PADDING",
+            metavar="SECONDS",
+            help="Of silence kept on each side of speech.",
+            rich_help_panel=_SILENCE,
+        ),
+    ] = ACTIVITY.padding,
     audio_engine: opt.AudioEngine = "soundfile",
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
@@ -150,11 +191,14 @@ def transcribe(
     wanted.check()
     written.check()
     plan = run.chunk_plan(chunk, stride)
+    activity = ActivityOptions(vad_threshold, vad_silence, vad_padding).checked() if vad else None
     times = written.times(timestamps)
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
     keeper = None
     if save_logits is not None:
+        if vad:
+            raise UsageError("--vad leaves frames out, and --save-logits keeps all", hint="leave one out")
         from sewcli.cli.keeping import LogitsDirectory
 
         wanted = replace(wanted, listed=tuple(wanted.sources()))
@@ -168,7 +212,7 @@ def transcribe(
 
     network = chosen.load(local, "ctc")
     padded = run.batch_seconds(batch_seconds, network)
-    options = Options(plan, padded, statistics == "file", audio_engine)
+    options = Options(plan, padded, statistics == "file", audio_engine, activity=activity)
     task = Transcribing(local, network, decoding, options, times, None if keeper is None else keeper.write)
     fingerprint = written.fingerprint(local, task.settings | {"timestamps": times})
     if sink is None:
