@@ -35,8 +35,9 @@ from sewcli.manifest import Row, read_manifest
 from sewcli.pipeline import Options, run
 from sewcli.recognition import Aligner
 from sewcli.registry import resolve
-from sewcli.results import ModelInfo, Transcript
+from sewcli.results import Transcript
 from sewcli.sources import Source
+from sewcli.tasks import model_info
 
 Samples = NDArray[np.float32]
 RECORDINGS, WORDS = 12, 12
@@ -121,11 +122,11 @@ def errors(recordings: list[Recording], model: str, *, raw: bool) -> NDArray[np.
             soundfile.write(file, one.samples, SAMPLE_RATE)
             text = " ".join(word for word, _, _ in one.words)
             sources.append(Source(str(file), file, text=text))
-        shift = (local.spec.start_offset, local.spec.end_offset)
+        info = model_info(local)
         results = run(
             sources,
             network,
-            lambda: Aligner(vocabulary, ModelInfo(model), {}, "word", 0.0, shift),
+            lambda: Aligner(vocabulary, info, {}, "word", 0.0),
             Options(ChunkPlan.from_seconds(20, 1)),
         )
         for result, one in zip(results, recordings, strict=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ def _metadata(source: Source, duration: float, run: Run) -> dict[str, Any]:
     model, vocabulary = run.model, run.vocabulary
     told = (
         *(VERSION, source.path, source.root, source.offset, source.duration, source.channel, duration),
-        {"id": model.id, "revision": model.revision, "language": model.language},
+        asdict(model),
         {
             "tokens": vocabulary.tokens,
             "blank": vocabulary.blank,

@@ -19,7 +19,10 @@ _PACKAGE = Path(__file__).resolve().parent
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 _TEXT_KEYS = ("family", "task", "language", "licence", "description")
-_KEYS = frozenset(("repo", "path", "revision", *_TEXT_KEYS, "parameters", "size_mb"))
+_OFFSET_KEYS = ("start_offset", "end_offset")
+_KEYS = frozenset(("repo", "path", "revision", *_TEXT_KEYS, "parameters", "size_mb", *_OFFSET_KEYS))
+#: seconds; what is further off than that is no bias
+_MOST_OFFSET = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class ModelSpec:
         parameters: number of parameters in millions.
         size_mb: size of the weights in megabytes.
         description: one line.
+        start_offset, end_offset: seconds to add to the starts and ends of words.
         embedded: True for a model that comes with the package.
         source: of the alias, the packaged models.toml or the user's; None where there is no alias.
         shadows: True for an alias of the user's that takes the place of a packaged one.
@@ -57,6 +61,8 @@ class ModelSpec:
     parameters: float | None = None
     size_mb: float | None = None
     description: str = ""
+    start_offset: float = 0.0
+    end_offset: float = 0.0
     embedded: bool = False
     source: Literal["packaged", "user"] | None = None
     shadows: bool = False
@@ -171,6 +177,8 @@ def _parse_model(alias: str, value: Any, source: Path, *, packaged: bool) -> Mod
         source="packaged" if packaged else "user",
         parameters=_number(table, "parameters", source, where),
         size_mb=_number(table, "size_mb", source, where),
+        start_offset=_offset(table, "start_offset", source, where),
+        end_offset=_offset(table, "end_offset", source, where),
     )
     if ("repo" in table) == ("path" in table):
         raise bad_registry(source, f"[{where}]: exactly one of repo and path has to be given")
@@ -232,6 +240,17 @@ def _number(table: Mapping[str, Any], key: str, source: Path, where: str) -> flo
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise bad_registry(source, f"[{where}]: {key} has to be a number above 0, not {value!r}")
+    return float(value)
+
+
+def _offset(table: Mapping[str, Any], key: str, source: Path, where: str) -> float:
+    value = table.get(key, 0.0)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) <= _MOST_OFFSET:
+        raise bad_registry(
+            source,
+            f"[{where}]: {key} has to be seconds from -{_MOST_OFFSET} to {_MOST_OFFSET}, not {value!r}",
+        )
     return float(value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from sewcli.chunking import FRAME_SECONDS, PAIR
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.known import KnownText
+from sewcli.decoding.offsets import corrected
 from sewcli.decoding.pauses import PausingDecoder
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.recording import Recording
@@ -80,13 +82,14 @@ class Transcriber:
         """The transcript of the recording."""
         hypothesis = self.decoder.finish()
         duration, offset = recording.duration, recording.source.offset
+        timed = partial(corrected, model=self.model, begin=offset, end=offset + duration)
         return Transcript(
             path=recording.source.path,
             duration=duration,
             text=hypothesis.text,
             model=self.model,
-            words=hypothesis.words(duration, offset) if self.timestamps != "none" else None,
-            chars=hypothesis.chars(duration, offset) if self.timestamps == "char" else None,
+            words=timed(hypothesis.words(duration, offset)) if self.timestamps != "none" else None,
+            chars=timed(hypothesis.chars(duration, offset)) if self.timestamps == "char" else None,
             settings=self.settings,
             offset=part_offset(recording.source),
             channel=recording.source.channel,
@@ -138,7 +141,8 @@ class Aligner:
             return Failure(source.path, "text_too_long", message, source.channel)
         hypothesis = text.align(self._frames.mapped())
         duration, offset = recording.duration, source.offset
-        spelled = hypothesis.words(duration, offset)
+        timed = partial(corrected, model=self.model, begin=offset, end=offset + duration)
+        spelled = timed(hypothesis.words(duration, offset))
         words = tuple(
             replace(span, text=word, fits=span.confidence >= self.least)
             for word, span in zip(text.words, spelled, strict=True)
@@ -150,7 +154,7 @@ class Aligner:
             text=hypothesis.text,
             model=self.model,
             words=words,
-            chars=hypothesis.chars(duration, offset) if self.timestamps == "char" else None,
+            chars=timed(hypothesis.chars(duration, offset)) if self.timestamps == "char" else None,
             settings=self.settings,
             offset=part_offset(source),
             channel=source.channel,

@@ -41,11 +41,15 @@ class ModelInfo:
         id: alias, hub repository or directory, as the user would name it.
         revision: commit of the hub repository or version of an embedded model; None if unknown.
         language: ISO 639-1 code; None if unknown.
+        start_offset, end_offset: seconds added to the starts and ends of its words, which it gives with a
+            known bias; see `sewcli.decoding.offsets`.
     """
 
     id: str
     revision: str | None = None
     language: str | None = None
+    start_offset: float = 0.0
+    end_offset: float = 0.0
 
 
 @dataclass(frozen=True)

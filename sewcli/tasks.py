@@ -23,7 +23,8 @@ GPU_BATCH_SECONDS = 240.0
 
 def model_info(local: LocalModel) -> ModelInfo:
     """How results name the model."""
-    return ModelInfo(local.spec.name, local.revision, local.spec.language)
+    spec = local.spec
+    return ModelInfo(spec.name, local.revision, spec.language, spec.start_offset, spec.end_offset)
 
 
 def batch_seconds(wanted: float | None, model: RunningModel) -> float:

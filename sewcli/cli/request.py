@@ -198,7 +198,10 @@ class OutputOptions:
 
     def fingerprint(self, local: LocalModel, settings: Mapping[str, Any]) -> str:
         """A hash of all that can change the content of a file; "" where nothing is remembered."""
-        model = {"id": local.spec.name, "revision": local.revision}
+        spec = local.spec
+        model = {"id": spec.name, "revision": local.revision}
+        if spec.start_offset or spec.end_offset:
+            model |= {"offsets": f"{spec.start_offset} {spec.end_offset}"}
         return self.fingerprint_of(model, settings, local.directory)
 
     def fingerprint_of(
