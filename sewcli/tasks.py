@@ -61,6 +61,7 @@ class Transcribing:
         options: how recordings are read, cut and batched.
         timestamps: "none", "word" or "char".
         save: takes each source and the content of the file of its logits (sewcli.logits), or None.
+        picture: takes each source and its picture (sewcli.pictures), or None.
 
     Attributes:
         settings: everything that can change the text, for the record.
@@ -77,6 +78,7 @@ class Transcribing:
         options: Options,
         timestamps: str,
         save: Callable[[Source, Iterable[bytes]], None] | None = None,
+        picture: Callable[[Source, bytes], None] | None = None,
     ) -> None:
         from sewcli.decoding.pauses import PausingDecoder
         from sewcli.decoding.vocabulary import load_vocabulary
@@ -88,6 +90,7 @@ class Transcribing:
         vocabulary = load_vocabulary(local.directory, network.columns)
         self._vocabulary = vocabulary
         self._save = save
+        self._picture = picture
         self._decoder, settings = decoding.decoders(vocabulary, times=timestamps != "none")
         self.settings = settings | chunk_settings(network, options)
         if options.activity is not None:
@@ -105,7 +108,13 @@ class Transcribing:
         from sewcli.logits import Run, Saver
         from sewcli.recognition import Transcriber
 
-        transcriber = Transcriber(self._decoder(), self._info, self.settings, self._timestamps)
+        transcriber: Consumer[Transcript] = Transcriber(
+            self._decoder(), self._info, self.settings, self._timestamps
+        )
+        if self._picture is not None:
+            from sewcli.pictures.consumer import Picturing
+
+            transcriber = Picturing(transcriber, self._picture)
         if self._save is None:
             return transcriber
         about = Run(self._info, self._vocabulary, chunk_settings(self._network, self._options))
@@ -120,13 +129,22 @@ class Classifying:
         network: the model.
         options: how recordings are read and batched, see `Options.for_clips`.
         top: how many labels to keep.
+        picture: see `Transcribing`.
 
     Attributes:
         settings: everything that can change the labels.
     """
 
-    def __init__(self, local: LocalModel, network: RunningModel, options: Options, top: int) -> None:
+    def __init__(
+        self,
+        local: LocalModel,
+        network: RunningModel,
+        options: Options,
+        top: int,
+        picture: Callable[[Source, bytes], None] | None = None,
+    ) -> None:
         self._network = network
+        self._picture = picture
         self._options = options
         self._info = model_info(local)
         self._top = top
@@ -135,14 +153,18 @@ class Classifying:
     def results(self, sources: Iterable[Source]) -> Iterator[Classification | Failure]:
         """The labels or a failure for each source, in order; see `sewcli.pipeline.run`."""
         from sewcli.pipeline import run
+
+        return run(sources, self._network, self._consumer, self._options)
+
+    def _consumer(self) -> Consumer[Classification]:
         from sewcli.recognition import Classifier
 
-        return run(
-            sources,
-            self._network,
-            lambda: Classifier(self._network.labels, self._info, self._top),
-            self._options,
-        )
+        classifier = Classifier(self._network.labels, self._info, self._top)
+        if self._picture is None:
+            return classifier
+        from sewcli.pictures.consumer import Picturing
+
+        return Picturing(classifier, self._picture)
 
 
 class Spotting:
@@ -154,6 +176,7 @@ class Spotting:
         spotting: windows and events.
         batch_seconds: audio in one batch.
         audio_engine: of the decoding.
+        picture: see `Transcribing`.
 
     Attributes:
         settings: everything that can change the events.
@@ -169,11 +192,12 @@ class Spotting:
         spotting: SpottingOptions,
         batch_seconds: float,
         audio_engine: str,
+        picture: Callable[[Source, bytes], None] | None = None,
     ) -> None:
         from sewcli.spotting.spotter import Spotter
 
         spotting.columns(network.labels)
-        self._spotter = Spotter(network, model_info(local), spotting, batch_seconds, audio_engine)
+        self._spotter = Spotter(network, model_info(local), spotting, batch_seconds, audio_engine, picture)
         engines = {"dtype": network.dtype, "engine": network.engine, "audio_engine": audio_engine}
         self.settings = spotting.as_settings() | engines
 

@@ -13,6 +13,7 @@ import typer
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
+from sewcli.cli import plotting
 from sewcli.errors import UsageError
 from sewcli.sources import STDIN, Source
 
@@ -58,6 +59,7 @@ def align(
     overwrite: files.Overwrite = False,
     resume: files.Resume = False,
     dry_run: files.DryRun = False,
+    plot: plotting.Plot = None,
     max_chars: files.MaxChars = 42,
     max_lines: files.MaxLines = 2,
     max_gap: files.MaxGap = 1.0,
@@ -144,6 +146,7 @@ def align(
     plan = run.chunk_plan(chunk, stride)
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
+    wanted, pictures = plotting.opened(plot, wanted, replaced=overwrite or resume)
     sink = None if dry_run else written.open(wanted)
     local = chosen.fetch("ctc", progress=messages.bars)
 
@@ -166,10 +169,11 @@ def align(
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
     display = messages.display(sink.total)
+    aligner = lambda: Aligner(vocabulary, info, settings, timestamps, min_confidence)  # noqa: E731
     results = run_pipeline(
         _with_text(display.reading(sink.pending(fingerprint)), vocabulary),
         network,
-        lambda: Aligner(vocabulary, info, settings, timestamps, min_confidence),
+        aligner if pictures is None else plotting.drawing(aligner, pictures),
         options,
     )
     raise typer.Exit(run.write_all(results, sink, display))

@@ -8,6 +8,7 @@ import typer
 
 from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
+from sewcli.cli import plotting
 from sewcli.cli import spotting_options as spot
 from sewcli.errors import UsageError
 from sewcli.spotting.options import DEFAULTS
@@ -34,6 +35,7 @@ def classify(
     dry_run: files.DryRun = False,
     with_path: files.WithPath = False,
     no_path: files.WithoutPath = False,
+    plot: plotting.Plot = None,
     top: Annotated[
         int,
         typer.Option(
@@ -103,6 +105,7 @@ def classify(
     written.check()
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
+    wanted, pictures = plotting.opened(plot, wanted, replaced=overwrite or resume)
     sink = None if dry_run else written.open(wanted)
     local = chosen.fetch("classification", progress=messages.bars)
 
@@ -112,11 +115,12 @@ def classify(
 
     network = chosen.load(local, "classification")
     padded = run.batch_seconds(batch_seconds, network)
+    picture = None if pictures is None else pictures.write
     task: Classifying | Spotting
     if spotting is None:
-        task = Classifying(local, network, Options.for_clips(padded, audio_engine), top)
+        task = Classifying(local, network, Options.for_clips(padded, audio_engine), top, picture)
     else:
-        task = Spotting(local, network, spotting, padded, audio_engine)
+        task = Spotting(local, network, spotting, padded, audio_engine, picture)
     fingerprint = written.fingerprint(local, task.settings)
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))

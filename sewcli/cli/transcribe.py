@@ -13,6 +13,7 @@ from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
+from sewcli.cli import plotting
 from sewcli.decoding.options import (
     DEFAULT_ALPHA,
     DEFAULT_BEAM_PRUNE_LOGP,
@@ -57,6 +58,7 @@ def transcribe(
     dry_run: files.DryRun = False,
     with_path: files.WithPath = False,
     no_path: files.WithoutPath = False,
+    plot: plotting.Plot = None,
     max_chars: files.MaxChars = 42,
     max_lines: files.MaxLines = 2,
     max_gap: files.MaxGap = 1.0,
@@ -192,9 +194,10 @@ def transcribe(
     written.check()
     plan = run.chunk_plan(chunk, stride)
     activity = ActivityOptions(vad_threshold, vad_silence, vad_padding).checked() if vad else None
-    times = written.times(timestamps)
+    times = written.times(timestamps or (None if plot is None else "word"))
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
+    wanted, pictures = plotting.opened(plot, wanted, replaced=overwrite or resume)
     keeper = None
     if save_logits is not None:
         if vad:
@@ -213,7 +216,15 @@ def transcribe(
     network = chosen.load(local, "ctc")
     padded = run.batch_seconds(batch_seconds, network)
     options = Options(plan, padded, statistics == "file", audio_engine, activity=activity)
-    task = Transcribing(local, network, decoding, options, times, None if keeper is None else keeper.write)
+    task = Transcribing(
+        local,
+        network,
+        decoding,
+        options,
+        times,
+        None if keeper is None else keeper.write,
+        None if pictures is None else pictures.write,
+    )
     fingerprint = written.fingerprint(local, task.settings | {"timestamps": times})
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))

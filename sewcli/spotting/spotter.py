@@ -5,9 +5,10 @@ Nothing waits for the end of an input: what is held is one batch of windows, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from itertools import chain
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from sewcli.spotting.options import SpottingOptions
 from sewcli.spotting.smoothing import Scores, Smoother
 from sewcli.spotting.windows import Window, Windower
 
+if TYPE_CHECKING:
+    from sewcli.pictures.consumer import SpottingPicture
+
 #: windows that wait for a batch to be full, silent ones among them
 _MOST_WAITING = 256
 
@@ -38,6 +42,7 @@ class Spotter:
         options: see `SpottingOptions`.
         batch_seconds: audio in one batch; 0 runs every window alone.
         audio_engine: of the decoding.
+        picture: takes each source and its picture, or None.
         stdin: where the source "-" is read from.
     """
 
@@ -46,6 +51,7 @@ class Spotter:
     options: SpottingOptions
     batch_seconds: float = 0.0
     audio_engine: str = "soundfile"
+    picture: Callable[[Source, bytes], None] | None = None
     stdin: BinaryIO | None = None
 
     def results(self, sources: Iterable[Source]) -> Iterator[KeywordEvent | Detections | Failure]:
@@ -106,6 +112,11 @@ class Listening:
         self._spotter = spotter
         self._source = source
         self.samples = 0
+        self._picture: SpottingPicture | None = None
+        if spotter.picture is not None:
+            from sewcli.pictures.consumer import SpottingPicture
+
+            self._picture = SpottingPicture(source, spotter.picture)
 
     @property
     def duration(self) -> float:
@@ -115,9 +126,14 @@ class Listening:
     def smoothed(self) -> Iterator[Scores]:
         """The smoothed scores of all windows, in order (AudioError where the source cannot be read)."""
         smoother = Smoother(self._spotter.options.smooth)
-        for scores in self.scores():
-            yield from smoother.push(scores)
-        yield from smoother.finish()
+        for scores in chain(self.scores(), [None]):
+            for smoothed in smoother.finish() if scores is None else smoother.push(scores):
+                if self._picture is not None:
+                    time = self._source.offset + smoothed.centre / SAMPLE_RATE
+                    self._picture.scores.push(time, smoothed.values)
+                yield smoothed
+        if self._picture is not None:
+            self._picture.finish(self._spotter.model.labels, self._spotter.options.threshold)
 
     def scores(self) -> Iterator[Scores]:
         """The scores of all windows, in order (AudioError where the source cannot be read)."""
@@ -141,6 +157,8 @@ class Listening:
         )
         for block in blocks:
             self.samples += block.size
+            if self._picture is not None:
+                self._picture.sound.push(block)
             yield from windower.push(block)
         yield from windower.finish()
 

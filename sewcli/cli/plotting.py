@@ -1,0 +1,101 @@
+"""--plot: pictures of the inputs, their files planned before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sewcli.cli.atomic import write_whole
+from sewcli.cli.request import InputOptions
+from sewcli.cli.targets import Template, plan
+from sewcli.errors import SewError, UsageError
+from sewcli.sources import Source
+from sewcli.writers import Format
+
+if TYPE_CHECKING:
+    from sewcli.pipeline import Consumer
+    from sewcli.results import Failure, Transcript
+
+Plot = Annotated[
+    str | None,
+    typer.Option(
+        "--plot",
+        envvar="SEW_PLOT",
+        metavar="FILE.png|DIR",
+        help="Draw waveform, mel spectrogram and what was heard; several inputs need a directory, or a "
+        "pattern such as pictures/{stem}{part}.png.",
+        rich_help_panel="Output",
+    ),
+]
+
+
+class Pictures:
+    """Where pictures go.
+
+    Args:
+        where: a file for one input, a directory, or a pattern with the fields of --output-template.
+        inputs: all of them, listed.
+        replace: whether files that exist may be replaced.
+
+    Raises:
+        UsageError: matplotlib is not installed, files collide or exist, or there is one file for several.
+    """
+
+    def __init__(self, where: str, inputs: InputOptions, *, replace: bool) -> None:
+        from sewcli.pictures.draw import require_matplotlib
+
+        require_matplotlib()
+        path = Path(where)
+        if "{" in where:
+            fixed = path.parts[: _first_field(path)]
+            root, template = Path(*fixed), str(Path(*path.parts[len(fixed) :]))
+        elif path.suffix.lower() == ".png" and not path.is_dir():
+            if not inputs.one_file:
+                raise UsageError(
+                    f"--plot {where}: one file, and there may be several inputs",
+                    hint="give a directory, or a pattern such as pictures/{stem}{part}.png",
+                )
+            root, template = path.parent, path.name
+        elif path.suffix and not path.is_dir():
+            raise UsageError(f"--plot {where}: pictures are written as .png")
+        else:
+            root, template = path, "{dir}/{stem}{part}.png"
+        form = Format("png", ".png", lambda _result, _layout: b"")
+        planned = plan(root, inputs.sources(), [form], Template(template), replace=replace)
+        self._targets = {one.source: one.targets[0] for one in planned}
+
+    def write(self, source: Source, picture: bytes) -> None:
+        """Write the picture of an input (SewError where that cannot be)."""
+        target = self._targets[source]
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(target, [picture])
+        except OSError as error:
+            raise SewError(f"cannot write {target}: {error.strerror}", code="output") from error
+
+
+def opened(
+    where: str | None, wanted: InputOptions, *, replaced: bool
+) -> tuple[InputOptions, Pictures | None]:
+    """The inputs, listed where pictures are asked for, and where those go."""
+    if where is None:
+        return wanted, None
+    listed = replace(wanted, listed=tuple(wanted.sources()))
+    return listed, Pictures(where, listed, replace=replaced)
+
+
+def drawing(
+    consumer: Callable[[], Consumer[Transcript | Failure]], pictures: Pictures
+) -> Callable[[], Consumer[Transcript | Failure]]:
+    """What makes a consumer, made to draw as well."""
+    from sewcli.pictures.consumer import Picturing
+
+    return lambda: Picturing(consumer(), pictures.write)
+
+
+def _first_field(path: Path) -> int:
+    return next(number for number, part in enumerate(path.parts) if "{" in part)
