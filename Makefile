@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types check clean
+.PHONY: demo test test-reference test-matrix lint types check clean
 
 demo: $(VENV)/installed ## transcribe and classify the example clips with the embedded models, offline
 	@echo "sew transcribe --offline examples/speech"
@@ -13,6 +13,16 @@ demo: $(VENV)/installed ## transcribe and classify the example clips with the em
 
 test: $(VENV)/installed-test ## run the tests
 	$(BIN)/python -m pytest -q
+
+test-reference: $(VENV)/installed-test ## the tests of the commands, with transformers as the engine
+	TEST_SEW_ENGINE=reference $(BIN)/python -m pytest -q tests/test_cli_*.py tests/test_embedded.py
+
+test-matrix: $(VENV)/installed-test ## the tests with every engine, dtype and number of threads (an hour)
+	for engine in fast reference; do for dtype in float32 bfloat16; do for threads in 1 2; do \
+		echo "engine $$engine, $$dtype, $$threads threads"; \
+		TEST_SEW_ENGINE=$$engine TEST_SEW_DTYPE=$$dtype TEST_SEW_THREADS=$$threads \
+		OMP_NUM_THREADS=$$threads $(BIN)/python -m pytest -q || exit 1; \
+	done; done; done
 
 lint: $(VENV)/installed-dev ## style
 	$(BIN)/ruff check .

@@ -14,6 +14,21 @@ from helpers import Outcome, tiny_model, write_babble
 from trainings import RECIPE
 
 Sew = Callable[..., Outcome]
+#: settings that `make test-matrix` runs the commands with
+MATRIX = {
+    name: os.environ[f"TEST_SEW_{name}"]
+    for name in ("ENGINE", "DTYPE", "THREADS")
+    if os.environ.get(f"TEST_SEW_{name}")
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what does not hold for the settings of the matrix."""
+    for item in items:
+        if MATRIX.get("DTYPE", "float32") != "float32" and item.get_closest_marker("float32"):
+            item.add_marker(pytest.mark.skip(reason="holds in full precision only"))
+        if {"ENGINE", "DTYPE"} & MATRIX.keys() and item.get_closest_marker("defaults"):
+            item.add_marker(pytest.mark.skip(reason="holds for the defaults only"))
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +53,8 @@ def sew(
     for name in os.environ:
         if name.startswith("SEW_"):
             monkeypatch.delenv(name)
+    for name, chosen in MATRIX.items():
+        monkeypatch.setenv(f"SEW_{name}", chosen)
     # --offline sets them for the rest of the process
     monkeypatch.setenv("SEW_OFFLINE", "")
     monkeypatch.setenv("HF_HUB_OFFLINE", "")

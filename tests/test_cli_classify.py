@@ -25,6 +25,7 @@ def transformers_scores(model: Path, clip: Path) -> dict[str, float]:
     return dict(zip(LABELS, logits.softmax(-1).tolist(), strict=True))
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("family", FAMILIES)
 def test_probabilities_are_those_of_transformers_and_sum_to_1(
     sew: Sew, audio: Path, family: str, request: pytest.FixtureRequest

@@ -28,6 +28,7 @@ def check_spans(spans: list[dict[str, Any]], key: str, begin: float, end: float)
     assert all(one["end"] <= other["start"] for one, other in pairwise(spans))
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("family", ["ctc", "ctc_d"])
 def test_text_is_that_of_transformers_with_the_same_weights(
     sew: Sew, audio: Path, family: str, request: pytest.FixtureRequest
@@ -41,6 +42,7 @@ def test_text_is_that_of_transformers_with_the_same_weights(
     assert result.out == expected.encode() + b"\n"
 
 
+@pytest.mark.defaults
 def test_json_has_the_keys_of_the_schema_in_order(sew: Sew, ctc: Path, audio: Path) -> None:
     path = audio / "a.wav"
     result = sew("transcribe", path, "-m", ctc, "-f", "json")
@@ -506,6 +508,7 @@ def test_half_precision_runs(
     assert len(set(record["text"])) > 5
 
 
+@pytest.mark.float32
 def test_weights_in_half_precision_on_disk_run_in_full_precision(
     sew: Sew, audio: Path, tmp_path: Path
 ) -> None:
@@ -523,6 +526,7 @@ def test_weights_in_half_precision_on_disk_run_in_full_precision(
     assert computed_in_half["chars"] != from_full["chars"]
 
 
+@pytest.mark.float32
 def test_normalisation_follows_the_preprocessor(sew: Sew, ctc: Path, tmp_path: Path) -> None:
     loud, quiet = tmp_path / "loud.wav", tmp_path / "quiet.wav"
     sound = babble(2.0)
