@@ -1,6 +1,6 @@
 """`python -m sewcli` is the command `sew`."""
 
-from sewcli.cli.app import main
+from sewcli.cli.app import command
 
 if __name__ == "__main__":
-    main()
+    command()

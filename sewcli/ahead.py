@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
+
+#: how the names of the threads begin
+THREADS = "sew-ahead"
+#: seconds for threads to end; one that reads standard input may never do
+_GRACE = 0.5
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,8 +53,17 @@ class Ahead(Generic[T, R]):
         self._results: queue.SimpleQueue[Future[R] | None] = queue.SimpleQueue()
         self._head: Future[R] | None = None
         self._workers = workers
-        for target in (self._feed, *[self._serve] * workers):
-            threading.Thread(target=target, name=f"sew-{target.__name__}", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=target, name=f"{THREADS}{target.__name__}", daemon=True)
+            for target in (self._feed, *[self._serve] * workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody wants results any more; long work may look and end early."""
+        return self._stopped.is_set()
 
     def results(self, patience: float | None = None) -> Iterator[R | None]:
         """The results in the order of the items, and None each time `patience` seconds brought none."""
@@ -68,7 +83,7 @@ class Ahead(Generic[T, R]):
             yield future.result()
 
     def stop(self) -> None:
-        """Begin nothing more, and give back what nobody took, as soon as it is there."""
+        """Begin nothing more, give back what nobody took, and wait a moment for the threads to end."""
         self._stopped.set()
         self._room.release()
         left = [] if self._head is None else [self._head]
@@ -81,6 +96,9 @@ class Ahead(Generic[T, R]):
                 left.append(future)
         for future in left:
             future.add_done_callback(self._give_back)
+        latest = time.monotonic() + _GRACE
+        for thread in self._threads:
+            thread.join(max(0.0, latest - time.monotonic()))
 
     def _give_back(self, future: Future[R]) -> None:
         if not future.cancelled() and future.exception() is None:

@@ -126,7 +126,7 @@ def run(
     readers = options.readers or (1 if model.device == "cpu" else _GPU_READERS)
     ahead = Ahead(
         sources,
-        lambda source: _open(source, consumer, options, stdin),
+        lambda source: _open(source, consumer, options, stdin, lambda: ahead.stopped),
         lambda opened: _close(opened) if isinstance(opened, _Job) else None,
         workers=readers,
         depth=readers + _WAITING,
@@ -160,7 +160,11 @@ def run(
 
 
 def _open(
-    source: Source, consumer: Callable[[], Consumer[ResultT_co]], options: Options, stdin: BinaryIO | None
+    source: Source,
+    consumer: Callable[[], Consumer[ResultT_co]],
+    options: Options,
+    stdin: BinaryIO | None,
+    cancelled: Callable[[], bool],
 ) -> _Job[ResultT_co] | Failure:
     try:
         recording = Recording(
@@ -168,6 +172,7 @@ def _open(
             engine=options.audio_engine,
             longest=options.longest,
             stdin=stdin,
+            cancelled=cancelled,
             activity=options.activity,
         )
     except InputError as error:

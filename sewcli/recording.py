@@ -7,6 +7,7 @@ chunk needs them; so the samples wait, short ones in memory and long ones in a t
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy as np
@@ -34,6 +35,7 @@ class Recording:
         longest: seconds it may last; reading ends as soon as it is longer.
         stdin: where "-" is read from.
         activity: leave long silences out; None keeps all.
+        cancelled: asked after every block whether to give up (AudioError).
 
     Attributes:
         pieces: the samples that are to be read, as half-open ranges in order; see `sewcli.activity.pieces`.
@@ -50,6 +52,7 @@ class Recording:
         longest: float | None = None,
         stdin: BinaryIO | None = None,
         activity: ActivityOptions | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.source = source
         self.samples = 0
@@ -63,6 +66,8 @@ class Recording:
                     meter.update(block)
                 self._keep(block)
                 self.samples += block.size
+                if cancelled():
+                    raise AudioError(f"{shown(source)}: interrupted", code="interrupted")  # noqa: TRY301
                 if longest is not None and self.duration > longest:
                     raise AudioError(  # noqa: TRY301 - the file is closed below
                         f"{shown(source)}: longer than {longest:g} s, the most that is read as one piece",

@@ -49,6 +49,30 @@ def _root(
         set_defaults(context)
 
 
+def command() -> NoReturn:
+    """`main`, as a process of its own: it ends at once, whatever its threads do.
+
+    A thread that waits for standard input cannot be ended, and one that is in compiled code when the
+    interpreter closes down would abort the process.
+    """
+    try:
+        main()
+    except SystemExit as end:
+        if not _threads_left():
+            raise
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(end.code if isinstance(end.code, int) else EXIT_UNEXPECTED)
+
+
+def _threads_left() -> bool:
+    if "sewcli.ahead" not in sys.modules:
+        return False
+    from sewcli.ahead import THREADS
+
+    return any(thread.name.startswith(THREADS) for thread in threading.enumerate())
+
+
 def main() -> NoReturn:
     """Run the command line and exit with the code that tells how it went."""
     _end_on_termination()
