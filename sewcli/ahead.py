@@ -60,11 +60,6 @@ class Ahead(Generic[T, R]):
         for thread in self._threads:
             thread.start()
 
-    @property
-    def stopped(self) -> bool:
-        """Whether nobody wants results any more; long work may look and end early."""
-        return self._stopped.is_set()
-
     def results(self, patience: float | None = None) -> Iterator[R | None]:
         """The results in the order of the items, and None each time `patience` seconds brought none."""
         while True:

@@ -8,6 +8,7 @@ out, so what is held at any time is one batch, the recordings with a part in it 
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -124,9 +125,10 @@ def run(
     pending: deque[_Job[ResultT_co] | Failure] = deque()
     batch: list[tuple[_Job[ResultT_co], Chunk, Segment]] = []
     readers = options.readers or (1 if model.device == "cpu" else _GPU_READERS)
+    stopped = threading.Event()
     ahead = Ahead(
         sources,
-        lambda source: _open(source, consumer, options, stdin, lambda: ahead.stopped),
+        lambda source: _open(source, consumer, options, stdin, stopped.is_set),
         lambda opened: _close(opened) if isinstance(opened, _Job) else None,
         workers=readers,
         depth=readers + _WAITING,
@@ -153,6 +155,7 @@ def run(
         _run_batch(model, batch)
         yield from _finished(pending)
     finally:
+        stopped.set()
         ahead.stop()
         for left in pending:
             if isinstance(left, _Job):

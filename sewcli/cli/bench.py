@@ -116,7 +116,7 @@ def _tables(
 def _show(table: Table, form: str) -> None:
     from dataclasses import asdict
 
-    from sewcli.cli.output import write_stdout
+    from sewcli.cli.streams import write_stdout
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
     if form == "json":
