@@ -6,26 +6,17 @@ The commands of `sew` are made of the same parts: `sewcli.tasks` below, options 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Literal,
-    TypedDict,
-    TypeVar,
-    Unpack,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.checkpoint import declared_task
 from sewcli.activity_options import ActivityOptions
+from sewcli.api_options import ClassifyOptions, Part, SpotOptions, TranscribeOptions, check_options
 from sewcli.audio.arrays import ARRAY, array_source
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE, ChunkPlan
 from sewcli.decoding.options import DecodingOptions
@@ -49,87 +40,6 @@ Audio = str | os.PathLike[str] | tuple[Array, int]
 _METHODS = {"ctc": "transcribe", "classification": "classify"}
 
 ResultT = TypeVar("ResultT", Transcript, Classification)
-
-
-class Part(TypedDict, total=False):
-    """What to read of each input.
-
-    Attributes:
-        start, end: in seconds from its beginning; all by default.
-        channel: from 0; the mean of all by default.
-        batch_seconds: audio in one batch; by default what suits the device.
-        audio_engine: "soundfile" streams, "librosa" is librosa.load.
-    """
-
-    start: float
-    end: float
-    channel: int
-    batch_seconds: float
-    audio_engine: Literal["soundfile", "librosa"]
-
-
-class TranscribeOptions(Part, total=False):
-    """How to transcribe; the options of `sew transcribe`, with their defaults.
-
-    Attributes:
-        timestamps: "none", "word" (the default) or "char".
-        decoder: "greedy" or "beam"; by default beam where there is a language model.
-        beam_width, hotwords, hotword_weight, n_best, token_min_logp, beam_prune_logp: for beam.
-        lm: "builtin" or the file of a language model; a KenLM binary needs `unigrams`, a file of its words.
-        alpha, beta, unk_score: weight of the language model, what a word adds, and one that it does not know.
-        chunk, stride: seconds that the network reads at a time, and of each end that is context only.
-        statistics: normalise by the whole "file" (the default) or by each "chunk".
-        vad: leave long silences out; off by default. True, or the settings.
-    """
-
-    timestamps: Literal["none", "word", "char"]
-    decoder: Literal["greedy", "beam"]
-    beam_width: int
-    hotwords: Sequence[str]
-    hotword_weight: float
-    lm: str
-    unigrams: str
-    alpha: float
-    beta: float
-    unk_score: float
-    n_best: int
-    token_min_logp: float
-    beam_prune_logp: float
-    chunk: float
-    stride: float
-    statistics: Literal["file", "chunk"]
-    vad: bool | ActivityOptions
-
-
-class ClassifyOptions(Part, total=False):
-    """How to classify.
-
-    Attributes:
-        top: how many labels, best first; 1 by default.
-    """
-
-    top: int
-
-
-class SpotOptions(Part, total=False):
-    """How to look for keywords in long audio; see `sewcli.spotting.options.SpottingOptions`.
-
-    Attributes:
-        window, hop: seconds of a window, and from one to the next.
-        smooth: how many windows a score is the mean of.
-        threshold: the least score of a hit.
-        merge_gap: seconds without a hit that an event may hold.
-        gate: dB of full scale; windows below are not run.
-        labels: the only ones that make events; all by default.
-    """
-
-    window: float
-    hop: float
-    smooth: int
-    threshold: float
-    merge_gap: float
-    gate: float
-    labels: Sequence[str]
 
 
 def load(
@@ -268,7 +178,7 @@ class Model:
             ModelError, UsageError: at once, as `classify`. AudioError, DeviceError: while it runs.
         """
         self._require("classification")
-        _check(options, SpotOptions)
+        check_options(options, SpotOptions)
         given: dict[str, Any] = {**options}
         names = {field.name for field in fields(SpottingOptions)}
         spotting = SpottingOptions(**{name: given[name] for name in names & given.keys()})
@@ -282,7 +192,7 @@ class Model:
         self, sources: Iterable[Source], options: TranscribeOptions
     ) -> Iterator[Transcript | Failure]:
         self._require("ctc")
-        _check(options, TranscribeOptions)
+        check_options(options, TranscribeOptions)
         given: dict[str, Any] = {**options}
         names = {field.name for field in fields(DecodingOptions)}
         decoding = DecodingOptions(**{name: given[name] for name in names & given.keys()})
@@ -312,7 +222,7 @@ class Model:
         self, sources: Iterable[Source], options: ClassifyOptions
     ) -> Iterator[Classification | Failure]:
         self._require("classification")
-        _check(options, ClassifyOptions)
+        check_options(options, ClassifyOptions)
         padded = batch_seconds(options.get("batch_seconds"), self._network)
         how = Options.for_clips(padded, options.get("audio_engine", "soundfile"))
         task = Classifying(self._local, self._network, how, options.get("top", 1))
@@ -355,16 +265,6 @@ def _parts(sources: Iterable[Source], options: Part) -> Iterator[Source]:
     if start < 0 or (end is not None and end <= start):
         raise UsageError(f"start={start:g}, end={end}: no part of a recording", hint="both are seconds")
     return (replace(source, channel=channel) for source in Window(start, end).cut(sources))
-
-
-def _check(options: Any, known: Any) -> None:
-    """Refuse an option that there is not (TypeError) and a value that is no choice (UsageError)."""
-    hints = get_type_hints(known)
-    for name, value in options.items():
-        if name not in hints:
-            raise TypeError(f"unknown option {name!r}; there are {', '.join(hints)}")
-        if get_origin(hints[name]) is Literal and value not in get_args(hints[name]):
-            raise UsageError(f"{name}={value!r}", hint=f"one of {', '.join(get_args(hints[name]))}")
 
 
 def _events(results: Iterable[KeywordEvent | Detections | Failure]) -> Iterator[KeywordEvent]:
