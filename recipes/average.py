@@ -31,6 +31,7 @@ def mean(models: list[tuple[Path, float]]) -> dict[str, torch.Tensor]:
     total: dict[str, torch.Tensor] = {}
     for directory, part in models:
         weights = load_file(directory / "model.safetensors")
+        weights.pop("sew.masked_spec_embed", None)  # only training with SpecAugment has and needs it
         if total and {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in total.items()}:
             raise SystemExit(f"{directory}: other weights or shapes than {models[0][0]}")
         for name, tensor in weights.items():
