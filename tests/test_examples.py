@@ -15,8 +15,8 @@ from helpers import write_babble
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-#: what needs a network, a microphone, a film or the published models
-ELSEWHERE = ("https://", "arecord", "film.mkv", "sew-d-mid", "sew-tiny")
+#: what needs a network, a microphone, a film, the published models or minutes of an idle machine
+ELSEWHERE = ("https://", "arecord", "film.mkv", "sew-d-mid", "sew-tiny", "sew bench")
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bash") is None or not EXAMPLES.is_dir(), reason="needs bash and the examples"
