@@ -17,7 +17,7 @@ test: $(VENV)/installed-test ## run the tests
 test-reference: $(VENV)/installed-test ## the tests of the commands, with transformers as the engine
 	TEST_SEW_ENGINE=reference $(BIN)/python -m pytest -q tests/test_cli_*.py tests/test_embedded.py
 
-test-matrix: $(VENV)/installed-test ## the tests with every engine, dtype and number of threads (an hour)
+test-matrix: $(VENV)/installed-test ## the tests with every engine, dtype and number of threads (hours)
 	for engine in fast reference; do for dtype in float32 bfloat16; do for threads in 1 2; do \
 		echo "engine $$engine, $$dtype, $$threads threads"; \
 		TEST_SEW_ENGINE=$$engine TEST_SEW_DTYPE=$$dtype TEST_SEW_THREADS=$$threads \
