@@ -12,10 +12,10 @@ demo: $(VENV)/installed ## transcribe and classify the example clips with the em
 	@$(BIN)/sew classify --offline examples/keywords
 
 test: $(VENV)/installed-test ## run the tests
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 test-reference: $(VENV)/installed-test ## the tests of the commands, with transformers as the engine
-	TEST_SEW_ENGINE=reference $(BIN)/python -m pytest -q tests/test_cli_*.py tests/test_embedded.py
+	TEST_SEW_ENGINE=reference OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto tests/test_cli_*.py tests/test_embedded.py
 
 test-matrix: $(VENV)/installed-test ## the tests with every engine, dtype and number of threads (hours)
 	for engine in fast reference; do for dtype in float32 bfloat16; do for threads in 1 2; do \

@@ -32,7 +32,7 @@ def test_the_network_is_measured_and_agrees_with_transformers(sew: Sew) -> None:
 
 
 def test_tables_are_markdown(sew: Sew) -> None:
-    done = sew("bench", "chunks", "-m", "nano", "--repeats", "1")
+    done = sew("bench", "threads", "-m", "nano", "--seconds", "2", "--repeats", "1")
     assert done.code == 0, done.err
     lines = done.out.decode().splitlines()
     heads = next(line for line in lines if line.startswith("| model"))

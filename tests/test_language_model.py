@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from conftest import Sew
 
+from sewcli.decoding.language_model import _read_words
+from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import UsageError
 
@@ -202,3 +204,14 @@ def test_without_kenlm_the_extra_is_named(sew: Sew, audio: Path, monkeypatch: py
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "kenlm" else find(name))
     result = sew("transcribe", audio / "a.wav", "--lm", "builtin")
     assert (result.code, "sewcli[lm]" in result.err) == (2, True)
+
+
+def test_damaged_files_are_wrong_usage_and_named(tmp_path: Path) -> None:
+    content = gzip.compress(b"\\data\\\nngram 1=3\n" + bytes(range(256)) * 64)
+    damaged, cut = tmp_path / "damaged.arpa.gz", tmp_path / "words.gz"
+    damaged.write_bytes(content[:12] + b"\xff" * 40 + content[52:])
+    cut.write_bytes(gzip.compress(b"\n".join(b"WORD%d" % i for i in range(5000)))[:-2000])
+    with pytest.raises(UsageError, match=r"damaged\.arpa\.gz"):
+        DecodingOptions(lm=str(damaged)).check()
+    with pytest.raises(UsageError, match=r"words\.gz"):
+        _read_words(cut)

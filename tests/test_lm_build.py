@@ -142,8 +142,9 @@ def test_discounts_are_estimated_where_a_text_allows_it() -> None:
 
 
 def test_marks_in_the_text_and_an_empty_text_are_refused() -> None:
-    with pytest.raises(UsageError, match="'<s>'"):
-        read_text(["a <s> b"])
+    for word in ("<s>", "</S>", "<UNK>"):
+        with pytest.raises(UsageError, match=f"'{word}'"):
+            read_text([f"a {word} b"])
     with pytest.raises(UsageError, match="empty"):
         read_text(["", "  "])
 

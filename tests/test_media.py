@@ -22,6 +22,7 @@ from sewcli.errors import AudioError
 from sewcli.sources import Source
 
 av = pytest.importorskip("av")
+pytest.importorskip("av.subtitles.stream")  # PyAV imports it late, when a test may have hidden the package
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 CODECS = {
     "m4a": "aac",

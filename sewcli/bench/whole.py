@@ -177,7 +177,7 @@ def _pipeline(
 
 def _process_medians(commands: Iterable[list[str]], options: WholeOptions) -> list[float]:
     runs = [functools.partial(run_process, command) for command in commands]
-    return medians(runs, options.repeats)
+    return medians(runs, options.repeats, warm_up=options.repeats > 1)
 
 
 def _against_first(name: str, title: str, labels: list[str], taken: list[float]) -> Table:

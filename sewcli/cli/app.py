@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+import weakref
 from typing import NoReturn
 
 import typer
@@ -62,6 +63,8 @@ def command() -> NoReturn:
             raise
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
+        # temporary directories go, also those that a thread is still filling
+        weakref.finalize._exitfunc()  # type: ignore[attr-defined]
         os._exit(end.code if isinstance(end.code, int) else EXIT_UNEXPECTED)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import logging
 import math
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,7 +72,7 @@ class LanguageModelFile:
         except FileNotFoundError as error:
             hint = "--lm takes builtin, an ARPA file (.gz or not) or a KenLM binary"
             raise UsageError(f"{error.filename}: there is no such file", hint=hint) from error
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise UsageError(f"{file}: it cannot be read: {error}") from error
         if not arpa and words is None:
             raise UsageError(
@@ -221,6 +222,8 @@ def _read_words(file: Path) -> dict[str, float]:
             words = {word: 0.0 for line in stream for word in line.decode("utf-8-sig").split()[:1]}
     except UnicodeDecodeError as error:
         raise UsageError(f"--unigrams {file}: it is not UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"--unigrams {file}: it cannot be read: {error}") from error
     if not words:
         raise UsageError(f"--unigrams {file}: it holds no words", hint="give one word a line")
     return words

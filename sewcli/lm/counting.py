@@ -77,7 +77,8 @@ def read_text(sentences: Iterable[str]) -> Text:
         ids.append(BEGIN_ID)
         for word in words:
             number = known.setdefault(word, len(known))
-            if number <= END_ID:
+            # in any letter case: KenLM knows <UNK> too
+            if number <= END_ID or word.lower() in (UNKNOWN, BEGIN, END):
                 raise UsageError(
                     f"the text holds {word!r}, which is a mark of the model: {sentence.strip()[:60]}",
                     hint="remove it, or use --normalizer basic",

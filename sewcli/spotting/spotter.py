@@ -140,11 +140,13 @@ class Listening:
         waiting: list[tuple[Window, Segment | None]] = []
         rows = 0
         length = self._spotter.options.window
+        # what comes in as it is said is told as it is said
+        full = 0.0 if self._source.is_stdin else self._spotter.batch_seconds
         for window in self._windows():
             segment = self._segment(window)
             waiting.append((window, segment))
             rows += segment is not None
-            if not rows or rows * length >= self._spotter.batch_seconds or len(waiting) >= _MOST_WAITING:
+            if not rows or rows * length >= full or len(waiting) >= _MOST_WAITING:
                 yield from self._run(waiting)
                 waiting, rows = [], 0
         yield from self._run(waiting)
