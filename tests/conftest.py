@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import sys
@@ -143,3 +144,34 @@ def recipe_file(tmp_path: Path) -> Path:
     file = tmp_path / "tiny.toml"
     file.write_text(RECIPE)
     return file
+
+
+@pytest.fixture
+def manifest(audio, tmp_path):
+    """Three recordings in two sets."""
+    rows = [("a.wav", "HELLO WORLD", "x"), ("b.wav", "GOOD", "y"), ("sub/c.d.flac", "SEE YOU", "x")]
+    file = tmp_path / "m.jsonl"
+    file.write_text(
+        "\n".join(
+            json.dumps({"audio_filepath": str(audio / path), "text": text, "set": part})
+            for path, text, part in rows
+        )
+    )
+    return file
+
+
+@pytest.fixture
+def labelled(audio, tmp_path):
+    """Three clips with labels."""
+    file = tmp_path / "labels.jsonl"
+    rows = [("a.wav", "yes"), ("b.wav", "no"), ("sub/c.d.flac", "yes")]
+    file.write_text(
+        "\n".join(json.dumps({"audio_filepath": str(audio / path), "label": label}) for path, label in rows)
+    )
+    return file
+
+
+@pytest.fixture
+def without_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "av", None)

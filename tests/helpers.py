@@ -6,6 +6,7 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,20 @@ def reference_text(directory: Path, samples: Samples) -> str:
     tokens = torch.unique_consecutive(logits[:frames].argmax(-1)).tolist()
     letters = "".join(ENGLISH[token] for token in tokens if token)
     return " ".join(letters.replace("|", " ").split())
+
+
+SPAN_KEYS = ["start", "end", "confidence"]
+
+
+def check_spans(spans: list[dict[str, Any]], key: str, begin: float, end: float) -> None:
+    """Spans have the right keys, are in order, do not overlap and lie between two times."""
+    assert spans
+    for span in spans:
+        assert list(span) == [key, *SPAN_KEYS]
+        assert begin <= span["start"] < span["end"] <= end
+        assert 0 < span["confidence"] <= 1
+    assert all(one["end"] <= other["start"] for one, other in pairwise(spans))
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())

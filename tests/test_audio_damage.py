@@ -1,0 +1,274 @@
+"""Recordings that are empty, hold no samples, are damaged or do not say their length."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+from audio_files import failure, posix, read, signal, written
+
+from sewcli.audio import SAMPLE_RATE, read_blocks
+from sewcli.errors import AudioError
+from sewcli.sources import Source
+
+
+class TestNothingToRead:
+    def test_no_such_file(self, tmp_path: Path) -> None:
+        error = failure(tmp_path / "no.wav")
+        assert error.code == "not_found"
+        assert "no.wav: no such file" in error.message
+        (tmp_path / "plain").touch()
+        assert failure(tmp_path / "plain" / "x.wav").code == "not_found"
+        assert failure(Path("a\0b.wav")).code == "not_found"
+        assert failure(Path("a\ud800b.wav")).code == "not_found"
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        assert failure(tmp_path).code == "is_directory"
+
+    @posix
+    def test_a_link_to_itself(self, tmp_path: Path) -> None:
+        (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
+        assert failure(tmp_path / "loop.wav").code == "unreadable"
+
+    @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read every file")
+    def test_permission_denied(self, tmp_path: Path) -> None:
+        file = written(tmp_path / "a.wav")
+        file.chmod(0)
+        assert failure(file).code == "permission"
+
+    def test_an_empty_file(self, tmp_path: Path) -> None:
+        (tmp_path / "a.wav").touch()
+        assert failure(tmp_path / "a.wav").code == "empty_file"
+
+    @pytest.mark.parametrize("extension", ["wav", "flac", "ogg", "mp3", "au", "snd", "raw", "txt", "caf"])
+    def test_text_is_not_audio_whatever_its_name(self, tmp_path: Path, extension: str) -> None:
+        file = tmp_path / f"a.{extension}"
+        file.write_text("this is a text, and nobody reads it aloud\n" * 500)
+        assert failure(file).code == "not_audio"
+
+    def test_no_samples(self, tmp_path: Path) -> None:
+        file = written(tmp_path / "a.wav", seconds=0)
+        assert failure(file).code == "no_samples"
+
+    def test_a_part_behind_the_end(self, tmp_path: Path) -> None:
+        error = failure(Source("x", written(tmp_path / "a.wav"), offset=5))
+        assert error.code == "no_samples"
+        assert "ends at 1.300 s, before the offset of 5 s" in error.message
+        assert failure(Source("x", tmp_path / "a.wav", offset=1e300, duration=1e300)).code == "no_samples"
+
+    def test_a_source_that_is_an_error(self) -> None:
+        error = failure(Source("m.jsonl:3", Path("m.jsonl:3"), error="not a row"))
+        assert (error.code, error.message) == ("source", "m.jsonl:3: not a row")
+
+    @posix
+    def test_a_message_is_one_line_without_control_characters(self) -> None:
+        error = failure(Path("two\nlines\x1b[31m.wav"))
+        assert error.message.startswith(r"two\nlines\x1b[31m.wav: ")
+
+    def test_the_hint_names_ffmpeg_where_it_is_missing(self, tmp_path: Path, without_ffmpeg: None) -> None:
+        (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(99))
+        (tmp_path / "b.bin").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(99))
+        for name in ("a.m4a", "b.bin"):
+            error = failure(tmp_path / name)
+            assert error.code == "needs_ffmpeg"
+            assert "install ffmpeg" in (error.hint or "")
+
+    @pytest.mark.usefixtures("without_ffmpeg")
+    def test_text_is_not_audio_without_ffmpeg_too(self, tmp_path: Path) -> None:
+        (tmp_path / "a.wav").write_text("text " * 99)
+        assert failure(tmp_path / "a.wav").code == "not_audio"
+
+
+class TestSamplesThatCannotBe:
+    @pytest.mark.parametrize(
+        ("value", "code", "word"),
+        [(np.nan, "not_finite", "NaN"), (-np.inf, "not_finite", "infinite"), (1e30, "out_of_scale", "1e+30")],
+    )
+    @pytest.mark.parametrize("engine", ["soundfile", "librosa"])
+    def test_the_error_says_where_they_are(
+        self, tmp_path: Path, value: float, code: str, word: str, engine: str
+    ) -> None:
+        samples = signal(44_100, 2, seconds=5)
+        samples[4 * 44_100 + 441, 1] = value
+        soundfile.write(tmp_path / "a.wav", samples, 44_100, subtype="FLOAT")
+        error = failure(tmp_path / "a.wav", engine=engine)
+        assert error.code == code
+        assert word in error.message
+        assert "at 4.010 s" in error.message
+        assert "at 4.010 s" in failure(Source("x", tmp_path / "a.wav", offset=3)).message
+
+    def test_channels_that_cancel_out_do_not_hide_them(self, tmp_path: Path) -> None:
+        samples = np.tile(np.float32([1e30, -1e30]), (16_000, 1))
+        soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
+        assert failure(tmp_path / "a.wav").code == "out_of_scale"
+
+    def test_samples_beyond_full_scale_are_read(self, tmp_path: Path) -> None:
+        soundfile.write(tmp_path / "a.wav", np.full(16_000, 9e3, np.float32), 16_000, subtype="FLOAT")
+        assert read(tmp_path / "a.wav").max() == 9e3
+
+    @pytest.mark.parametrize("rate", [999, 768_001])
+    def test_sample_rates_out_of_range(self, tmp_path: Path, rate: int) -> None:
+        soundfile.write(tmp_path / "a.wav", np.zeros(rate), rate)
+        error = failure(tmp_path / "a.wav")
+        assert error.code == "sample_rate"
+        assert f"{rate} Hz" in error.message
+
+    @pytest.mark.parametrize("rate", [1_000, 768_000])
+    def test_sample_rates_in_range(self, tmp_path: Path, rate: int) -> None:
+        soundfile.write(tmp_path / "a.wav", np.zeros(rate), rate)
+        assert len(read(tmp_path / "a.wav")) == SAMPLE_RATE
+
+    def test_the_least_a_model_can_read(self, tmp_path: Path) -> None:
+        soundfile.write(tmp_path / "a.wav", np.zeros(160), 16_000)
+        error = failure(tmp_path / "a.wav")
+        assert error.code == "too_short"
+        assert "too short: 10 ms; the models need 45 ms or more" in error.message
+        soundfile.write(tmp_path / "a.wav", np.zeros(719), 16_000)
+        assert failure(tmp_path / "a.wav").code == "too_short"
+        soundfile.write(tmp_path / "a.wav", np.zeros(720), 16_000)
+        assert len(read(tmp_path / "a.wav")) == 720
+
+
+class TestDamage:
+    FILES = (
+        ("a.wav", None),
+        ("a.rf64", None),
+        ("a.flac", None),
+        ("a.ogg", None),
+        ("a.opus", "OPUS"),
+        ("a.mp3", None),
+        ("a.aiff", None),
+        ("a.au", None),
+        ("a.caf", None),
+        ("a.w64", None),
+    )
+
+    @pytest.mark.parametrize("engine", ["soundfile", "librosa"])
+    @pytest.mark.parametrize("kept", [0.3, 0.97])
+    @pytest.mark.parametrize(("name", "subtype"), FILES)
+    def test_a_cut_file_fails(
+        self, tmp_path: Path, name: str, subtype: str | None, kept: float, engine: str
+    ) -> None:
+        file = written(tmp_path / name, 16_000, 2, subtype, seconds=4)
+        assert len(read(file)) == 4 * SAMPLE_RATE
+        file.write_bytes(file.read_bytes()[: int(file.stat().st_size * kept)])
+        assert failure(file, engine=engine).code == "damaged"
+
+    @pytest.mark.usefixtures("without_ffmpeg")
+    @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg"])
+    def test_a_file_cut_in_its_header_fails(self, tmp_path: Path, name: str) -> None:
+        file = written(tmp_path / name)
+        file.write_bytes(file.read_bytes()[:40])
+        assert failure(file).code == "damaged"
+
+    @pytest.mark.parametrize(
+        ("name", "subtype"), [("a.flac", None), ("a.ogg", None), ("a.opus", "OPUS"), ("a.mp3", None)]
+    )
+    def test_noise_in_the_middle_of_a_file_fails(
+        self, tmp_path: Path, name: str, subtype: str | None
+    ) -> None:
+        file = written(tmp_path / name, 16_000, 2, subtype, seconds=6)
+        data = bytearray(file.read_bytes())
+        middle = len(data) // 2
+        data[middle : middle + 2_000] = np.random.default_rng(0).bytes(2_000)
+        file.write_bytes(data)
+        assert failure(file).code == "damaged"
+
+    def test_audio_before_the_damage_is_given_out(self, tmp_path: Path) -> None:
+        file = written(tmp_path / "a.flac", seconds=12)
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        blocks = read_blocks(Source("x", file))
+        assert len(next(blocks)) > 0
+        with pytest.raises(AudioError, match=r"decoding fails near \d"):
+            list(blocks)
+
+    def test_one_bit_of_an_ogg_file_is_enough(self, tmp_path: Path) -> None:
+        file = written(tmp_path / "a.ogg")
+        data = bytearray(file.read_bytes())
+        data[-100] ^= 1
+        file.write_bytes(data)
+        assert "checksum" in failure(file).message
+
+    def test_bytes_behind_the_last_ogg_page_are_no_damage(self, tmp_path: Path) -> None:
+        file = written(tmp_path / "a.ogg")
+        expected = read(file)
+        file.write_bytes(file.read_bytes() + b"TAG" + bytes(200))
+        np.testing.assert_array_equal(read(file), expected)
+
+
+class TestFilesThatDoNotSayTheirLength:
+    @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
+    def test_wav_from_a_pipe(self, tmp_path: Path, size: int) -> None:
+        file = written(tmp_path / "a.wav")
+        expected, data = read(file), bytearray(file.read_bytes())
+        data[40:44] = struct.pack("<I", size)
+        data[4:8] = struct.pack("<I", min(size + 36, 0xFFFFFFFF))
+        file.write_bytes(data)
+        np.testing.assert_array_equal(read(file), expected)
+
+    @pytest.mark.parametrize("riff_size", [0, 8, 36, 5_000])
+    def test_wav_of_a_recorder_that_was_stopped(self, tmp_path: Path, riff_size: int) -> None:
+        file = written(tmp_path / "a.wav", 44_100, 2)
+        expected, data = read(file), bytearray(file.read_bytes())
+        data[4:8], data[40:44] = struct.pack("<I", riff_size), bytes(4)
+        file.write_bytes(data)
+        np.testing.assert_array_equal(read(file), expected)
+        np.testing.assert_array_equal(read(file, engine="librosa"), expected)
+
+    def test_wav_without_samples_but_with_other_chunks_stays_empty(self, tmp_path: Path) -> None:
+        file = written(tmp_path / "a.wav", seconds=0)
+        file.write_bytes(file.read_bytes() + b"LIST" + struct.pack("<I", 4000) + bytes(4000))
+        assert failure(file).code == "no_samples"
+
+    def test_wav_whose_writer_counts_the_header_as_audio(self, tmp_path: Path) -> None:
+        file = written(tmp_path / "a.wav")
+        expected, data = read(file), bytearray(file.read_bytes())
+        data[40:44] = struct.pack("<I", len(data))
+        file.write_bytes(data)
+        np.testing.assert_array_equal(read(file), expected)
+
+    @pytest.mark.parametrize("offset", [0.0, 1.5])
+    @pytest.mark.parametrize("engine", ["soundfile", "librosa"])
+    def test_flac_from_a_pipe(self, tmp_path: Path, engine: str, offset: float) -> None:
+        file = written(tmp_path / "a.flac", 44_100, 2, seconds=3)
+        source = Source("x", file, offset)
+        expected = np.concatenate(list(read_blocks(source)))
+        data = bytearray(file.read_bytes())
+        data[21] &= 0xF0  # the last 36 bits before the MD5 of STREAMINFO: the number of samples
+        data[22:26] = bytes(4)
+        file.write_bytes(data)
+        np.testing.assert_array_equal(np.concatenate(list(read_blocks(source, engine=engine))), expected)
+
+    def variable_bitrate(self, file: Path, rate: int, channels: int) -> bytes:
+        """An MP3 file that begins loud, so that its first frame is larger than most."""
+        samples = signal(rate, channels, 6)
+        samples[rate // 2 :] *= 0.01
+        soundfile.write(file, samples, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=0.2)
+        return file.read_bytes()
+
+    @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (22_050, 2), (44_100, 1), (48_000, 2)])
+    def test_all_of_an_mp3_with_variable_bitrate_is_read(
+        self, tmp_path: Path, rate: int, channels: int
+    ) -> None:
+        file = tmp_path / "a.mp3"
+        data = self.variable_bitrate(file, rate, channels)
+        expected = read(file)
+        # Without the frame that holds the Xing header, and so without the gapless start.
+        second = data.index(data[:2], 100)
+        file.write_bytes(data[second:])
+        lost = len(librosa.load(file, sr=SAMPLE_RATE)[0])
+        found = read(file)
+        assert lost < len(expected) - 1_000  # librosa loses the end
+        assert abs(len(found) - len(expected)) < 0.2 * SAMPLE_RATE
+        # One piece, without a gap or a repeat where librosa stops; only the decoder's delay is other.
+        middle, around = expected[16_000:88_000], found[15_000:91_000]
+        shift = int(np.argmax(np.correlate(around, middle)))
+        again = around[shift : shift + len(middle)]
+        assert np.corrcoef(again, middle)[0, 1] > 0.95
+        if rate == SAMPLE_RATE:  # no resampling, and so a shift by whole samples
+            np.testing.assert_allclose(again, middle, rtol=0, atol=1e-6)

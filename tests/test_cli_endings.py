@@ -1,0 +1,87 @@
+"""How a run ends: interrupt, closed pipe, an unexpected error."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Sew
+
+
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(sew: Sew, audio: Path) -> None:
+    result = sew("transcribe", audio / "b.wav", "-m", "nanno", "--debug")
+    assert result.code == 5
+    assert "Traceback" in result.err
+    assert "did you mean nano" in result.err
+
+
+class InterruptingStream(io.TextIOBase):
+    """Standard input whose reader gets Control-C, once a file is there."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @property
+    def buffer(self) -> InterruptingStream:
+        return self
+
+    def read(self, size: int | None = -1) -> str:
+        for _ in range(600):
+            if self._file.exists():
+                break
+            time.sleep(0.05)
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.2)
+        return ""
+
+
+@pytest.mark.skipif(
+    signal.getsignal(signal.SIGINT) is not signal.default_int_handler, reason="SIGINT is ignored here"
+)
+def test_interrupt_is_exit_130_and_keeps_what_is_written(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    given = ("transcribe", audio / "b.wav", "-", audio / "a.wav", "-m", ctc, "-o", out)
+    result = sew(*given, stdin=InterruptingStream(out / "b.txt"))
+    assert (result.code, result.out) == (130, b"")
+    assert "Traceback" not in result.err
+    assert [file.name for file in out.iterdir()] == ["b.txt"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")
+def test_closed_pipe_ends_the_run_quietly_with_exit_0(ctc: Path, audio: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sewcli", "transcribe", audio, "-m", ctc, "-f", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=120)
+    assert err == b""
+    assert process.returncode == 0
+
+
+def test_unexpected_error_is_exit_1_with_one_line(
+    sew: Sew, ctc: Path, audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sewcli.writers import jsonl
+
+    def broken(*_arguments: object, **_options: object) -> bytes:
+        raise ZeroDivisionError("first line\nsecond line")
+
+    monkeypatch.setattr(jsonl, "as_object", broken)
+    result = sew("transcribe", audio / "b.wav", "-m", ctc, "-f", "json")
+    assert (result.code, result.out) == (1, b"")
+    [message] = result.messages
+    assert "ZeroDivisionError: first line" in message
+    assert "--debug" in message

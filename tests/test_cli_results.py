@@ -1,0 +1,161 @@
+"""`sew evaluate` over results that are there already: scored without a model, and compared."""
+
+import json
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("listed", ["by name", "by file", "in a directory", "as a table"])
+def test_results_are_scored_without_a_model(sew, ctc, manifest, audio, tmp_path, monkeypatch, listed):
+    expected = sew("evaluate", manifest, "-m", ctc, "-f", "json", "--table", tmp_path / "t.jsonl").records[0]
+    results = tmp_path / "results.jsonl"
+    if listed == "by name":
+        results.write_bytes(sew("transcribe", "-m", ctc, "-f", "json", "--files-from", manifest).out)
+    elif listed == "by file":
+        monkeypatch.chdir(audio)
+        results.write_bytes(sew("transcribe", "-m", ctc, "-f", "json", "sub", "b.wav", "a.wav").out)
+    elif listed == "in a directory":
+        results = tmp_path / "out"
+        sew("transcribe", "-m", ctc, "-f", "json", "-o", results, audio)
+    else:
+        results = tmp_path / "t.jsonl"
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = sew("evaluate", manifest, "--results", results, "-f", "json", "-m", "no-such-model")
+    assert done.code == 0, done.err
+    same = {"utterances", "wer", "cer", "ser", "substitutions", "deletions", "insertions", "failed"}
+    assert {key: done.records[0][key] for key in same} == {key: expected[key] for key in same}
+    assert done.records[0]["sets"].keys() == {"x", "y"}
+
+
+def test_a_table_is_read_back_without_its_manifest(sew, ctc, manifest, tmp_path):
+    table = tmp_path / "t.jsonl"
+    expected = sew("evaluate", manifest, "-m", ctc, "-f", "json", "--table", table).records[0]
+    done = sew("evaluate", "--results", table, "-f", "json")
+    for key in ("wer", "cer", "loss", "loss_utterances", "audio_seconds", "rtf"):
+        assert done.records[0][key] == pytest.approx(expected[key], rel=0.01)
+    assert "wall_seconds" not in done.records[0]
+
+
+def test_labels_are_scored_without_a_model(sew, classifier, labelled, tmp_path):
+    expected = sew("evaluate", labelled, "-m", classifier, "-f", "json", "--table", tmp_path / "t.jsonl")
+    results = tmp_path / "r.jsonl"
+    results.write_bytes(sew("classify", "-m", classifier, "-f", "json", "--files-from", labelled).out)
+    for done in (
+        sew("evaluate", labelled, "--results", results, "-f", "json"),
+        sew("evaluate", "--results", tmp_path / "t.jsonl", "-f", "json"),
+    ):
+        assert done.records[0]["correct"] == expected.records[0]["correct"]
+
+
+def test_parts_of_one_file_are_told_apart_by_their_offsets(sew, ctc, audio, tmp_path):
+    manifest, results = tmp_path / "m.jsonl", tmp_path / "r.jsonl"
+    part = {"audio_filepath": str(audio / "a.wav"), "duration": 1.0}
+    rows = [{**part, "offset": offset, "text": text} for offset, text in ((0, "A"), (1.5, "B C"))]
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    results.write_bytes(sew("transcribe", "-m", ctc, "-f", "json", "--files-from", manifest).out)
+    scores = [
+        sew("evaluate", manifest, *options, "-f", "json").records[0]
+        for options in (["-m", ctc], ["--results", results])
+    ]
+    assert scores[0]["wer"] == scores[1]["wer"]
+    assert scores[1]["words"] == 3
+
+
+def test_rows_without_a_result_have_failed(sew, manifest, tmp_path):
+    results = tmp_path / "r.jsonl"
+    path = json.loads(manifest.read_text().splitlines()[0])["audio_filepath"]
+    results.write_text("\n".join(json.dumps({"path": p, "text": "HELLO WORLD"}) for p in (path, "other.wav")))
+    done = sew("evaluate", manifest, "--results", results, "-f", "json")
+    assert (done.code, done.records[0]["failed"], done.records[0]["wer"]) == (3, 2, 0.0)
+    assert f"{manifest}:2: " in done.err
+    assert "1 results are for no row" in done.err
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("{", "r.jsonl:1: not a result"),
+        ("[]", "not a JSON object"),
+        ('{"text": "A"}', "no 'path'"),
+        ('{"path": "a.wav"}', "no 'text'"),
+        ('{"path": "a.wav", "text": 3}', "not a str"),
+        ('{"path": "elsewhere.wav", "text": "A"}', "a result for none of the 3 inputs"),
+        ('{"path": "a.wav", "labels": [{"label": "yes", "score": 1.0}]}', "classification results"),
+        ('{"path": "a.wav", "text": "A"}\n{"path": "a.wav", "text": "B"}', "r.jsonl:2: a second result"),
+        ("", "holds no result"),
+    ],
+)
+def test_result_files_that_are_none_are_refused(sew, manifest, tmp_path, line, told):
+    results = tmp_path / "r.jsonl"
+    results.write_text(line)
+    done = sew("evaluate", manifest, "--results", results)
+    assert (done.code, done.out) == (2, b"")
+    assert told in done.err
+
+
+def test_references_are_asked_for_where_there_are_none(sew, tmp_path):
+    results = tmp_path / "r.jsonl"
+    results.write_text('{"path": "a.wav", "text": "A"}')
+    for arguments in (["--results", results], ["--compare", results, results], []):
+        done = sew("evaluate", *arguments)
+        assert done.code == 2
+        assert "manifest" in done.err.lower()
+
+
+@pytest.fixture
+def two_results(tmp_path):
+    """Tables of two systems on 60 utterances; B is right one word more often in every third."""
+    files = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    for file, every in zip(files, (2, 3), strict=True):
+        lines = []
+        for number in range(60):
+            text = "ONE TWO THREE" if number % every else "ONE TWO"
+            record = {"path": f"{number}.wav", "set": "xy"[number % 2], "reference": "ONE TWO THREE"}
+            lines.append(json.dumps({**record, "hypothesis": text}))
+        file.write_text("\n".join(lines))
+    return files
+
+
+def test_two_results_are_compared(sew, two_results):
+    done = sew("evaluate", "--compare", *two_results, "-f", "json")
+    found = done.records[0]
+    assert done.code == 0
+    assert (found["metric"], found["utterances"], found["left_out"]) == ("wer", 60, 0)
+    assert (found["rate_a"], found["rate_b"]) == pytest.approx((30 / 180, 20 / 180))
+    assert found["difference"] == pytest.approx(-10 / 180)
+    assert found["interval"][0] < found["difference"] < found["interval"][1]
+    assert 0.9 < found["probability_of_improvement"] <= 1.0
+    assert set(found["sets"]) == {"x", "y"}
+    again, other = (
+        sew("evaluate", "--compare", *two_results, "-f", "json", "--seed", seed).records[0] for seed in "01"
+    )
+    assert again == found
+    assert other["interval"] != found["interval"] or other["probability_of_improvement"] != 1.0
+    lines = sew("evaluate", "--compare", *two_results).lines
+    assert lines[-1].split("\t")[:5] == ["all", "60", "16.67", "11.11", "-5.56"]
+
+
+def test_transcripts_are_compared_by_a_manifest(sew, ctc, ctc_d, manifest, tmp_path):
+    files = tmp_path / "a.json", tmp_path / "b.json"
+    for file, model in zip(files, (ctc, ctc_d), strict=True):
+        file.write_bytes(sew("transcribe", "-m", model, "-f", "json", "--files-from", manifest).out)
+    found = sew("evaluate", manifest, "--compare", *files, "-f", "json").records[0]
+    rates = [sew("evaluate", manifest, "--results", file, "-f", "json").records[0]["wer"] for file in files]
+    assert [found["rate_a"], found["rate_b"]] == pytest.approx(rates)
+
+
+def test_utterances_of_one_result_alone_are_left_out_and_told(sew, two_results):
+    first, second = two_results
+    second.write_text("\n".join(second.read_text().splitlines()[:50]))
+    done = sew("evaluate", "--compare", first, second, "-f", "json")
+    assert (done.records[0]["utterances"], done.records[0]["left_out"]) == (50, 10)
+    assert "10 utterances left out" in done.err
+
+
+def test_results_with_other_references_are_not_compared(sew, two_results):
+    first, second = two_results
+    second.write_text(second.read_text().replace("ONE TWO THREE", "ONE TWO FOUR"))
+    done = sew("evaluate", "--compare", first, second)
+    assert done.code == 2
+    assert "different references" in done.err
