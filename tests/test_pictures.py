@@ -122,6 +122,7 @@ def test_several_inputs_have_a_directory_or_a_pattern(
         ("{stem.png", "--output-template"),
         ("same{format}.png", "written"),
         ("a.gif", "png"),
+        ("{stem}.gif", "png"),
     ],
 )
 def test_where_pictures_cannot_go_is_exit_2(
@@ -132,3 +133,22 @@ def test_where_pictures_cannot_go_is_exit_2(
     assert (result.code, result.out) == (2, b"")
     assert named in result.err
     assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_picture_in_the_place_of_a_result_is_exit_2(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    given = ("transcribe", audio, "-m", ctc, "-o", tmp_path, "--output-template", "{stem}.png")
+    result = sew(*given, "--plot", tmp_path)
+    assert (result.code, result.out) == (2, b"")
+    assert "written twice" in result.err
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_place_for_pictures_that_cannot_be_written_to_is_exit_2(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    result = sew("transcribe", audio, "-m", ctc, "--plot", tmp_path / "file" / "below")
+    assert (result.code, result.out) == (2, b"")
+    assert "--plot" in result.err

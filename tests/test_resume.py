@@ -134,6 +134,41 @@ def test_standard_input_is_never_passed_over(sew: Sew, ctc: Path, audio: Path, t
         assert written == sew("transcribe", audio / name, "-m", ctc).out
 
 
+def test_what_is_newly_asked_for_beside_the_results_is_missing(
+    sew: Sew, ctc: Path, classifier: Path, tree: Path, tmp_path: Path
+) -> None:
+    """Logits and pictures of inputs whose results are done."""
+    logits, pictures = tmp_path / "logits", tmp_path / "pictures"
+    given = ("transcribe", tree, "-m", ctc, "-f", "json", "-o", tmp_path / "out", "--resume")
+    assert sew(*given).code == 0
+    complete = outputs(tmp_path / "out")
+    for more in (
+        ("--save-logits", logits),
+        ("--plot", pictures),
+        ("--save-logits", logits, "--plot", pictures),
+    ):
+        again = (*given, *more)
+        anew = len(more) == 2
+        assert sew(*again, "--dry-run").lines[-1].startswith(f"total: {3 if anew else 0} inputs")
+        assert not anew or not Path(more[1]).exists()
+        assert sew(*again).err == ("" if anew else "sew: 3 of 3 inputs were done before\n")
+        assert "3 of 3" in sew(*again).err
+    assert outputs(tmp_path / "out") == complete
+    assert len(outputs(logits)) == len(outputs(pictures)) == 3
+    (logits / "a.logits.safetensors").write_bytes(b"cut")
+    (pictures / "sub" / "c.d.png").unlink()
+    assert "1 of 3" in sew(*again).err
+    assert sew("decode", logits).code == 0
+    # what another run left is of other settings
+    assert sew(*given, "--stride", "0.4").err == ""
+    assert sew(*again, "--stride", "0.4").err == ""
+    given = ("classify", tree, "-m", classifier, "--window", "0.5", "-o", tmp_path / "labels", "--resume")
+    assert sew(*given).code == 0
+    assert sew(*given, "--plot", tmp_path / "labels").err == ""
+    assert "3 of 3" in sew(*given, "--plot", tmp_path / "labels").err
+    assert len(list((tmp_path / "labels").rglob("*.png"))) == 3
+
+
 def test_two_runs_at_one_directory_are_refused_and_others_are_not(
     sew: Sew, ctc: Path, audio: Path, tmp_path: Path
 ) -> None:

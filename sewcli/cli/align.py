@@ -146,8 +146,9 @@ def align(
     plan = run.chunk_plan(chunk, stride)
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
-    wanted, pictures = plotting.opened(plot, wanted, replaced=overwrite or resume)
-    sink = None if dry_run else written.open(wanted)
+    wanted, pictures = plotting.opened(plot, wanted, replaced=written.replaces)
+    beside = [] if pictures is None else [pictures]
+    sink = None if dry_run else written.open(wanted, beside)
     local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed
@@ -167,7 +168,7 @@ def align(
     info = run.model_info(local)
     fingerprint = written.fingerprint(local, settings | {"timestamps": timestamps})
     if sink is None:
-        raise typer.Exit(written.dry_run(wanted, fingerprint))
+        raise typer.Exit(written.dry_run(wanted, fingerprint, beside))
     display = messages.display(sink.total)
     aligner = lambda: Aligner(vocabulary, info, settings, timestamps, min_confidence)  # noqa: E731
     results = run_pipeline(

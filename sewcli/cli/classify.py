@@ -105,8 +105,9 @@ def classify(
     written.check()
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
-    wanted, pictures = plotting.opened(plot, wanted, replaced=overwrite or resume)
-    sink = None if dry_run else written.open(wanted)
+    wanted, pictures = plotting.opened(plot, wanted, replaced=written.replaces)
+    beside = [] if pictures is None else [pictures]
+    sink = None if dry_run else written.open(wanted, beside)
     local = chosen.fetch("classification", progress=messages.bars)
 
     # from here on torch is needed
@@ -123,7 +124,7 @@ def classify(
         task = Spotting(local, network, spotting, padded, audio_engine, picture)
     fingerprint = written.fingerprint(local, task.settings)
     if sink is None:
-        raise typer.Exit(written.dry_run(wanted, fingerprint))
+        raise typer.Exit(written.dry_run(wanted, fingerprint, beside))
     display = messages.display(sink.total)
     results = spot.as_written(
         task.results(display.reading(sink.pending(fingerprint))), at_once=output is None

@@ -64,9 +64,9 @@ class Journal:
         """Whether all its files were written from this audio by such a run, and are still there."""
         return _is_done(self._done, self._root, one, audio, run)
 
-    def record(self, targets: Sequence[Path], audio: str, run: str) -> None:
+    def record(self, files: Sequence[Path], audio: str, run: str) -> None:
         """Note that these files are in place (OSError where there is no room for that)."""
-        sizes = {str(target.relative_to(self._root)): target.stat().st_size for target in targets}
+        sizes = {_name(file, self._root): file.stat().st_size for file in files}
         self._append(json.dumps({"audio": audio, "run": run, "files": sizes}).encode() + b"\n")
 
     def close(self) -> None:
@@ -111,14 +111,22 @@ def _read(file: Path) -> dict[str, _Done]:
 
 
 def _is_done(done: Mapping[str, _Done], root: Path, one: Planned, audio: str, run: str) -> bool:
-    for target in one.targets:
+    for file in one.files:
         try:
-            size = target.stat().st_size
+            size = file.stat().st_size
         except OSError:
             return False
-        if done.get(str(target.relative_to(root))) != (audio, run, size):
+        if done.get(_name(file, root)) != (audio, run, size):
             return False
     return True
+
+
+def _name(file: Path, root: Path) -> str:
+    """A file in the journal: its path from the directory, which may lead out of it."""
+    try:
+        return os.path.relpath(file, root)
+    except ValueError:  # on another drive
+        return os.path.abspath(file)  # noqa: PTH100 - resolve() follows links
 
 
 def run_fingerprint(content: Mapping[str, Any], model: Path) -> str:

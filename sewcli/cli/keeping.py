@@ -1,53 +1,76 @@
-"""The directory of --save-logits: one file an input, planned before anything runs."""
+"""Files written beside the results, one an input: the logits of --save-logits, the pictures of --plot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sewcli.cli.atomic import check_writable, remove_stale, write_whole
 from sewcli.cli.request import InputOptions
 from sewcli.cli.targets import Template, plan
 from sewcli.errors import SewError, UsageError
-from sewcli.logits import EXTENSION
 from sewcli.sources import Source
 from sewcli.writers import Format
 
 
-class LogitsDirectory:
-    """Where logits are kept.
+class Beside:
+    """Where one file an input goes, planned before anything runs.
 
     Args:
+        option: that asks for the files, for messages.
         root: the directory.
+        extension: of the files.
         inputs: all of them, listed.
+        template: names the files below the directory.
         replace: whether files that exist may be replaced.
-        make: whether to make the directory, if it is not there.
+
+    Attributes:
+        targets: the file of every input.
 
     Raises:
-        UsageError: files collide or exist, or the directory cannot be written to.
+        UsageError: files collide or exist.
     """
 
-    def __init__(self, root: Path, inputs: InputOptions, *, replace: bool, make: bool) -> None:
-        form = Format("logits", EXTENSION, lambda _result, _layout: b"")
-        planned = plan(root, inputs.sources(), [form], Template(), replace=replace)
-        self._targets = {one.source: one.targets[0] for one in planned}
-        if not make:
-            return
+    def __init__(
+        self,
+        option: str,
+        root: Path,
+        extension: str,
+        inputs: InputOptions,
+        template: Template,
+        *,
+        replace: bool,
+    ) -> None:
+        form = Format(extension.rpartition(".")[2], extension, lambda _result, _layout: b"")
+        planned = plan(root, inputs.sources(), [form], template, replace=replace)
+        self._option = option
+        self._root = root
+        self.targets: Mapping[Source, Path] = {one.source: one.targets[0] for one in planned}
+
+    def make(self) -> None:
+        """Make the directory, if it is not there (UsageError where it cannot be written to)."""
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            check_writable(root)
+            self._root.mkdir(parents=True, exist_ok=True)
+            check_writable(self._root)
         except OSError as error:
             raise UsageError(
-                f"--save-logits {root}: cannot be written to: {error.strerror}",
+                f"{self._option} {self._root}: cannot be written to: {error.strerror}",
                 hint="choose a directory that is yours to write",
             ) from error
-        remove_stale({root} | {target.parent for target in self._targets.values()})
+        remove_stale({self._root} | {target.parent for target in self.targets.values()})
 
-    def write(self, source: Source, content: Iterable[bytes]) -> None:
+    def write(self, source: Source, content: bytes | Iterable[bytes]) -> None:
         """Write the file of an input (SewError where that cannot be)."""
-        target = self._targets[source]
+        target = self.targets[source]
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, content)
         except OSError as error:
             raise SewError(f"cannot write {target}: {error.strerror}", code="output") from error
+
+
+def logits_directory(root: Path, inputs: InputOptions, *, replace: bool) -> Beside:
+    """Where --save-logits keeps logits (UsageError where files collide or exist)."""
+    from sewcli.logits import EXTENSION
+
+    return Beside("--save-logits", root, EXTENSION, inputs, Template(), replace=replace)

@@ -118,9 +118,9 @@ class StandardOutput:
 
 
 class _UnderWay(NamedTuple):
-    """An input whose result is awaited, its files, and the hash of its audio where that is on record."""
+    """An input whose result is awaited, with its files, and the hash of its audio where that is on record."""
 
-    targets: tuple[Path, ...]
+    planned: Planned
     audio: str | None
 
 
@@ -189,7 +189,7 @@ class Directory:
             if journal is not None and audio is not None and journal.is_done(one, audio, run):
                 self.done_before += 1
                 continue
-            self._under_way.append(_UnderWay(one.targets, audio))
+            self._under_way.append(_UnderWay(one, audio))
             yield one.source
         if self.done_before:
             _log.info("%d of %d inputs were done before", self.done_before, len(self._planned))
@@ -200,10 +200,10 @@ class Directory:
         Raises:
             InputError: a file cannot have its name. SewError: nothing can be written any more.
         """
-        targets, audio = self._under_way.popleft()
+        one, audio = self._under_way.popleft()
         if isinstance(result, Failure):
             return
-        for form, target in zip(self._formats, targets, strict=True):
+        for form, target in zip(self._formats, one.targets, strict=True):
             header = b"" if form.header is None else form.header(self._layout)
             content = chain([header], form.pieces(result, self._layout))
             try:
@@ -216,6 +216,6 @@ class Directory:
                 raise SewError(message, hint="what is written stays", code="output") from error
         if self._journal is not None and audio is not None:
             try:
-                self._journal.record(targets, audio, self._run)
+                self._journal.record(one.files, audio, self._run)
             except OSError as error:
                 raise SewError(f"cannot write the journal: {error.strerror}", code="output") from error

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sewcli.cli.atomic import write_whole
+from sewcli.cli.keeping import Beside
 from sewcli.cli.request import InputOptions
-from sewcli.cli.targets import Template, plan
-from sewcli.errors import SewError, UsageError
-from sewcli.sources import Source
-from sewcli.writers import Format
+from sewcli.cli.targets import Template
+from sewcli.errors import UsageError
 
 if TYPE_CHECKING:
     from sewcli.pipeline import Consumer
@@ -33,7 +31,7 @@ Plot = Annotated[
 ]
 
 
-class Pictures:
+def _pictures(where: str, inputs: InputOptions, *, replace: bool) -> Beside:
     """Where pictures go.
 
     Args:
@@ -44,52 +42,37 @@ class Pictures:
     Raises:
         UsageError: matplotlib is not installed, files collide or exist, or there is one file for several.
     """
+    from sewcli.pictures.draw import require_matplotlib
 
-    def __init__(self, where: str, inputs: InputOptions, *, replace: bool) -> None:
-        from sewcli.pictures.draw import require_matplotlib
-
-        require_matplotlib()
-        path = Path(where)
-        if "{" in where:
-            fixed = path.parts[: _first_field(path)]
-            root, template = Path(*fixed), str(Path(*path.parts[len(fixed) :]))
-        elif path.suffix.lower() == ".png" and not path.is_dir():
-            if not inputs.one_file:
-                raise UsageError(
-                    f"--plot {where}: one file, and there may be several inputs",
-                    hint="give a directory, or a pattern such as pictures/{stem}{part}.png",
-                )
-            root, template = path.parent, path.name
-        elif path.suffix and not path.is_dir():
-            raise UsageError(f"--plot {where}: pictures are written as .png")
-        else:
-            root, template = path, "{dir}/{stem}{part}.png"
-        form = Format("png", ".png", lambda _result, _layout: b"")
-        planned = plan(root, inputs.sources(), [form], Template(template), replace=replace)
-        self._targets = {one.source: one.targets[0] for one in planned}
-
-    def write(self, source: Source, picture: bytes) -> None:
-        """Write the picture of an input (SewError where that cannot be)."""
-        target = self._targets[source]
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(target, [picture])
-        except OSError as error:
-            raise SewError(f"cannot write {target}: {error.strerror}", code="output") from error
+    require_matplotlib()
+    path = Path(where)
+    if path.suffix and path.suffix.lower() != ".png" and not path.is_dir():
+        raise UsageError(f"--plot {where}: pictures are written as .png")
+    if "{" in where:
+        fixed = path.parts[: _first_field(path)]
+        root, template = Path(*fixed), str(Path(*path.parts[len(fixed) :]))
+    elif path.suffix and not path.is_dir():
+        if not inputs.one_file:
+            raise UsageError(
+                f"--plot {where}: one file, and there may be several inputs",
+                hint="give a directory, or a pattern such as pictures/{stem}{part}.png",
+            )
+        root, template = path.parent, path.name
+    else:
+        root, template = path, "{dir}/{stem}{part}.png"
+    return Beside("--plot", root, ".png", inputs, Template(template), replace=replace)
 
 
-def opened(
-    where: str | None, wanted: InputOptions, *, replaced: bool
-) -> tuple[InputOptions, Pictures | None]:
+def opened(where: str | None, wanted: InputOptions, *, replaced: bool) -> tuple[InputOptions, Beside | None]:
     """The inputs, listed where pictures are asked for, and where those go."""
     if where is None:
         return wanted, None
     listed = replace(wanted, listed=tuple(wanted.sources()))
-    return listed, Pictures(where, listed, replace=replaced)
+    return listed, _pictures(where, listed, replace=replaced)
 
 
 def drawing(
-    consumer: Callable[[], Consumer[Transcript | Failure]], pictures: Pictures
+    consumer: Callable[[], Consumer[Transcript | Failure]], pictures: Beside
 ) -> Callable[[], Consumer[Transcript | Failure]]:
     """What makes a consumer, made to draw as well."""
     from sewcli.pictures.consumer import Picturing

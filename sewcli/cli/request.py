@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sewcli.cli.journal import not_done, run_fingerprint
 from sewcli.cli.output import Directory, StandardOutput, chosen_formats
-from sewcli.cli.targets import Planned, Template, plan
+from sewcli.cli.targets import Planned, Template, plan, with_beside
 from sewcli.errors import UsageError
 from sewcli.folders import is_folder
 from sewcli.hub import LocalModel
@@ -21,6 +21,9 @@ from sewcli.selection import Selection
 from sewcli.sources import STDIN, Source, check, expand
 from sewcli.subtitles import Shape
 from sewcli.writers import Format, Kind, Layout
+
+if TYPE_CHECKING:
+    from sewcli.cli.keeping import Beside
 
 
 @dataclass(frozen=True)
@@ -163,37 +166,49 @@ class OutputOptions:
         asked = self.with_path or not (self.no_path or inputs.one_file)
         return Layout(with_path=asked and self.directory is None, shape=self.shape)
 
-    def plan(self, inputs: InputOptions) -> list[Planned]:
+    def plan(self, inputs: InputOptions, beside: Sequence[Beside] = ()) -> list[Planned]:
         """All inputs with their files.
 
         They are listed first, once: collisions are found before anything runs, and a list that comes
         through a pipe cannot be read again.
 
+        Args:
+            inputs: what to read.
+            beside: what is written beside the results.
+
         Raises:
             UsageError: output files collide or exist.
         """
         assert self.directory is not None
-        return plan(
+        planned = plan(
             self.directory,
             inputs.sources(),
             self.chosen,
             Template() if self.template is None else Template(self.template),
-            replace=self.overwrite or self.resume,
+            replace=self.replaces,
         )
+        return with_beside(planned, [one.targets for one in beside]) if beside else planned
 
-    def open(self, inputs: InputOptions) -> StandardOutput | Directory:
-        """Where results go.
+    @property
+    def replaces(self) -> bool:
+        """Whether files that exist may be replaced."""
+        return self.overwrite or self.resume
+
+    def open(self, inputs: InputOptions, beside: Sequence[Beside] = ()) -> StandardOutput | Directory:
+        """Where results go; see `plan` for the arguments.
 
         Raises:
             UsageError: output files collide or exist, the directory cannot be written to, or the format
                 has one file an input and standard output would get several.
         """
         if self.directory is not None:
-            layout, planned = self.layout(inputs), self.plan(inputs)
+            layout, planned = self.layout(inputs), self.plan(inputs, beside)
+            _make(beside)
             return Directory(self.directory, self.chosen, layout, planned, inputs.copies, resume=self.resume)
         [form] = self.chosen
         if not (form.joins or inputs.one_file):
             raise UsageError(f"format {form.name!r} has one file for each input", hint="add -o DIR")
+        _make(beside)
         return StandardOutput(form, self.layout(inputs), inputs.sources(), inputs.copies, inputs.total)
 
     def fingerprint(self, local: LocalModel, settings: Mapping[str, Any]) -> str:
@@ -213,17 +228,23 @@ class OutputOptions:
         content = {"model": dict(model), "settings": dict(settings), "cues": asdict(self.shape)}
         return run_fingerprint(content, directory)
 
-    def dry_run(self, inputs: InputOptions, run: str = "") -> int:
+    def dry_run(self, inputs: InputOptions, run: str = "", beside: Sequence[Beside] = ()) -> int:
         """Print what a run would do; the exit code.
 
         Args:
             inputs: what to read.
             run: the fingerprint, with --resume.
+            beside: see `plan`.
         """
         from sewcli.cli.dry_run import dry_run
 
         with inputs.copies:
             if self.directory is None:
                 return dry_run(Planned(source, ()) for source in inputs.sources())
-            planned = self.plan(inputs)
+            planned = self.plan(inputs, beside)
             return dry_run(not_done(self.directory, planned, run) if self.resume else planned)
+
+
+def _make(beside: Sequence[Beside]) -> None:
+    for one in beside:
+        one.make()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import string
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -27,10 +27,17 @@ class Planned:
     Attributes:
         source: the input.
         targets: one a format, in their order.
+        beside: others that its run writes (logits, a picture), and is not done without.
     """
 
     source: Source
     targets: tuple[Path, ...]
+    beside: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        return self.targets + self.beside
 
 
 class Template:
@@ -119,6 +126,24 @@ def plan(
             "or choose another -o",
         )
     return planned
+
+
+def with_beside(planned: Sequence[Planned], beside: Sequence[Mapping[Source, Path]]) -> list[Planned]:
+    """The plan with the files that are written beside the results of every input.
+
+    Raises:
+        UsageError: one of them is the file of a result.
+    """
+    made = [replace(one, beside=tuple(files[one.source] for files in beside)) for one in planned]
+    results = {_place(target) for one in planned for target in one.targets}
+    for one in made:
+        for file in one.beside:
+            if _place(file) in results:
+                raise UsageError(
+                    f"{file} would be written twice for {one.source.path}",
+                    hint="choose another directory or pattern",
+                )
+    return made
 
 
 def _owners(planned: Sequence[Planned]) -> dict[str, str]:

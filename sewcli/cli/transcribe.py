@@ -197,16 +197,17 @@ def transcribe(
     times = written.times(timestamps or (None if plot is None else "word"))
     if dry_run and not resume:
         raise typer.Exit(written.dry_run(wanted))
-    wanted, pictures = plotting.opened(plot, wanted, replaced=overwrite or resume)
+    wanted, pictures = plotting.opened(plot, wanted, replaced=written.replaces)
     keeper = None
     if save_logits is not None:
         if vad:
             raise UsageError("--vad leaves frames out, and --save-logits keeps all", hint="leave one out")
-        from sewcli.cli.keeping import LogitsDirectory
+        from sewcli.cli.keeping import logits_directory
 
         wanted = replace(wanted, listed=tuple(wanted.sources()))
-        keeper = LogitsDirectory(save_logits, wanted, replace=overwrite or resume, make=not dry_run)
-    sink = None if dry_run else written.open(wanted)
+        keeper = logits_directory(save_logits, wanted, replace=written.replaces)
+    beside = [one for one in (keeper, pictures) if one is not None]
+    sink = None if dry_run else written.open(wanted, beside)
     local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed
@@ -227,7 +228,7 @@ def transcribe(
     )
     fingerprint = written.fingerprint(local, task.settings | {"timestamps": times})
     if sink is None:
-        raise typer.Exit(written.dry_run(wanted, fingerprint))
+        raise typer.Exit(written.dry_run(wanted, fingerprint, beside))
     display = messages.display(sink.total)
     results = task.results(display.reading(sink.pending(fingerprint)))
     raise typer.Exit(run.write_all(run.tell_hotwords(results), sink, display))
