@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import file_options as files
+from sewcli.cli import groups, plotting
 from sewcli.cli import options as opt
-from sewcli.cli import plotting
 from sewcli.errors import UsageError
 from sewcli.sources import STDIN, Source
 
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
 DEFAULT_MIN_CONFIDENCE = 0.02
 
 
+@groups.grouped
 def align(
-    inputs: files.Inputs = None,
+    *,
     text: Annotated[
         str | None,
         typer.Option(
@@ -43,27 +43,11 @@ def align(
             rich_help_panel="Input",
         ),
     ] = None,
-    files_from: files.FilesFrom = None,
-    null: files.NullSeparated = False,
-    include: files.Include = None,
-    exclude: files.Exclude = None,
-    start: files.Start = None,
-    end: files.End = None,
-    channel: files.Channel = "mix",
-    raw_rate: files.RawRate = None,
-    raw_format: files.RawFormat = None,
-    raw_channels: files.RawChannels = None,
+    reading: groups.Reading,
     formats: files.Formats = None,
-    output: files.OutputDirectory = None,
-    output_template: files.OutputTemplate = None,
-    overwrite: files.Overwrite = False,
-    resume: files.Resume = False,
-    dry_run: files.DryRun = False,
+    writing: groups.Writing,
     plot: plotting.Plot = None,
-    max_chars: files.MaxChars = 42,
-    max_lines: files.MaxLines = 2,
-    max_gap: files.MaxGap = 1.0,
-    max_duration: files.MaxDuration = 7.0,
+    cues: groups.Cues,
     timestamps: Annotated[
         Literal["word", "char"],
         typer.Option(
@@ -82,23 +66,11 @@ def align(
             rich_help_panel="Output",
         ),
     ] = DEFAULT_MIN_CONFIDENCE,
-    model: opt.Model = None,
-    revision: opt.Revision = None,
-    device: opt.Device = "auto",
-    dtype: opt.Dtype = "auto",
-    threads: opt.Threads = None,
-    batch_seconds: opt.BatchSeconds = None,
+    machine: groups.Network,
     engine: opt.Engine = "auto",
-    offline: opt.Offline = False,
-    chunk: opt.Chunk = DEFAULT_CHUNK,
-    stride: opt.Stride = DEFAULT_STRIDE,
-    statistics: opt.Statistics = "file",
+    chunks: groups.Chunks,
     audio_engine: opt.AudioEngine = "soundfile",
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    progress: opt.ProgressMode = "auto",
-    no_progress: opt.NoProgress = False,
-    debug: opt.Debug = False,
+    telling: groups.Telling,
 ) -> None:
     """Align a known text with its recording: the times of words and characters, and how well they fit.
 
@@ -107,48 +79,21 @@ def align(
     sew align --files-from manifest.jsonl -o aligned/ -f json -f ctm
     """
     from sewcli.cli import run
-    from sewcli.cli.request import InputOptions, OutputOptions
-    from sewcli.subtitles import Shape
 
-    messages = run.Messages(quiet, verbose, debug, no_progress, progress)
-    messages.set_up()
-    known = _known_text(text, text_file, inputs or [])
-    wanted = InputOptions(
-        inputs or [],
-        files_from,
-        null,
-        tuple(include or ()),
-        tuple(exclude or ()),
-        start,
-        end,
-        channel,
-        known,
-        offline,
-        raw_rate=raw_rate,
-        raw_format=raw_format,
-        raw_channels=raw_channels,
-    )
-    written = OutputOptions(
-        formats,
-        output,
-        output_template,
-        overwrite,
-        resume,
-        with_path=False,
-        no_path=False,
-        kind="alignment",
-        shape=Shape(max_chars, max_lines, max_gap, max_duration),
-    )
-    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
+    messages = telling.set_up()
+    known = _known_text(text, text_file, reading.inputs or [])
+    wanted = reading.wanted(offline=machine.offline, text=known)
+    written = writing.options(formats, cues=cues, kind="alignment")
+    chosen = machine.chosen(engine)
     wanted.check()
     _check_texts(wanted)
     written.check()
-    plan = run.chunk_plan(chunk, stride)
-    if dry_run and not resume:
+    plan = chunks.plan()
+    if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
     wanted, pictures = plotting.opened(plot, wanted, replaced=written.replaces)
     beside = [] if pictures is None else [pictures]
-    sink = None if dry_run else written.open(wanted, beside)
+    sink = None if writing.dry_run else written.open(wanted, beside)
     local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed
@@ -162,8 +107,8 @@ def align(
     vocabulary = load_vocabulary(local.directory, network.columns)
     if known is not None and (problem := _problem(known, vocabulary)):
         raise UsageError(problem, hint=_SPELLING)
-    padded = run.batch_seconds(batch_seconds, network)
-    options = Options(plan, padded, statistics == "file", audio_engine)
+    padded = run.batch_seconds(machine.batch_seconds, network)
+    options = Options(plan, padded, chunks.whole_file, audio_engine)
     settings = chunk_settings(network, options) | {"min_confidence": min_confidence}
     info = run.model_info(local)
     fingerprint = written.fingerprint(local, settings | {"timestamps": timestamps})

@@ -1,0 +1,254 @@
+"""Options in groups, declared once: a command takes a few dataclasses, and Typer sees every option."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
+from sewcli.cli import decoding_options as dec
+from sewcli.cli import file_options as files
+from sewcli.cli import options as opt
+from sewcli.cli import spotting_options as spot
+from sewcli.decoding import options as decoding
+from sewcli.spotting.options import DEFAULTS
+
+if TYPE_CHECKING:
+    import typer
+
+    from sewcli.chunking import ChunkPlan
+    from sewcli.cli.request import InputOptions, OutputOptions
+    from sewcli.cli.run import Messages, ModelOptions
+    from sewcli.spotting.options import SpottingOptions
+    from sewcli.subtitles import Shape
+    from sewcli.writers import Kind
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as Typer reads it: in the place of each dataclass its fields, as options of their own.
+
+    All parameters of the command are keyword-only, so that groups without a default stand where the help
+    shows their options.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, tuple[type, list[str]]] = {}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        hint = hints[name]
+        if not is_dataclass(hint):
+            parameters.append(parameter.replace(annotation=hint))
+            continue
+        assert isinstance(hint, type)
+        own = get_type_hints(hint, include_extras=True)
+        groups[name] = (hint, [field.name for field in fields(hint)])
+        parameters += [
+            parameter.replace(name=field.name, default=field.default, annotation=own[field.name])
+            for field in fields(hint)
+        ]
+
+    def run(**given: Any) -> None:
+        for name, (group, names) in groups.items():
+            given[name] = group(**{field: given.pop(field) for field in names})
+        command(**given)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read."""
+
+    inputs: files.Inputs = None
+    files_from: files.FilesFrom = None
+    null: files.NullSeparated = False
+    include: files.Include = None
+    exclude: files.Exclude = None
+    start: files.Start = None
+    end: files.End = None
+    channel: files.Channel = "mix"
+    raw_rate: files.RawRate = None
+    raw_format: files.RawFormat = None
+    raw_channels: files.RawChannels = None
+
+    def wanted(self, *, offline: bool, text: str | None = None) -> InputOptions:
+        """The inputs, each with `text` as what is said in it."""
+        from sewcli.cli.request import InputOptions
+
+        return InputOptions(
+            self.inputs or [],
+            self.files_from,
+            self.null,
+            tuple(self.include or ()),
+            tuple(self.exclude or ()),
+            self.start,
+            self.end,
+            self.channel,
+            text,
+            offline,
+            self.raw_rate,
+            self.raw_format,
+            self.raw_channels,
+        )
+
+
+@dataclass(frozen=True)
+class Writing:
+    """The files that results go to."""
+
+    output: files.OutputDirectory = None
+    output_template: files.OutputTemplate = None
+    overwrite: files.Overwrite = False
+    resume: files.Resume = False
+    dry_run: files.DryRun = False
+
+    def options(
+        self,
+        formats: list[str] | None,
+        paths: Paths | None = None,
+        *,
+        cues: Cues | None = None,
+        kind: Kind = "transcript",
+    ) -> OutputOptions:
+        """How and where results of a kind are written."""
+        from sewcli.cli.request import OutputOptions
+
+        paths, cues = paths or Paths(), cues or Cues()
+        return OutputOptions(
+            formats,
+            self.output,
+            self.output_template,
+            self.overwrite,
+            self.resume,
+            paths.with_path,
+            paths.no_path,
+            kind,
+            cues.shape(),
+        )
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Whether text has the path of its input in front."""
+
+    with_path: files.WithPath = False
+    no_path: files.WithoutPath = False
+
+
+@dataclass(frozen=True)
+class Cues:
+    """The shape of subtitles."""
+
+    max_chars: files.MaxChars = 42
+    max_lines: files.MaxLines = 2
+    max_gap: files.MaxGap = 1.0
+    max_duration: files.MaxDuration = 7.0
+
+    def shape(self) -> Shape:
+        """The same, for the writers."""
+        from sewcli.subtitles import Shape
+
+        return Shape(self.max_chars, self.max_lines, self.max_gap, self.max_duration)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which model, and where it runs."""
+
+    model: opt.Model = None
+    revision: opt.Revision = None
+    device: opt.Device = "auto"
+    dtype: opt.Dtype = "auto"
+    threads: opt.Threads = None
+    batch_seconds: opt.BatchSeconds = None
+    offline: opt.Offline = False
+
+    def chosen(self, engine: str) -> ModelOptions:
+        """The model in an engine."""
+        from sewcli.cli.run import ModelOptions
+
+        return ModelOptions(
+            self.model, self.revision, self.device, self.dtype, self.threads, engine, self.offline
+        )
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """How recordings are cut for the network."""
+
+    chunk: opt.Chunk = DEFAULT_CHUNK
+    stride: opt.Stride = DEFAULT_STRIDE
+    statistics: opt.Statistics = "file"
+
+    def plan(self) -> ChunkPlan:
+        """Where chunks begin and end (UsageError where they cannot work)."""
+        from sewcli.cli.run import chunk_plan
+
+        return chunk_plan(self.chunk, self.stride)
+
+    @property
+    def whole_file(self) -> bool:
+        """Whether the statistics are those of the whole file."""
+        return self.statistics == "file"
+
+
+@dataclass(frozen=True)
+class Decoders:
+    """How logits become text."""
+
+    decoder: dec.Decoder = None
+    beam_width: dec.BeamWidth = decoding.DEFAULT_BEAM_WIDTH
+    lm: dec.Lm = None
+    unigrams: dec.Unigrams = None
+    alpha: dec.Alpha = decoding.DEFAULT_ALPHA
+    beta: dec.Beta = decoding.DEFAULT_BETA
+    unk_score: dec.UnkScore = decoding.DEFAULT_UNKNOWN
+    hotword: dec.Hotword = None
+    hotwords_file: dec.HotwordsFile = None
+    hotword_weight: dec.HotwordWeight = decoding.DEFAULT_HOTWORD_WEIGHT
+    token_min_logp: dec.TokenMinLogp = decoding.DEFAULT_TOKEN_MIN_LOGP
+    beam_prune_logp: dec.BeamPruneLogp = decoding.DEFAULT_BEAM_PRUNE_LOGP
+
+    def checked(self, n_best: int = 1) -> decoding.DecodingOptions:
+        """The same, found good (UsageError where they do not go together or a file cannot be used)."""
+        return dec.decoding_options(n_best=n_best, **vars(self))
+
+
+@dataclass(frozen=True)
+class Spotting:
+    """How keywords are found in long audio."""
+
+    window: spot.Window = None
+    hop: spot.Hop = DEFAULTS.hop
+    smooth: spot.Smooth = DEFAULTS.smooth
+    threshold: spot.Threshold = DEFAULTS.threshold
+    merge_gap: spot.MergeGap = DEFAULTS.merge_gap
+    gate: spot.Gate = DEFAULTS.gate
+    labels: spot.Labels = None
+
+    def given(self, context: typer.Context) -> SpottingOptions | None:
+        """What they say; None without --window (UsageError where they cannot work)."""
+        return spot.given(context, **vars(self))
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What is told on standard error."""
+
+    quiet: opt.Quiet = False
+    verbose: opt.Verbose = False
+    progress: opt.ProgressMode = "auto"
+    no_progress: opt.NoProgress = False
+    debug: opt.Debug = False
+
+    def set_up(self) -> Messages:
+        """The messages of a run, in force from now on."""
+        from sewcli.cli.run import Messages
+
+        messages = Messages(self.quiet, self.verbose, self.debug, self.no_progress, self.progress)
+        messages.set_up()
+        return messages
