@@ -8,24 +8,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
-from sewcli.cli import file_options as files
+from sewcli.cli import groups
 from sewcli.cli import options as opt
 from sewcli.errors import UsageError
 
 
+@groups.grouped
 def embed(
-    inputs: files.Inputs = None,
-    files_from: files.FilesFrom = None,
-    null: files.NullSeparated = False,
-    include: files.Include = None,
-    exclude: files.Exclude = None,
-    start: files.Start = None,
-    end: files.End = None,
-    channel: files.Channel = "mix",
-    raw_rate: files.RawRate = None,
-    raw_format: files.RawFormat = None,
-    raw_channels: files.RawChannels = None,
+    *,
+    reading: groups.Reading,
     layer: Annotated[
         int | None,
         typer.Option(
@@ -50,7 +41,7 @@ def embed(
             rich_help_panel="Output",
         ),
     ] = None,
-    output: files.OutputDirectory = None,
+    writing: groups.Writing,
     stack: Annotated[
         Path | None,
         typer.Option(
@@ -61,26 +52,10 @@ def embed(
             rich_help_panel="Output",
         ),
     ] = None,
-    output_template: files.OutputTemplate = None,
-    overwrite: files.Overwrite = False,
-    resume: files.Resume = False,
-    dry_run: files.DryRun = False,
-    model: opt.Model = None,
-    revision: opt.Revision = None,
-    device: opt.Device = "auto",
-    dtype: opt.Dtype = "auto",
-    threads: opt.Threads = None,
-    batch_seconds: opt.BatchSeconds = None,
-    offline: opt.Offline = False,
-    chunk: opt.Chunk = DEFAULT_CHUNK,
-    stride: opt.Stride = DEFAULT_STRIDE,
-    statistics: opt.Statistics = "file",
+    machine: groups.Network,
+    chunks: groups.Chunks,
     audio_engine: opt.AudioEngine = "soundfile",
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    progress: opt.ProgressMode = "auto",
-    no_progress: opt.NoProgress = False,
-    debug: opt.Debug = False,
+    telling: groups.Telling,
 ) -> None:
     """Write hidden states, of every frame or their mean, from any model: with a head or without.
 
@@ -92,51 +67,27 @@ def embed(
     """
     from sewcli.cli import run
     from sewcli.cli.output import Directory, StandardOutput
-    from sewcli.cli.request import InputOptions, OutputOptions
     from sewcli.cli.stack import StackFile
 
-    messages = run.Messages(quiet, verbose, debug, no_progress, progress)
-    messages.set_up()
-    wanted = InputOptions(
-        inputs or [],
-        files_from,
-        null,
-        tuple(include or ()),
-        tuple(exclude or ()),
-        start,
-        end,
-        channel,
-        offline=offline,
-        raw_rate=raw_rate,
-        raw_format=raw_format,
-        raw_channels=raw_channels,
-    )
-    written = OutputOptions(
-        formats,
-        output,
-        output_template,
-        overwrite,
-        resume,
-        with_path=False,
-        no_path=False,
-        kind="features",
-    )
+    messages = telling.set_up()
+    wanted = reading.wanted(offline=machine.offline)
+    written = writing.options(formats, kind="features")
     # the hidden states of transformers, to the last digit
-    chosen = run.ModelOptions(model, revision, device, dtype, threads, "reference", offline)
+    chosen = machine.chosen("reference")
     wanted.check()
     written.check()
     if stack is not None:
-        _check_stack(pool, formats, output)
-    plan = run.chunk_plan(chunk, stride)
-    if dry_run and not resume:
+        _check_stack(pool, formats, writing.output)
+    plan = chunks.plan()
+    if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
-    if stack is None and output is None and written.chosen[0].name != "json" and sys.stdout.isatty():
+    if stack is None and writing.output is None and written.chosen[0].name != "json" and sys.stdout.isatty():
         raise UsageError("hidden states are not for a terminal", hint="add -o DIR, or > FILE")
     sink: StandardOutput | Directory | StackFile | None
-    if dry_run:
+    if writing.dry_run:
         sink = None
     elif stack is not None:
-        sink = StackFile(stack, wanted.sources(), wanted.copies, overwrite=overwrite)
+        sink = StackFile(stack, wanted.sources(), wanted.copies, overwrite=writing.overwrite)
     else:
         sink = written.open(wanted)
     local = chosen.fetch("features", progress=messages.bars)
@@ -151,8 +102,8 @@ def embed(
     network = chosen.load(local, "features")
     assert isinstance(network, TransformersModel)  # that is the reference
     network.choose_layer(layer)
-    padded = run.batch_seconds(batch_seconds, network)
-    options = Options(plan, padded, statistics == "file", audio_engine)
+    padded = run.batch_seconds(machine.batch_seconds, network)
+    options = Options(plan, padded, chunks.whole_file, audio_engine)
     settings = chunk_settings(network, options)
     info = run.model_info(local)
     fingerprint = written.fingerprint(local, settings | {"layer": layer, "pool": pool})

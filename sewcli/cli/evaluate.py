@@ -7,27 +7,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
-from sewcli.cli import decoding_options as dec
+from sewcli.cli import groups
 from sewcli.cli import options as opt
-from sewcli.cli import spotting_options as spot
-from sewcli.decoding.options import (
-    DEFAULT_ALPHA,
-    DEFAULT_BEAM_PRUNE_LOGP,
-    DEFAULT_BEAM_WIDTH,
-    DEFAULT_BETA,
-    DEFAULT_HOTWORD_WEIGHT,
-    DEFAULT_TOKEN_MIN_LOGP,
-    DEFAULT_UNKNOWN,
-)
 from sewcli.errors import UsageError
-from sewcli.spotting.options import DEFAULTS
 
 _SCORING = "Scoring"
 _COMPARING = "Results without a model"
 
 
+@groups.grouped
 def evaluate(
+    *,
     context: typer.Context,
     manifest: Annotated[
         Path | None,
@@ -108,42 +98,13 @@ def evaluate(
         int,
         typer.Option(envvar="SEW_SEED", min=0, help="Of the bootstrap.", rich_help_panel=_COMPARING),
     ] = 0,
-    window: spot.Window = None,
-    hop: spot.Hop = DEFAULTS.hop,
-    smooth: spot.Smooth = DEFAULTS.smooth,
-    threshold: spot.Threshold = DEFAULTS.threshold,
-    merge_gap: spot.MergeGap = DEFAULTS.merge_gap,
-    gate: spot.Gate = DEFAULTS.gate,
-    labels: spot.Labels = None,
-    model: opt.Model = None,
-    revision: opt.Revision = None,
-    device: opt.Device = "auto",
-    dtype: opt.Dtype = "auto",
-    threads: opt.Threads = None,
-    batch_seconds: opt.BatchSeconds = None,
+    windows: groups.Spotting,
+    machine: groups.Network,
     engine: opt.Engine = "auto",
-    offline: opt.Offline = False,
-    decoder: dec.Decoder = None,
-    beam_width: dec.BeamWidth = DEFAULT_BEAM_WIDTH,
-    lm: dec.Lm = None,
-    unigrams: dec.Unigrams = None,
-    alpha: dec.Alpha = DEFAULT_ALPHA,
-    beta: dec.Beta = DEFAULT_BETA,
-    unk_score: dec.UnkScore = DEFAULT_UNKNOWN,
-    hotword: dec.Hotword = None,
-    hotwords_file: dec.HotwordsFile = None,
-    hotword_weight: dec.HotwordWeight = DEFAULT_HOTWORD_WEIGHT,
-    token_min_logp: dec.TokenMinLogp = DEFAULT_TOKEN_MIN_LOGP,
-    beam_prune_logp: dec.BeamPruneLogp = DEFAULT_BEAM_PRUNE_LOGP,
-    chunk: opt.Chunk = DEFAULT_CHUNK,
-    stride: opt.Stride = DEFAULT_STRIDE,
-    statistics: opt.Statistics = "file",
+    decoders: groups.Decoders,
+    chunks: groups.Chunks,
     audio_engine: opt.AudioEngine = "soundfile",
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    progress: opt.ProgressMode = "auto",
-    no_progress: opt.NoProgress = False,
-    debug: opt.Debug = False,
+    telling: groups.Telling,
 ) -> None:
     """Score a model on a manifest: error rates and CTC loss, or accuracy, and speed.
 
@@ -164,20 +125,19 @@ def evaluate(
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.evaluation.rates import require_jiwer
 
-    messages = run.Messages(quiet, verbose, debug, no_progress, progress)
-    messages.set_up()
+    messages = telling.set_up()
     outputs = scoring.Outputs(form, table, confusion or [], overwrite)
     outputs.check()
     if compare is not None and (results or table or confusion):
         raise UsageError("--compare goes with none of --results, --table and --confusion")
-    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
-    spotting = spot.given(context, window, hop, smooth, threshold, merge_gap, gate, labels)
+    chosen = machine.chosen(engine)
+    spotting = windows.given(context)
     if spotting is not None:
         raise typer.Exit(
             detect.evaluate_spotting(
                 manifest,
                 chosen,
-                detect.Windowed(spotting, batch_seconds, audio_engine),
+                detect.Windowed(spotting, machine.batch_seconds, audio_engine),
                 outputs,
                 alone=not (results or compare or table or confusion),
                 messages=messages,
@@ -211,21 +171,8 @@ def evaluate(
     outputs.check_task(task)
     if task == "ctc":
         require_jiwer()
-    decoding = dec.decoding_options(
-        hotword,
-        hotwords_file,
-        decoder=decoder,
-        beam_width=beam_width,
-        hotword_weight=hotword_weight,
-        lm=lm,
-        unigrams=unigrams,
-        alpha=alpha,
-        beta=beta,
-        unk_score=unk_score,
-        token_min_logp=token_min_logp,
-        beam_prune_logp=beam_prune_logp,
-    )
-    plan = run.chunk_plan(chunk, stride)
+    decoding = decoders.checked()
+    plan = chunks.plan()
     local = chosen.fetch(task, progress=messages.bars)
 
     # from here on torch is needed
@@ -233,9 +180,9 @@ def evaluate(
     from sewcli.pipeline import Options
 
     network = chosen.load(local, task)
-    padded = run.batch_seconds(batch_seconds, network)
+    padded = run.batch_seconds(machine.batch_seconds, network)
     clips = Options.for_clips(padded, audio_engine)
-    recordings = Options(plan, padded, statistics == "file", audio_engine)
+    recordings = Options(plan, padded, chunks.whole_file, audio_engine)
     options = clips if task == "classification" else recordings
     items, settings = measure(
         references, local, network, decoding, options, normalizer, messages.display(len(references.rows))

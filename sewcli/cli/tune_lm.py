@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import decoding_options as dec
+from sewcli.cli import groups
 from sewcli.cli import options as opt
 from sewcli.decoding.options import (
     DEFAULT_BEAM_PRUNE_LOGP,
@@ -29,7 +29,9 @@ _log = logging.getLogger("sewcli")
 _SEARCH = "Search"
 
 
+@groups.grouped
 def tune_lm(
+    *,
     manifest: Annotated[
         Path, typer.Argument(metavar="MANIFEST", help="Of a development set: audio_filepath, text.")
     ],
@@ -76,29 +78,17 @@ def tune_lm(
             "-f", "--format", envvar="SEW_FORMAT", help="A table or one object.", rich_help_panel="Output"
         ),
     ] = "text",
-    model: opt.Model = None,
-    revision: opt.Revision = None,
-    device: opt.Device = "auto",
-    dtype: opt.Dtype = "auto",
-    threads: opt.Threads = None,
-    batch_seconds: opt.BatchSeconds = None,
+    machine: groups.Network,
     engine: opt.Engine = "auto",
-    offline: opt.Offline = False,
     unk_score: dec.UnkScore = DEFAULT_UNKNOWN,
     hotword: dec.Hotword = None,
     hotwords_file: dec.HotwordsFile = None,
     hotword_weight: dec.HotwordWeight = DEFAULT_HOTWORD_WEIGHT,
     token_min_logp: dec.TokenMinLogp = DEFAULT_TOKEN_MIN_LOGP,
     beam_prune_logp: dec.BeamPruneLogp = DEFAULT_BEAM_PRUNE_LOGP,
-    chunk: opt.Chunk = DEFAULT_CHUNK,
-    stride: opt.Stride = DEFAULT_STRIDE,
-    statistics: opt.Statistics = "file",
+    chunks: groups.Chunks,
     audio_engine: opt.AudioEngine = "soundfile",
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    progress: opt.ProgressMode = "auto",
-    no_progress: opt.NoProgress = False,
-    debug: opt.Debug = False,
+    telling: groups.Telling,
 ) -> None:
     """Find alpha, beta and beam width for a model and a language model: all combinations are tried.
 
@@ -115,8 +105,7 @@ def tune_lm(
     from sewcli.results import Failure
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
-    messages = run.Messages(quiet, verbose, debug, no_progress, progress)
-    messages.set_up()
+    messages = telling.set_up()
     decoding = dec.decoding_options(
         hotword,
         hotwords_file,
@@ -135,8 +124,8 @@ def tune_lm(
     require_jiwer()
     normalize = find_normalizer(normalizer)
     rows = _rows(manifest, limit, skip_bad=skip_bad)
-    plan = run.chunk_plan(chunk, stride)
-    chosen = run.ModelOptions(model, revision, device, dtype, threads, engine, offline)
+    plan = chunks.plan()
+    chosen = machine.chosen(engine)
     local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed
@@ -148,7 +137,9 @@ def tune_lm(
 
     network = chosen.load(local, "ctc")
     vocabulary = load_vocabulary(local.directory, network.columns)
-    options = Options(plan, run.batch_seconds(batch_seconds, network), statistics == "file", audio_engine)
+    options = Options(
+        plan, run.batch_seconds(machine.batch_seconds, network), chunks.whole_file, audio_engine
+    )
     kept = KeptLogits(network.columns)
     failed = 0
     with messages.display(len(rows)) as display:
