@@ -4,7 +4,8 @@ Embedded models and local directories are checked; hub models are looked for in 
 huggingface_hub.
 
 No file is loaded here. Weights in pickle format are carried to the cache for packaged aliases only, whose
-publisher is known; sewcli.acoustic.pickled reads them.
+publisher is known, and only where the hub has no conversion of them (sewcli.hub_conversion);
+sewcli.acoustic.pickled reads them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from sewcli import __version__
 from sewcli.errors import ModelError
 from sewcli.hub_cache import PICKLED, cache_directory, cached_snapshot, is_pickled, record_reference
+from sewcli.hub_conversion import fetch_conversion, put_beside
 from sewcli.registry import DEFAULT_REVISION, ModelSpec
 
 _log = logging.getLogger("sewcli")
@@ -89,16 +91,20 @@ def fetch(
 def _from_hub(spec: ModelSpec, offline: bool, progress: bool, pickles: bool) -> LocalModel:
     assert spec.repo is not None
     cached = cached_snapshot(spec.repo, spec.revision)
+    # another program may have fetched the pickle of a repository that has safetensors, too
+    refused = cached is not None and not pickles and is_pickled(cached)
     if offline or is_offline():
         if cached is None:
             raise _not_cached(spec, by_option=offline)
+        if refused:
+            raise _cached_pickle(spec, "this run is offline", online=not offline)
         return LocalModel(spec, cached, cached.name)
-    if cached is not None and cached.name == spec.revision:
+    if cached is not None and not refused and cached.name == spec.revision:
         return LocalModel(spec, cached, cached.name)
 
     with _quiet(progress and sys.stderr.isatty()):
         try:
-            directory = _download(spec.repo, spec.revision or DEFAULT_REVISION, pickles=pickles)
+            directory = _download(spec, spec.repo, pickles=pickles)
         except ModelError:
             raise
         except Exception as error:
@@ -107,6 +113,8 @@ def _from_hub(spec: ModelSpec, offline: bool, progress: bool, pickles: bool) -> 
                 raise
             if cached is None or failure.code == "revision_not_found":
                 raise failure from error
+            if refused:
+                raise _cached_pickle(spec, failure.message, online=False) from error
             _log.warning("%s; using the copy in the cache (%s)", failure.message, cached.name[:12])
             directory = cached
     return LocalModel(spec, directory, directory.name)
@@ -151,18 +159,33 @@ def _refused_pickle(name: str) -> ModelError:
     )
 
 
-def _download(repo: str, revision: str, *, pickles: bool) -> Path:
+def _cached_pickle(spec: ModelSpec, why: str, *, online: bool) -> ModelError:
+    return ModelError(
+        f"the weights of {spec.name} in the cache are a pickle ({PICKLED}), which can hold more than "
+        f"weights, and {why}",
+        hint=f"with a network {_next_command(spec, online=online)} fetches safetensors, if the hub has them; "
+        f"sew models convert {shlex.quote(spec.name)} -o DIR makes them of the pickle",
+        code="pickle",
+    )
+
+
+def _download(spec: ModelSpec, repo: str, *, pickles: bool) -> Path:
     """Download what is missing of a revision; returns its snapshot directory."""
     from huggingface_hub import HfApi, constants, snapshot_download
 
+    revision = spec.revision or DEFAULT_REVISION
     # Without a timeout the library waits for ever on a network that swallows packets.
     info = HfApi().model_info(repo, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     commit = info.sha or ""
     if not _COMMIT.fullmatch(commit):
         raise ValueError("no commit hash in the answer of the hub")
     snapshot = cached_snapshot(repo, commit)
-    if snapshot is None:
+    if snapshot is None or (not pickles and is_pickled(snapshot)):
         files = _choose_files(repo, [sibling.rfilename for sibling in info.siblings or []], pickles=pickles)
+        packaged = spec.source == "packaged"
+        converted = fetch_conversion(repo, commit) if packaged and PICKLED in files else None
+        if converted is not None:
+            files.remove(PICKLED)
         # At the hash, not at the branch: the library moves the reference of a branch before it has the
         # files, and a download that breaks off would take the older copy away from offline runs.
         snapshot = Path(
@@ -173,6 +196,8 @@ def _download(repo: str, revision: str, *, pickles: bool) -> Path:
                 allow_patterns=[glob.escape(name) for name in files],
             )
         )
+        if converted is not None:
+            put_beside(converted, snapshot)
     if revision != commit:
         record_reference(repo, revision, commit)
     return snapshot
