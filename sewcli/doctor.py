@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import io
 import os
@@ -15,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from sewcli import __version__
-from sewcli.errors import SewError
+from sewcli.errors import SewError, UsageError
 
 #: libsndfile's name of the format and its encoding, by the extension that they are read under
 _FORMATS = {
@@ -163,28 +164,24 @@ def _media() -> Check:
 
 def _beam_search() -> Check:
     from sewcli.decoding.support import require_pyctcdecode
-    from sewcli.errors import UsageError
 
-    try:
-        require_pyctcdecode()
-    except UsageError as error:
-        return Check("", False, error.message, error.hint, needed=False)
-    import pyctcdecode  # noqa: F401 - whether it can be imported
-
-    return _found(f"pyctcdecode {importlib.metadata.version('pyctcdecode')}")
+    return _optional("pyctcdecode", require_pyctcdecode)
 
 
 def _language_models() -> Check:
     from sewcli.decoding.language_model import require_kenlm
-    from sewcli.errors import UsageError
 
+    return _optional("kenlm", require_kenlm)
+
+
+def _optional(package: str, require: Callable[[], object]) -> Check:
+    """A package that only some uses need; `require` raises UsageError where it is not installed."""
     try:
-        require_kenlm()
+        require()
     except UsageError as error:
         return Check("", False, error.message, error.hint, needed=False)
-    import kenlm  # noqa: F401 - whether it can be imported
-
-    return _found(f"kenlm {importlib.metadata.version('kenlm')}")
+    importlib.import_module(package)
+    return _found(f"{package} {importlib.metadata.version(package)}")
 
 
 def _settings(read_settings: Callable[[], object]) -> Check:
@@ -240,6 +237,8 @@ def _free(folder: Path) -> str:
 
 def _extras() -> Iterator[Check]:
     """The extras of the package, by its own metadata."""
+    from sewcli.extras import missing_requirements
+
     try:
         metadata = importlib.metadata.metadata("sewcli")
     except importlib.metadata.PackageNotFoundError:
@@ -247,35 +246,12 @@ def _extras() -> Iterator[Check]:
         return
     for extra in metadata.get_all("Provides-Extra") or []:
         if extra not in _FOR_DEVELOPERS:
-            missing = sorted(set(_missing(extra)))
+            missing = sorted(set(missing_requirements(extra)))
             if missing:
                 detail, fix = f"without {', '.join(missing)}", f"pip install 'sewcli[{extra}]'"
                 yield Check(f"extra {extra}", False, detail, fix, needed=False)
             else:
                 yield Check(f"extra {extra}", True, "installed", needed=False)
-
-
-def _missing(extra: str) -> Iterator[str]:
-    """The requirements of an extra that are not installed."""
-    from packaging.requirements import Requirement
-
-    for text in importlib.metadata.requires("sewcli") or []:
-        requirement = Requirement(text)
-        marker = requirement.marker
-        if marker is None or marker.evaluate({"extra": ""}) or not marker.evaluate({"extra": extra}):
-            continue
-        if requirement.name == "sewcli":
-            for other in requirement.extras:
-                yield from _missing(other)
-            continue
-        wanted = f"{requirement.name}{requirement.specifier}"
-        try:
-            version = importlib.metadata.version(requirement.name)
-        except importlib.metadata.PackageNotFoundError:
-            yield wanted
-        else:
-            if not requirement.specifier.contains(version, prereleases=True):
-                yield f"{wanted} (there is {version})"
 
 
 def _model(alias: str) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,14 +29,7 @@ def decode(
     writing: groups.Writing,
     paths: groups.Paths,
     cues: groups.Cues,
-    timestamps: Annotated[
-        Literal["none", "word", "char"] | None,
-        typer.Option(
-            envvar="SEW_TIMESTAMPS",
-            help="Times in formats that carry them; word by default in json.",
-            rich_help_panel="Output",
-        ),
-    ] = None,
+    timestamps: files.Timestamps = None,
     decoders: groups.Decoders,
     n_best: dec.NBest = 1,
     telling: groups.Telling,

@@ -11,7 +11,6 @@ from sewcli.cli import groups
 from sewcli.cli import options as opt
 from sewcli.errors import UsageError
 
-_SCORING = "Scoring"
 _COMPARING = "Results without a model"
 
 
@@ -53,23 +52,7 @@ def evaluate(
             "--overwrite", envvar="SEW_OVERWRITE", help="Replace files that exist.", rich_help_panel="Output"
         ),
     ] = False,
-    normalizer: Annotated[
-        Literal["none", "basic", "whisper-en"],
-        typer.Option(
-            envvar="SEW_NORMALIZER",
-            help="What is done to both texts before they are compared; letter case is ignored always.",
-            rich_help_panel=_SCORING,
-        ),
-    ] = "none",
-    skip_bad: Annotated[
-        bool,
-        typer.Option(
-            "--skip-bad",
-            envvar="SEW_SKIP_BAD",
-            help="Go on without the bad rows of the manifest, and those whose file is missing.",
-            rich_help_panel=_SCORING,
-        ),
-    ] = False,
+    scored: groups.Scoring,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -141,22 +124,22 @@ def evaluate(
                 outputs,
                 alone=not (results or compare or table or confusion),
                 messages=messages,
-                skip_bad=skip_bad,
+                skip_bad=scored.skip_bad,
             )
         )
     without_model = results is not None or compare is not None
     references = None
     if manifest is not None:
-        references = scoring.read_references(manifest, skip_bad=skip_bad, files=not without_model)
-    normalize = find_normalizer(normalizer)
+        references = scoring.read_references(manifest, skip_bad=scored.skip_bad, files=not without_model)
+    normalize = find_normalizer(scored.normalizer)
     skipped = {"skipped": references.skipped} if references is not None else {}
-    record: dict[str, Any] = {"normalizer": normalizer, **skipped}
+    record: dict[str, Any] = {"normalizer": scored.normalizer, **skipped}
 
     if compare is not None:
         from sewcli.cli.compare import compare_results, lines
 
         rows = references.rows if references else None
-        outputs.show(compare_results(compare, rows, normalizer, resamples=resamples, seed=seed), lines)
+        outputs.show(compare_results(compare, rows, scored.normalizer, resamples=resamples, seed=seed), lines)
         return
     if results is not None:
         task, items = scoring.read_results(results, references)
@@ -185,7 +168,13 @@ def evaluate(
     recordings = Options(plan, padded, chunks.whole_file, audio_engine)
     options = clips if task == "classification" else recordings
     items, settings = measure(
-        references, local, network, decoding, options, normalizer, messages.display(len(references.rows))
+        references,
+        local,
+        network,
+        decoding,
+        options,
+        scored.normalizer,
+        messages.display(len(references.rows)),
     )
     record |= {"model": {"id": local.spec.name, "revision": local.revision}, "settings": settings}
     raise typer.Exit(scoring.score(items, task, normalize, outputs, record, timed=True))

@@ -214,6 +214,15 @@ DryRun = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+Timestamps = Annotated[
+    Literal["none", "word", "char"] | None,
+    typer.Option(
+        "--timestamps",
+        envvar="SEW_TIMESTAMPS",
+        help="Times in formats that carry them; word by default in json.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 MaxChars = Annotated[
     int,
     typer.Option(

@@ -219,6 +219,14 @@ class Decoders:
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """What a manifest is scored by."""
+
+    normalizer: opt.Normalizer = "none"
+    skip_bad: opt.SkipBad = False
+
+
+@dataclass(frozen=True)
 class Spotting:
     """How keywords are found in long audio."""
 

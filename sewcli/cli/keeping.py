@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sewcli.cli.atomic import check_writable, remove_stale, write_whole
-from sewcli.cli.request import InputOptions
 from sewcli.cli.targets import Template, plan
 from sewcli.errors import SewError, UsageError
 from sewcli.sources import Source
@@ -20,7 +19,7 @@ class Beside:
         option: that asks for the files, for messages.
         root: the directory.
         extension: of the files.
-        inputs: all of them, listed.
+        inputs: all of them.
         template: names the files below the directory.
         replace: whether files that exist may be replaced.
 
@@ -36,13 +35,13 @@ class Beside:
         option: str,
         root: Path,
         extension: str,
-        inputs: InputOptions,
+        inputs: Iterable[Source],
         template: Template,
         *,
         replace: bool,
     ) -> None:
         form = Format(extension.rpartition(".")[2], extension, lambda _result, _layout: b"")
-        planned = plan(root, inputs.sources(), [form], template, replace=replace)
+        planned = plan(root, inputs, [form], template, replace=replace)
         self._option = option
         self._root = root
         self.targets: Mapping[Source, Path] = {one.source: one.targets[0] for one in planned}
@@ -69,7 +68,7 @@ class Beside:
             raise SewError(f"cannot write {target}: {error.strerror}", code="output") from error
 
 
-def logits_directory(root: Path, inputs: InputOptions, *, replace: bool) -> Beside:
+def logits_directory(root: Path, inputs: Iterable[Source], *, replace: bool) -> Beside:
     """Where --save-logits keeps logits (UsageError where files collide or exist)."""
     from sewcli.logits import EXTENSION
 

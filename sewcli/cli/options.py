@@ -11,6 +11,7 @@ from sewcli.cli.defaults import given_or_preferred
 _RUN = "Model and machine"
 _AUDIO = "Audio and chunks"
 _OUTPUT = "Output"
+_SCORING = "Scoring"
 
 Quiet = Annotated[
     bool,
@@ -160,5 +161,23 @@ AudioEngine = Annotated[
         envvar="SEW_AUDIO_ENGINE",
         help="soundfile streams; librosa is librosa.load. The samples are the same.",
         rich_help_panel=_AUDIO,
+    ),
+]
+Normalizer = Annotated[
+    Literal["none", "basic", "whisper-en"],
+    typer.Option(
+        "--normalizer",
+        envvar="SEW_NORMALIZER",
+        help="What is done to both texts before they are compared; letter case is ignored always.",
+        rich_help_panel=_SCORING,
+    ),
+]
+SkipBad = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad",
+        envvar="SEW_SKIP_BAD",
+        help="Go on without the bad rows of the manifest, and those whose file is missing.",
+        rich_help_panel=_SCORING,
     ),
 ]

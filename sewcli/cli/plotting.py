@@ -60,7 +60,7 @@ def _pictures(where: str, inputs: InputOptions, *, replace: bool) -> Beside:
         root, template = path.parent, path.name
     else:
         root, template = path, "{dir}/{stem}{part}.png"
-    return Beside("--plot", root, ".png", inputs, Template(template), replace=replace)
+    return Beside("--plot", root, ".png", inputs.sources(), Template(template), replace=replace)
 
 
 def opened(where: str | None, wanted: InputOptions, *, replaced: bool) -> tuple[InputOptions, Beside | None]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sewcli.cli.journal import not_done, run_fingerprint
+from sewcli.cli.keeping import Beside
 from sewcli.cli.output import Directory, StandardOutput, chosen_formats
 from sewcli.cli.targets import Planned, Template, plan, with_beside
 from sewcli.errors import UsageError
@@ -21,9 +22,6 @@ from sewcli.selection import Selection
 from sewcli.sources import STDIN, Source, check, expand
 from sewcli.subtitles import Shape
 from sewcli.writers import Format, Kind, Layout
-
-if TYPE_CHECKING:
-    from sewcli.cli.keeping import Beside
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -37,14 +37,7 @@ def transcribe(
     paths: groups.Paths,
     plot: plotting.Plot = None,
     cues: groups.Cues,
-    timestamps: Annotated[
-        Literal["none", "word", "char"] | None,
-        typer.Option(
-            envvar="SEW_TIMESTAMPS",
-            help="Times in formats that carry them; word by default in json.",
-            rich_help_panel="Output",
-        ),
-    ] = None,
+    timestamps: files.Timestamps = None,
     machine: groups.Network,
     engine: opt.Engine = "auto",
     decoders: groups.Decoders,
@@ -117,7 +110,7 @@ def transcribe(
         from sewcli.cli.keeping import logits_directory
 
         wanted = replace(wanted, listed=tuple(wanted.sources()))
-        keeper = logits_directory(save_logits, wanted, replace=written.replaces)
+        keeper = logits_directory(save_logits, wanted.sources(), replace=written.replaces)
     beside = [one for one in (keeper, pictures) if one is not None]
     sink = None if writing.dry_run else written.open(wanted, beside)
     local = chosen.fetch("ctc", progress=messages.bars)

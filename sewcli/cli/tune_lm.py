@@ -55,23 +55,7 @@ def tune_lm(
             rich_help_panel=_SEARCH,
         ),
     ] = None,
-    normalizer: Annotated[
-        Literal["none", "basic", "whisper-en"],
-        typer.Option(
-            envvar="SEW_NORMALIZER",
-            help="What is done to both texts before they are compared; letter case is ignored always.",
-            rich_help_panel=_SEARCH,
-        ),
-    ] = "none",
-    skip_bad: Annotated[
-        bool,
-        typer.Option(
-            "--skip-bad",
-            envvar="SEW_SKIP_BAD",
-            help="Go on without the bad rows of the manifest, and those whose file is missing.",
-            rich_help_panel=_SEARCH,
-        ),
-    ] = False,
+    scored: groups.Scoring,
     form: Annotated[
         Literal["text", "json"],
         typer.Option(
@@ -122,8 +106,8 @@ def tune_lm(
         [_width(value) for value in numbers("--beam-widths", beam_widths)],
     )
     require_jiwer()
-    normalize = find_normalizer(normalizer)
-    rows = _rows(manifest, limit, skip_bad=skip_bad)
+    normalize = find_normalizer(scored.normalizer)
+    rows = _rows(manifest, limit, skip_bad=scored.skip_bad)
     plan = chunks.plan()
     chosen = machine.chosen(engine)
     local = chosen.fetch("ctc", progress=messages.bars)
@@ -167,7 +151,7 @@ def tune_lm(
             "utterances": len(kept),
             "failed": failed,
             **_summary(greedy, list(trials)),
-            "normalizer": normalizer,
+            "normalizer": scored.normalizer,
             "model": {"id": local.spec.name, "revision": local.revision},
             "settings": ({} if found is None else found.settings()) | chunk_settings(network, options),
         }
