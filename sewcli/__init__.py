@@ -12,16 +12,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sewcli.api import Model, load
+    from sewcli.activity_options import ActivityOptions
+    from sewcli.api import Model, decode, decode_many, load
     from sewcli.errors import AudioError, DeviceError, ModelError, SewError, UsageError
-    from sewcli.results import Classification, Failure, KeywordEvent, LabelScore, Span, Transcript
+    from sewcli.results import (
+        Attention,
+        Classification,
+        Embedding,
+        Failure,
+        KeywordEvent,
+        LabelScore,
+        Span,
+        Transcript,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActivityOptions",
+    "Attention",
     "AudioError",
     "Classification",
     "DeviceError",
+    "Embedding",
     "Failure",
     "KeywordEvent",
     "LabelScore",
@@ -31,12 +44,18 @@ __all__ = [
     "Span",
     "Transcript",
     "UsageError",
+    "decode",
+    "decode_many",
     "load",
 ]
 
 _MODULES = {
-    "api": ("Model", "load"),
-    "results": ("Classification", "Failure", "KeywordEvent", "LabelScore", "Span", "Transcript"),
+    "activity_options": ("ActivityOptions",),
+    "api": ("Model", "decode", "decode_many", "load"),
+    "results": (
+        *("Attention", "Classification", "Embedding", "Failure"),
+        *("KeywordEvent", "LabelScore", "Span", "Transcript"),
+    ),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from sewcli.activity_options import ActivityOptions
+from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE, ChunkPlan
+from sewcli.decoding.options import DecodingOptions
 from sewcli.errors import UsageError
+from sewcli.pipeline import Options
 
 
 class Part(TypedDict, total=False):
@@ -26,8 +30,21 @@ class Part(TypedDict, total=False):
     audio_engine: Literal["soundfile", "librosa"]
 
 
-class TranscribeOptions(Part, total=False):
-    """How to transcribe; the options of `sew transcribe`, with their defaults.
+class Chunks(TypedDict, total=False):
+    """How long recordings are read.
+
+    Attributes:
+        chunk, stride: seconds that the network reads at a time, and of each end that is context only.
+        statistics: normalise by the whole "file" (the default) or by each "chunk".
+    """
+
+    chunk: float
+    stride: float
+    statistics: Literal["file", "chunk"]
+
+
+class DecodeOptions(TypedDict, total=False):
+    """How logits become text; the options of `sew decode`, with their defaults.
 
     Attributes:
         timestamps: "none", "word" (the default) or "char".
@@ -35,9 +52,6 @@ class TranscribeOptions(Part, total=False):
         beam_width, hotwords, hotword_weight, n_best, token_min_logp, beam_prune_logp: for beam.
         lm: "builtin" or the file of a language model; a KenLM binary needs `unigrams`, a file of its words.
         alpha, beta, unk_score: weight of the language model, what a word adds, and one that it does not know.
-        chunk, stride: seconds that the network reads at a time, and of each end that is context only.
-        statistics: normalise by the whole "file" (the default) or by each "chunk".
-        vad: leave long silences out; off by default. True, or the settings.
     """
 
     timestamps: Literal["none", "word", "char"]
@@ -53,10 +67,42 @@ class TranscribeOptions(Part, total=False):
     n_best: int
     token_min_logp: float
     beam_prune_logp: float
-    chunk: float
-    stride: float
-    statistics: Literal["file", "chunk"]
+
+
+class TranscribeOptions(Part, Chunks, DecodeOptions, total=False):
+    """How to transcribe; the options of `sew transcribe`, with their defaults. See `DecodeOptions` too.
+
+    Attributes:
+        vad: leave long silences out; off by default. True, or the settings.
+    """
+
     vad: bool | ActivityOptions
+
+
+class AlignOptions(Part, Chunks, total=False):
+    """How to align a known text; the options of `sew align`, with their defaults.
+
+    Attributes:
+        timestamps: "char" (the default) for words and characters, or "word".
+        min_confidence: a word below does not fit.
+    """
+
+    timestamps: Literal["word", "char"]
+    min_confidence: float
+
+
+class EmbedOptions(Part, Chunks, total=False):
+    """Which hidden states; the options of `sew embed`, with their defaults.
+
+    Attributes:
+        layer: 0 for what the first one reads, n for what layer n gives; last_hidden_state by default.
+        pool: "none" (the default), or "mean" for one state a recording.
+        attentions: give the attention weights of every layer and head too.
+    """
+
+    layer: int
+    pool: Literal["none", "mean"]
+    attentions: bool
 
 
 class ClassifyOptions(Part, total=False):
@@ -98,3 +144,32 @@ def check_options(options: Any, known: Any) -> None:
             raise TypeError(f"unknown option {name!r}; there are {', '.join(hints)}")
         if get_origin(hints[name]) is Literal and value not in get_args(hints[name]):
             raise UsageError(f"{name}={value!r}", hint=f"one of {', '.join(get_args(hints[name]))}")
+
+
+def decoding_options(options: Any) -> DecodingOptions:
+    """How logits become text (UsageError where the options do not go together)."""
+    names = {field.name for field in fields(DecodingOptions)}
+    decoding = DecodingOptions(**{name: options[name] for name in names & options.keys()})
+    decoding.check()
+    return decoding
+
+
+def reading_options(options: Any, batch_seconds: float) -> Options:
+    """How recordings are read, by the options that are there (UsageError where they cannot work)."""
+    try:
+        plan = ChunkPlan.from_seconds(
+            options.get("chunk", DEFAULT_CHUNK), options.get("stride", DEFAULT_STRIDE)
+        )
+    except ValueError as error:
+        raise UsageError(str(error), hint="for example chunk=20, stride=1") from error
+    wanted = options.get("vad", False)
+    activity = (ActivityOptions() if wanted else None) if isinstance(wanted, bool) else wanted
+    if activity is not None:
+        activity.checked()
+    return Options(
+        plan,
+        batch_seconds,
+        options.get("statistics", "file") == "file",
+        options.get("audio_engine", "soundfile"),
+        activity=activity,
+    )

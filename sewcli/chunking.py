@@ -32,6 +32,8 @@ MIN_SAMPLES = RECEPTIVE_FIELD + HOP
 DEFAULT_CHUNK = 20.0
 DEFAULT_STRIDE = 1.0
 FRAME_SECONDS = HOP / SAMPLE_RATE
+#: of a state of the encoder, one for a pair of frames
+STATE_SECONDS = PAIR * FRAME_SECONDS
 
 
 def frame_count(samples: int) -> int:

@@ -75,7 +75,7 @@ class Saver:
         """The result, once the file is written."""
         logits = self._frames.mapped()
         metadata = _metadata(recording.source, recording.duration, self._run)
-        self._write(recording.source, safetensors(logits, metadata, "logits"))
+        self._write(recording.source, safetensors({"logits": logits}, metadata))
         return self._consumer.result(recording)
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from typing import BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.acoustic.model import AcousticModel, Segment
+from sewcli.acoustic.model import AcousticModel, Attending, Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.activity_options import ActivityOptions
 from sewcli.ahead import Ahead
@@ -61,6 +61,14 @@ class SkipsSilence(Protocol):
 
     def skip(self, frames: int) -> None:
         """Take note that so many frames are silence and were not run."""
+
+
+@runtime_checkable
+class TakesAttentions(Protocol):
+    """A consumer of the attentions that a model may give (`sewcli.acoustic.model.Attending`)."""
+
+    def attend(self, weights: NDArray[np.float32], chunk: Chunk) -> None:
+        """Take in those of the next chunk, shape (layers, heads, states, states), before its output."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +211,10 @@ def _run_batch(model: AcousticModel, batch: list[tuple[_Job[ResultT_co], Chunk, 
     if not batch:
         return
     outputs = model([segment for _, _, segment in batch])
+    if isinstance(model, Attending) and (weights := model.take_attentions()):
+        for (job, chunk, _), attentions in zip(batch, weights, strict=True):
+            if isinstance(job.consumer, TakesAttentions):
+                job.consumer.attend(attentions, chunk)
     for (job, chunk, _), output in zip(batch, outputs, strict=True):
         if chunk.skipped and isinstance(job.consumer, SkipsSilence):
             job.consumer.skip(chunk.skipped)

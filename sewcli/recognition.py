@@ -1,4 +1,4 @@
-"""What becomes of the network's output: transcripts, alignments, classifications and hidden states."""
+"""What becomes of the network's output: transcripts, alignments and classifications."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.audio import shown
-from sewcli.chunking import FRAME_SECONDS, PAIR
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.known import KnownText
@@ -20,7 +19,7 @@ from sewcli.decoding.offsets import corrected
 from sewcli.decoding.pauses import PausingDecoder
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.recording import Recording
-from sewcli.results import Classification, Embedding, Failure, LabelScore, ModelInfo, Span, Transcript
+from sewcli.results import Classification, Failure, LabelScore, ModelInfo, Span, Transcript
 from sewcli.sources import Source
 
 _log = logging.getLogger("sewcli")
@@ -209,65 +208,6 @@ class Classifier:
 
     def close(self) -> None:
         """Nothing to give back."""
-
-
-@dataclass
-class Embedder:
-    """Consumer that collects the hidden states of one recording.
-
-    Attributes:
-        columns: width of a state.
-        layer: number of the hidden layer, whose states come twice, once for each frame; None for
-            last_hidden_state.
-        pool: "none" or "mean" (over time).
-        model: that makes the states.
-        settings: all that can change the values, for the record.
-    """
-
-    columns: int
-    layer: int | None
-    pool: str
-    model: ModelInfo
-    settings: Mapping[str, Any]
-    _states: FrameFile | None = field(init=False)
-    _sum: NDArray[np.float64] = field(init=False)
-    _count: int = 0
-
-    def __post_init__(self) -> None:
-        """Open the temporary file, if one is needed."""
-        self._states = FrameFile(self.columns) if self.pool == "none" else None
-        self._sum = np.zeros(self.columns)
-
-    def push(self, output: NDArray[np.float32]) -> None:
-        """Take in the states of the kept frames of the next chunk, shape (T, hidden)."""
-        states = output if self.layer is None else output[::PAIR]
-        if self._states is not None:
-            self._states.append(states)
-        else:
-            self._sum += states.sum(axis=0, dtype=np.float64)
-            self._count += states.shape[0]
-
-    def result(self, recording: Recording) -> Embedding:
-        """All states, or their mean."""
-        pooled = self._states is None
-        states = self._states.mapped() if self._states else (self._sum / self._count).astype(np.float32)
-        step = FRAME_SECONDS if self.layer is None else PAIR * FRAME_SECONDS
-        return Embedding(
-            path=recording.source.path,
-            duration=recording.duration,
-            states=states,
-            layer=self.layer,
-            frame_seconds=None if pooled else step,
-            model=self.model,
-            settings=self.settings,
-            offset=part_offset(recording.source),
-            channel=recording.source.channel,
-        )
-
-    def close(self) -> None:
-        """Give the temporary file back; states that are mapped from it stay."""
-        if self._states is not None:
-            self._states.close()
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:

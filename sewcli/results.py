@@ -149,6 +149,21 @@ class Detections:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """What the states of one chunk of an input attended to, in every layer and head.
+
+    Attributes:
+        weights: float32, shape (layers, heads, Q, K), each row of K a distribution; may be mapped.
+        first_query: number in the input of the first of the Q states, of 40 ms, that ask.
+        first_key: number of the first of the K states that the chunk holds, context included.
+    """
+
+    weights: NDArray[np.float32]
+    first_query: int
+    first_key: int
+
+
+@dataclass(frozen=True)
 class Embedding:
     """Hidden states of one input.
 
@@ -161,6 +176,7 @@ class Embedding:
         model: that made them.
         settings: everything that can change the values.
         offset, channel: see `Transcript`.
+        attentions: of each chunk, in order; None where they were not asked for.
     """
 
     path: str
@@ -172,6 +188,7 @@ class Embedding:
     settings: Mapping[str, Any] = field(default_factory=dict)
     offset: float | None = None
     channel: int | None = None
+    attentions: tuple[Attention, ...] | None = None
 
 
 @dataclass(frozen=True)

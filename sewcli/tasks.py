@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sewcli.decoding.options import DecodingOptions
+from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE, DecodingOptions
 from sewcli.errors import UsageError
 from sewcli.hub import LocalModel
 from sewcli.results import Classification, Detections, Failure, KeywordEvent, ModelInfo, Transcript
@@ -119,6 +120,84 @@ class Transcribing:
             return transcriber
         about = Run(self._info, self._vocabulary, chunk_settings(self._network, self._options))
         return Saver(transcriber, about, self._save)
+
+
+class Aligning:
+    """A CTC model that finds known texts, those of the sources, in their recordings.
+
+    Args:
+        local: the model's files.
+        network: the model.
+        options: how recordings are read, cut and batched.
+        timestamps: "word" or "char".
+        min_confidence: below which a word does not fit.
+        picture: see `Transcribing`.
+
+    Attributes:
+        settings: everything that can change the result, for the record.
+
+    Raises:
+        ModelError: the vocabulary is damaged.
+    """
+
+    def __init__(
+        self,
+        local: LocalModel,
+        network: RunningModel,
+        options: Options,
+        timestamps: str = "char",
+        min_confidence: float = DEFAULT_MIN_CONFIDENCE,
+        picture: Callable[[Source, bytes], None] | None = None,
+    ) -> None:
+        from sewcli.decoding.vocabulary import load_vocabulary
+
+        self._network = network
+        self._options = options
+        self._timestamps = timestamps
+        self._least = min_confidence
+        self._picture = picture
+        self._info = model_info(local)
+        self._vocabulary = load_vocabulary(local.directory, network.columns)
+        self.settings = chunk_settings(network, options) | {"min_confidence": min_confidence}
+
+    def check(self, text: str) -> None:
+        """Refuse a text that the model cannot spell (UsageError)."""
+        if problem := self._problem(text):
+            raise UsageError(
+                problem,
+                hint="spell it with the characters the model writes: numbers as words, no punctuation",
+            )
+
+    def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
+        """The aligned text or a failure for each source, in order; see `sewcli.pipeline.run`.
+
+        A source whose text cannot be aligned fails before its audio is read.
+        """
+        from sewcli.pipeline import run
+
+        spelled = (
+            replace(source, error=source.error or self._problem(source.text or "")) for source in sources
+        )
+        return run(spelled, self._network, self._consumer, self._options)
+
+    def _consumer(self) -> Consumer[Transcript | Failure]:
+        from sewcli.recognition import Aligner
+
+        aligner = Aligner(self._vocabulary, self._info, self.settings, self._timestamps, self._least)
+        if self._picture is None:
+            return aligner
+        from sewcli.pictures.consumer import Picturing
+
+        return Picturing(aligner, self._picture)
+
+    def _problem(self, text: str) -> str | None:
+        from sewcli.decoding.known import KnownText
+
+        try:
+            KnownText(text, self._vocabulary)
+        except ValueError as error:
+            return str(error)
+        return None
 
 
 class Classifying:

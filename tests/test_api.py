@@ -179,11 +179,19 @@ def test_model_of_the_wrong_kind(
 ) -> None:
     with pytest.raises(sewcli.ModelError, match="its method transcribe"):
         model.classify(audio / "b.wav")
-    with pytest.raises(sewcli.ModelError, match="its method classify"):
+    with pytest.raises(sewcli.ModelError, match=r"its method classify.*task='ctc'"):
         labeller.transcribe(audio / "b.wav")
+    with pytest.raises(sewcli.ModelError, match=r"task='features'"):
+        model.embed(audio / "b.wav")
     encoder = tiny_model(models / "headless", "sew", "features")
-    with pytest.raises(sewcli.ModelError, match="encoder without a head"):
-        sewcli.load(encoder)
+    with pytest.raises(sewcli.ModelError, match="its method embed"):
+        sewcli.load(encoder).transcribe(audio / "b.wav")
+    with pytest.raises(sewcli.ModelError, match="head"):
+        sewcli.load(encoder, task="ctc")
+    with pytest.raises(sewcli.UsageError, match="reference engine"):
+        sewcli.load(encoder, task="features", engine="fast")
+    with pytest.raises(sewcli.UsageError, match="task='features_'"):
+        sewcli.load(encoder, task="features_")  # type: ignore[arg-type]
     with pytest.raises(sewcli.ModelError, match="did you mean nano"):
         sewcli.load("nanno")
 

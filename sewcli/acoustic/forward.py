@@ -14,6 +14,8 @@ They are differentiable: training and inference share them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -150,8 +152,7 @@ def hidden_layers(model: Model, batch: Batch) -> list[torch.Tensor]:
 
     These are states of 40 ms: transformers records its hidden_states before the upsampling.
     """
-    encoder = base_model(model).encoder
-    layers: nn.ModuleList = encoder.encoder.layer if hasattr(encoder, "encoder") else encoder.layers
+    layers = _layers(model)
     recorded: list[torch.Tensor] = []
 
     def record(_module: nn.Module, inputs: tuple[torch.Tensor, ...], output: Any) -> None:
@@ -166,3 +167,31 @@ def hidden_layers(model: Model, batch: Batch) -> list[torch.Tensor]:
         for hook in hooks:
             hook.remove()
     return recorded
+
+
+@contextmanager
+def recorded_attentions(model: Model) -> Iterator[list[torch.Tensor]]:
+    """A list that a forward pass fills with the attention weights of every layer.
+
+    Each is (B, heads, states, states). The model has the eager implementation of attention: the others do not
+    make the weights.
+    """
+    recorded: list[torch.Tensor] = []
+    attentions: list[Model] = [layer.attention for layer in _layers(model)]
+    modules: list[Model] = [getattr(attention, "self", attention) for attention in attentions]
+    hooks = [
+        module.register_forward_hook(lambda _module, _inputs, output: recorded.append(output[1]))
+        for module in modules
+    ]
+    try:
+        yield recorded
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _layers(model: Model) -> nn.ModuleList:
+    """The transformer layers."""
+    encoder = base_model(model).encoder
+    layers: nn.ModuleList = encoder.encoder.layer if hasattr(encoder, "encoder") else encoder.layers
+    return layers

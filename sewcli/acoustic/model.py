@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,4 +54,16 @@ class AcousticModel(Protocol):
 
         Raises:
             DeviceError: out of memory even for one segment.
+        """
+
+
+@runtime_checkable
+class Attending(Protocol):
+    """An acoustic model that can also tell what its layers attended to."""
+
+    def take_attentions(self) -> list[NDArray[np.float32]]:
+        """Those of the last call, given once: for each segment (layers, heads, S, S), float32, S its states.
+
+        S is half the number of its frames, rounded down; a row is the distribution of one state over all.
+        Empty where they were not asked for.
         """

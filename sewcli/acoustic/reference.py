@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, check_names, damaged
-from sewcli.acoustic.forward import class_logits, ctc_logits, encode, hidden_layers
+from sewcli.acoustic.forward import class_logits, ctc_logits, encode, hidden_layers, recorded_attentions
+from sewcli.acoustic.model import Segment
 from sewcli.acoustic.running import RunningModel, is_out_of_memory
 from sewcli.chunking import PAIR
 from sewcli.errors import DeviceError, UsageError
@@ -28,6 +33,7 @@ class TransformersModel(RunningModel):
 
     engine = "reference"
     _layer: int | None = None
+    _attend = False
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
         self._model = _load(checkpoint, dtype, device).eval()
@@ -37,22 +43,51 @@ class TransformersModel(RunningModel):
             labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
         widths = {"ctc": config.vocab_size, "classification": len(labels), "features": config.hidden_size}
         super().__init__(checkpoint, labels, int(widths[checkpoint.task]), device, dtype)
+        #: weights of the batch that runs, and of those before it in this call
+        self._of_batch: list[NDArray[np.float32]] = []
+        self._attentions: list[NDArray[np.float32]] = []
         bias = self._model.lm_head.bias.detach() if checkpoint.task == "ctc" else torch.empty(0)
         self.head_bias = bias.float().cpu().numpy()
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """See `RunningModel`; hidden states (B, frames, hidden) for features."""
         moved = batch.to(self._device, self._dtype)
-        if self._layer is None:
-            return _FORWARD[self.checkpoint.task](self._model, moved)
-        return hidden_layers(self._model, moved)[self._layer].repeat_interleave(PAIR, dim=1)
+        if not self._attend:
+            return self._forward(moved)
+        with recorded_attentions(self._model) as recorded:
+            output = self._forward(moved)
+        # a layer at a time: they are most of what such a run holds
+        layers = [layer.float().cpu().numpy() for layer in recorded]
+        self._of_batch = [
+            np.stack([layer[row, :, :states, :states] for layer in layers])
+            for row, states in enumerate((batch.frames // PAIR).tolist())
+        ]
+        return output
 
-    def choose_layer(self, layer: int | None) -> None:
-        """Give the hidden states of one layer in place of last_hidden_state (features).
+    def _forward(self, batch: Batch) -> torch.Tensor:
+        if self._layer is None:
+            return _FORWARD[self.checkpoint.task](self._model, batch)
+        return hidden_layers(self._model, batch)[self._layer].repeat_interleave(PAIR, dim=1)
+
+    def _run(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
+        rows = super()._run(segments)
+        # halves of a batch that does not fit the memory come one after the other
+        self._attentions += self._of_batch
+        self._of_batch = []
+        return rows
+
+    def take_attentions(self) -> list[NDArray[np.float32]]:
+        """See `sewcli.acoustic.model.Attending`."""
+        taken, self._attentions = self._attentions, []
+        return taken
+
+    def giving(self, layer: int | None, *, attentions: bool = False) -> TransformersModel:
+        """This model, made to give the hidden states of one layer, or attentions too (features).
 
         Args:
             layer: 0 for the input of the first layer, n for the output of layer n; None is
                 last_hidden_state. A layer has one state for two frames, which stands in both rows.
+            attentions: keep the attention weights of all layers for `take_attentions`.
 
         Raises:
             UsageError: there is no such layer.
@@ -63,7 +98,12 @@ class TransformersModel(RunningModel):
                 f"layer {layer}: the model has the hidden states 0 to {layers}",
                 hint="0 is what the first layer reads; last_hidden_state is the default",
             )
-        self._layer = layer
+        other = copy(self)
+        other._layer, other._attend, other._attentions = layer, attentions, []
+        if attentions:
+            # the fused implementations never hold the weights
+            self._model.set_attn_implementation("eager")
+        return other
 
 
 def _load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:

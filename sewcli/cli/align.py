@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,15 +11,12 @@ import typer
 from sewcli.cli import file_options as files
 from sewcli.cli import groups, plotting
 from sewcli.cli import options as opt
+from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
 from sewcli.errors import UsageError
-from sewcli.sources import STDIN, Source
+from sewcli.sources import STDIN
 
 if TYPE_CHECKING:
     from sewcli.cli.request import InputOptions
-    from sewcli.decoding.vocabulary import Vocabulary
-
-#: docs/alignment.md has the measurement it was chosen by
-DEFAULT_MIN_CONFIDENCE = 0.02
 
 
 @groups.grouped
@@ -97,35 +92,22 @@ def align(
     local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed
-    from sewcli.decoding.vocabulary import load_vocabulary
     from sewcli.pipeline import Options
-    from sewcli.pipeline import run as run_pipeline
-    from sewcli.recognition import Aligner
-    from sewcli.tasks import chunk_settings
+    from sewcli.tasks import Aligning
 
     network = chosen.load(local, "ctc")
-    vocabulary = load_vocabulary(local.directory, network.columns)
-    if known is not None and (problem := _problem(known, vocabulary)):
-        raise UsageError(problem, hint=_SPELLING)
     padded = run.batch_seconds(machine.batch_seconds, network)
     options = Options(plan, padded, chunks.whole_file, audio_engine)
-    settings = chunk_settings(network, options) | {"min_confidence": min_confidence}
-    info = run.model_info(local)
-    fingerprint = written.fingerprint(local, settings | {"timestamps": timestamps})
+    picture = None if pictures is None else pictures.write
+    task = Aligning(local, network, options, timestamps, min_confidence, picture)
+    if known is not None:
+        task.check(known)
+    fingerprint = written.fingerprint(local, task.settings | {"timestamps": timestamps})
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint, beside))
     display = messages.display(sink.total)
-    aligner = lambda: Aligner(vocabulary, info, settings, timestamps, min_confidence)  # noqa: E731
-    results = run_pipeline(
-        _with_text(display.reading(sink.pending(fingerprint)), vocabulary),
-        network,
-        aligner if pictures is None else plotting.drawing(aligner, pictures),
-        options,
-    )
+    results = task.results(display.reading(sink.pending(fingerprint)))
     raise typer.Exit(run.write_all(results, sink, display))
-
-
-_SPELLING = "spell it with the characters the model writes: numbers as words, no punctuation"
 
 
 def _known_text(text: str | None, text_file: str | None, inputs: list[str]) -> str | None:
@@ -163,20 +145,3 @@ def _check_texts(wanted: InputOptions) -> None:
         raise UsageError(
             "one text is for one recording", hint="give several in a manifest with their texts: --files-from"
         )
-
-
-def _with_text(sources: Iterable[Source], vocabulary: Vocabulary) -> Iterator[Source]:
-    """The sources; those whose text cannot be aligned fail before their audio is read."""
-    for source in sources:
-        problem = source.error or _problem(source.text or "", vocabulary)
-        yield replace(source, error=problem)
-
-
-def _problem(text: str, vocabulary: Vocabulary) -> str | None:
-    from sewcli.decoding.known import KnownText
-
-    try:
-        KnownText(text, vocabulary)
-    except ValueError as error:
-        return str(error)
-    return None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from sewcli.cli import groups
 from sewcli.cli import options as opt
 from sewcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from sewcli.writers import Format
 
 
 @groups.grouped
@@ -31,6 +34,15 @@ def embed(
         Literal["none", "mean"],
         typer.Option("--pool", envvar="SEW_POOL", help="mean: one state an input.", rich_help_panel="Output"),
     ] = "none",
+    attentions: Annotated[
+        bool,
+        typer.Option(
+            "--attentions",
+            envvar="SEW_ATTENTIONS",
+            help="Write what the states attend to as well, of every layer and head (npz, safetensors).",
+            rich_help_panel="Output",
+        ),
+    ] = False,
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,6 +76,8 @@ def embed(
     sew embed clips/ -o states/ -f safetensors --layer 4
 
     sew embed clips/ --pool mean --stack clips.npz
+
+    sew embed talk.wav --attentions -f npz > talk.npz
     """
     from sewcli.cli import run
     from sewcli.cli.output import Directory, StandardOutput
@@ -78,6 +92,8 @@ def embed(
     written.check()
     if stack is not None:
         _check_stack(pool, formats, writing.output)
+    if attentions:
+        _check_attentions(stack, written.chosen)
     plan = chunks.plan()
     if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
@@ -93,29 +109,18 @@ def embed(
     local = chosen.fetch("features", progress=messages.bars)
 
     # from here on torch is needed
-    from sewcli.acoustic.reference import TransformersModel
+    from sewcli.embedding import Encoding
     from sewcli.pipeline import Options
-    from sewcli.pipeline import run as run_pipeline
-    from sewcli.recognition import Embedder
-    from sewcli.tasks import chunk_settings
 
     network = chosen.load(local, "features")
-    assert isinstance(network, TransformersModel)  # that is the reference
-    network.choose_layer(layer)
     padded = run.batch_seconds(machine.batch_seconds, network)
     options = Options(plan, padded, chunks.whole_file, audio_engine)
-    settings = chunk_settings(network, options)
-    info = run.model_info(local)
-    fingerprint = written.fingerprint(local, settings | {"layer": layer, "pool": pool})
+    task = Encoding(local, network, options, layer=layer, pool=pool, attentions=attentions)
+    fingerprint = written.fingerprint(local, task.settings | task.choice)
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
     display = messages.display(sink.total)
-    results = run_pipeline(
-        display.reading(sink.pending(fingerprint)),
-        network,
-        lambda: Embedder(network.columns, layer, pool, info, settings),
-        options,
-    )
+    results = task.results(display.reading(sink.pending(fingerprint)))
     raise typer.Exit(run.write_all(results, sink, display))
 
 
@@ -127,3 +132,13 @@ def _check_stack(pool: str, formats: list[str] | None, output: Path | None) -> N
         raise UsageError("--stack and -o exclude each other", hint="leave one out")
     if formats:
         raise UsageError("the extension of --stack is its format", hint="leave out -f")
+
+
+def _check_attentions(stack: Path | None, formats: list[Format]) -> None:
+    """Refuse files that hold one array (UsageError)."""
+    if stack is not None:
+        raise UsageError("--attentions and --stack exclude each other", hint="add -o DIR, without --stack")
+    if any(form.name == "npy" for form in formats):
+        raise UsageError(
+            "--attentions: a .npy holds one array, the states", hint="add -f npz or -f safetensors"
+        )

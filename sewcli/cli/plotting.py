@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,10 +12,6 @@ from sewcli.cli.keeping import Beside
 from sewcli.cli.request import InputOptions
 from sewcli.cli.targets import Template
 from sewcli.errors import UsageError
-
-if TYPE_CHECKING:
-    from sewcli.pipeline import Consumer
-    from sewcli.results import Failure, Transcript
 
 Plot = Annotated[
     str | None,
@@ -69,15 +64,6 @@ def opened(where: str | None, wanted: InputOptions, *, replaced: bool) -> tuple[
         return wanted, None
     listed = replace(wanted, listed=tuple(wanted.sources()))
     return listed, _pictures(where, listed, replace=replaced)
-
-
-def drawing(
-    consumer: Callable[[], Consumer[Transcript | Failure]], pictures: Beside
-) -> Callable[[], Consumer[Transcript | Failure]]:
-    """What makes a consumer, made to draw as well."""
-    from sewcli.pictures.consumer import Picturing
-
-    return lambda: Picturing(consumer(), pictures.write)
 
 
 def _first_field(path: Path) -> int:

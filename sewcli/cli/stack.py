@@ -93,8 +93,8 @@ class StackFile:
                 write_whole(self._beside, jsonl.dump(metadata))
                 write_whole(self._file, arrays.npy(states))
             elif self._file.suffix == ".npz":
-                write_whole(self._file, arrays.npz(states, metadata))
+                write_whole(self._file, arrays.npz({"states": states}, metadata))
             else:
-                write_whole(self._file, arrays.safetensors(states, metadata))
+                write_whole(self._file, arrays.safetensors({"states": states}, metadata))
         except OSError as error:
             raise SewError(f"cannot write {self._file}: {error.strerror}", code="output") from error

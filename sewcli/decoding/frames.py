@@ -16,9 +16,12 @@ class FrameFile:
 
     Args:
         columns: values in a row.
+        hint: what to do where there is no room for them; by default how much room logits need.
     """
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, columns: int, hint: str | None = None) -> None:
+        megabytes = 3600 / FRAME_SECONDS * columns * 4 / 1e6
+        self._hint = hint or f"set TMPDIR to a directory with {megabytes:.0f} MB for each hour of audio"
         self._file = tempfile.TemporaryFile(prefix="sew-frames-")  # noqa: SIM115 - closed by close()
         self._columns = columns
         self._frames = 0
@@ -31,10 +34,9 @@ class FrameFile:
         try:
             self._file.write(rows.tobytes())
         except OSError as error:
-            megabytes = 3600 / FRAME_SECONDS * self._columns * 4 / 1e6
             raise SewError(
                 f"no room for the frames in {tempfile.gettempdir()}: {error.strerror}",
-                hint=f"set TMPDIR to a directory with {megabytes:.0f} MB for each hour of audio",
+                hint=self._hint,
                 code="no_space",
             ) from error
         self._frames += rows.shape[0]

@@ -23,6 +23,8 @@ DEFAULT_TOKEN_MIN_LOGP = -5.0
 DEFAULT_BEAM_PRUNE_LOGP = -10.0
 DEFAULT_HOTWORD_WEIGHT = 10.0
 DEFAULT_BEAM_WIDTH = 100
+#: confidence below which a word of a known text does not fit; docs/alignment.md has how it was chosen
+DEFAULT_MIN_CONFIDENCE = 0.02
 
 
 @dataclass(frozen=True)

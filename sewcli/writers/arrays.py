@@ -1,7 +1,8 @@
 """Hidden states as .npy, .npz and .safetensors, in pieces: they can be larger than memory.
 
 .npz and .safetensors hold the metadata too, the object of the format json: a string `metadata` beside the
-array `states`, or the strings of `__metadata__`. Files in .npy have none; `-f json` writes it beside them.
+arrays, or the strings of `__metadata__`. Files in .npy have none; `-f json` writes it beside them. They hold
+one array, so no attentions.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from sewcli.results import Embedding
@@ -20,26 +21,34 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Arrays = Mapping[str, "NDArray[np.float32]"]
+
 #: bytes of an array in one piece
 _PIECE_BYTES = 1 << 20
 
 
 def write_npy(result: Result, layout: Layout) -> Iterator[bytes]:  # noqa: ARG001 - nothing is open
-    """The array alone; a failure has none."""
+    """The states alone; a failure has none."""
     if isinstance(result, Embedding):
         yield from npy(result.states)
 
 
 def write_npz(result: Result, layout: Layout) -> Iterator[bytes]:  # noqa: ARG001 - nothing is open
-    """An archive of `states` and `metadata`, not compressed: `numpy.load(file)["states"]`."""
+    """An archive of arrays and `metadata`, not compressed: `numpy.load(file)["states"]`."""
     if isinstance(result, Embedding):
-        yield from npz(result.states, jsonl.as_object(result))
+        yield from npz(_arrays(result), jsonl.as_object(result))
 
 
 def write_safetensors(result: Result, layout: Layout) -> Iterator[bytes]:  # noqa: ARG001 - nothing is open
-    """One tensor, `states`, and its metadata."""
+    """The tensors and their metadata."""
     if isinstance(result, Embedding):
-        yield from safetensors(result.states, jsonl.as_object(result))
+        yield from safetensors(_arrays(result), jsonl.as_object(result))
+
+
+def _arrays(result: Embedding) -> Arrays:
+    """By name: `states`, and `attentions.0`, `attentions.1` ... of the chunks."""
+    named = {f"attentions.{i}": chunk.weights for i, chunk in enumerate(result.attentions or ())}
+    return {"states": result.states, **named}
 
 
 def npy(states: NDArray[np.float32]) -> Iterator[bytes]:
@@ -52,13 +61,13 @@ def npy(states: NDArray[np.float32]) -> Iterator[bytes]:
     yield from _pieces(states)
 
 
-def npz(states: NDArray[np.float32], metadata: dict[str, Any]) -> Iterator[bytes]:
-    """The archive of numpy.savez."""
+def npz(arrays: Arrays, metadata: dict[str, Any]) -> Iterator[bytes]:
+    """The archive of numpy.savez: the arrays by name, and the metadata as JSON."""
     import numpy as np
 
     stream = _Stream()
     with zipfile.ZipFile(stream, "w") as archive:
-        for name, array in (("states", states), ("metadata", np.array(_dump(metadata)))):
+        for name, array in (*arrays.items(), ("metadata", np.array(_dump(metadata)))):
             # a fixed date: the same states are the same file
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 for piece in npy(array):
@@ -67,32 +76,36 @@ def npz(states: NDArray[np.float32], metadata: dict[str, Any]) -> Iterator[bytes
     yield stream.taken()
 
 
-def safetensors(
-    states: NDArray[np.float32], metadata: dict[str, Any], name: str = "states"
-) -> Iterator[bytes]:
+def safetensors(arrays: Arrays, metadata: dict[str, Any]) -> Iterator[bytes]:
     """The safetensors format: length of the header, header, values; the library wants them all in memory.
 
     Args:
-        states: the only tensor.
+        arrays: the tensors by name.
         metadata: goes into the header; values that are no strings as JSON.
-        name: of the tensor.
     """
     texts = {key: _text(value) for key, value in metadata.items()}
-    place = {"dtype": "F32", "shape": list(states.shape), "data_offsets": [0, states.nbytes]}
-    header = json.dumps({"__metadata__": texts, name: place}).encode()
-    header += b" " * (-len(header) % 8)
-    yield len(header).to_bytes(8, "little") + header
-    yield from _pieces(states)
+    header: dict[str, Any] = {"__metadata__": texts}
+    done = 0
+    for name, array in arrays.items():
+        offsets = [done, done + array.nbytes]
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": offsets}
+        done += array.nbytes
+    written = json.dumps(header).encode()
+    written += b" " * (-len(written) % 8)
+    yield len(written).to_bytes(8, "little") + written
+    for array in arrays.values():
+        yield from _pieces(array)
 
 
 def _pieces(states: NDArray[np.generic]) -> Iterator[bytes]:
-    """The values, row after row, little-endian."""
-    if states.ndim < 2:
+    """The values, little-endian, the last axis fastest."""
+    if states.ndim == 0:
         yield states.tobytes()
         return
-    rows = max(1, _PIECE_BYTES // max(1, states[:1].nbytes))
-    for start in range(0, states.shape[0], rows):
-        yield states[start : start + rows].tobytes()
+    values = states.reshape(-1)
+    step = max(1, _PIECE_BYTES // states.itemsize)
+    for start in range(0, values.size, step):
+        yield values[start : start + step].tobytes()
 
 
 def _dump(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sewcli.chunking import STATE_SECONDS
 from sewcli.results import (
     Classification,
     Detections,
@@ -94,6 +95,19 @@ def _embedding(result: Embedding) -> dict[str, Any]:
     content["layer"] = "last_hidden_state" if result.layer is None else result.layer
     content["pool"] = "mean" if result.frame_seconds is None else "none"
     content["frame_seconds"] = result.frame_seconds
+    if result.attentions is not None:
+        content["attentions"] = {
+            "frame_seconds": STATE_SECONDS,
+            "chunks": [
+                {
+                    "array": f"attentions.{number}",
+                    "shape": list(chunk.weights.shape),
+                    "first_query": chunk.first_query,
+                    "first_key": chunk.first_key,
+                }
+                for number, chunk in enumerate(result.attentions)
+            ],
+        }
     content["model"] = {"id": result.model.id, "revision": result.model.revision}
     content["settings"] = dict(result.settings)
     return content

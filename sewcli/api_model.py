@@ -1,0 +1,267 @@
+"""A loaded model and its methods, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, Unpack
+
+from sewcli.api_inputs import (
+    Array,
+    Audio,
+    Place,
+    any_source,
+    events_only,
+    logits_file,
+    one_source,
+    only,
+    parts,
+    picture_file,
+)
+from sewcli.api_options import (
+    AlignOptions,
+    ClassifyOptions,
+    EmbedOptions,
+    SpotOptions,
+    TranscribeOptions,
+    check_options,
+    decoding_options,
+    reading_options,
+)
+from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
+from sewcli.errors import ModelError
+from sewcli.hub import LocalModel
+from sewcli.pipeline import Options
+from sewcli.results import Classification, Embedding, Failure, KeywordEvent, Transcript
+from sewcli.sources import Source
+from sewcli.spotting.options import SpottingOptions
+from sewcli.tasks import Aligning, Classifying, Spotting, Transcribing, batch_seconds
+
+if TYPE_CHECKING:
+    from sewcli.acoustic.running import RunningModel
+
+METHODS = {"ctc": "transcribe or align", "classification": "classify or spot", "features": "embed"}
+"""Tasks that a model can be loaded for, and the methods that it has then."""
+
+
+class Model:
+    """A model that is loaded; `sewcli.load` makes it. It may be used by one thread at a time.
+
+    Attributes:
+        name: alias, hub repository or directory.
+        revision: commit of a hub model, version of an embedded one, else None.
+        task: "ctc" (transcribe, align), "classification" (classify, spot) or "features" (embed).
+        labels: that it tells apart (classification), else empty.
+        device: that it runs on.
+    """
+
+    def __init__(self, local: LocalModel, network: RunningModel, task: str) -> None:
+        self._local = local
+        self._network = network
+        self.name = local.spec.name
+        self.revision = local.revision
+        self.task = task
+        self.labels = network.labels
+        self.device = network.device
+
+    def __repr__(self) -> str:
+        return f"<sewcli.Model {self.name} for {self.task} on {self.device}>"
+
+    def transcribe(
+        self,
+        audio: Place | Array,
+        sample_rate: int | None = None,
+        *,
+        plot: Place | None = None,
+        save_logits: Place | None = None,
+        **options: Unpack[TranscribeOptions],
+    ) -> Transcript:
+        """Transcribe one file or one array.
+
+        Args:
+            audio: a file or its address, or samples of shape (samples,) or (samples, channels).
+            sample_rate: of an array, in Hz.
+            plot: a .png to draw waveform, mel spectrogram and words to; one that exists is replaced.
+            save_logits: a file for what the network gave, for `sewcli.decode`; likewise.
+            options: see `TranscribeOptions`.
+
+        Raises:
+            AudioError: the audio cannot be read or used. ModelError: it is a model for classifying.
+            UsageError: an option is wrong. DeviceError: out of memory.
+        """
+        return only(self._transcripts([one_source(audio, sample_rate)], options, plot, save_logits))
+
+    def transcribe_many(
+        self, audios: Iterable[Audio], **options: Unpack[TranscribeOptions]
+    ) -> Iterator[Transcript | Failure]:
+        """Transcribe files and arrays, each when its turn comes.
+
+        Args:
+            audios: files, or pairs of samples and their rate; may be an endless iterator.
+            options: see `TranscribeOptions`.
+
+        Returns:
+            One result for each, in order; a Failure where one cannot be read or used.
+
+        Raises:
+            ModelError, UsageError: at once, as `transcribe`. DeviceError: while it runs.
+        """
+        return self._transcripts((any_source(audio) for audio in audios), options)
+
+    def align(
+        self,
+        audio: Place | Array,
+        text: str,
+        sample_rate: int | None = None,
+        *,
+        plot: Place | None = None,
+        **options: Unpack[AlignOptions],
+    ) -> Transcript:
+        """The times of a known text in one recording, and which of its words fit.
+
+        Args:
+            audio, sample_rate, plot: see `transcribe`.
+            text: what is said, in characters that the model writes.
+            options: see `AlignOptions`.
+
+        Raises:
+            UsageError: the text is empty or cannot be spelled. Others: as `transcribe`.
+        """
+        task = self._aligning(options, plot)
+        task.check(text)
+        source = replace(one_source(audio, sample_rate), text=text)
+        return only(task.results(parts([source], options)))
+
+    def align_many(
+        self, pairs: Iterable[tuple[Audio, str]], **options: Unpack[AlignOptions]
+    ) -> Iterator[Transcript | Failure]:
+        """Align recordings with their texts, one result for each, in order; see `align`."""
+        sources = (replace(any_source(audio), text=text) for audio, text in pairs)
+        return self._aligning(options).results(parts(sources, options))
+
+    def classify(
+        self,
+        audio: Place | Array,
+        sample_rate: int | None = None,
+        *,
+        plot: Place | None = None,
+        **options: Unpack[ClassifyOptions],
+    ) -> Classification:
+        """The labels of one clip, a file or an array; see `transcribe` and `ClassifyOptions`."""
+        return only(self._classifications([one_source(audio, sample_rate)], options, plot))
+
+    def classify_many(
+        self, audios: Iterable[Audio], **options: Unpack[ClassifyOptions]
+    ) -> Iterator[Classification | Failure]:
+        """The labels of clips, one result for each, in order; see `transcribe_many` and `ClassifyOptions`."""
+        return self._classifications((any_source(audio) for audio in audios), options)
+
+    def spot(
+        self,
+        audio: Place | Array,
+        sample_rate: int | None = None,
+        *,
+        plot: Place | None = None,
+        **options: Unpack[SpotOptions],
+    ) -> Iterator[KeywordEvent]:
+        """The keywords in one recording of any length, each as soon as it is over.
+
+        Args:
+            audio: a file, or samples of shape (samples,) or (samples, channels).
+            sample_rate: of an array, in Hz.
+            plot: a .png to draw waveform, mel spectrogram and scores to; one that exists is replaced.
+            options: see `SpotOptions`.
+
+        Raises:
+            ModelError, UsageError: at once, as `classify`. AudioError, DeviceError: while it runs.
+        """
+        self._require("classification")
+        check_options(options, SpotOptions)
+        given: dict[str, Any] = {**options}
+        names = {field.name for field in fields(SpottingOptions)}
+        spotting = SpottingOptions(**{name: given[name] for name in names & given.keys()})
+        spotting.check()
+        padded = batch_seconds(options.get("batch_seconds"), self._network)
+        engine = options.get("audio_engine", "soundfile")
+        task = Spotting(self._local, self._network, spotting, padded, engine, picture_file(plot))
+        return events_only(task.results(parts([one_source(audio, sample_rate)], options)))
+
+    def embed(
+        self, audio: Place | Array, sample_rate: int | None = None, **options: Unpack[EmbedOptions]
+    ) -> Embedding:
+        """The hidden states of one recording, a file or an array, by a model loaded for "features".
+
+        Args:
+            audio, sample_rate: see `transcribe`.
+            options: see `EmbedOptions`.
+
+        Raises:
+            UsageError: there is no such layer, or another option is wrong. Others: as `transcribe`.
+        """
+        return only(self._embeddings([one_source(audio, sample_rate)], options))
+
+    def embed_many(
+        self, audios: Iterable[Audio], **options: Unpack[EmbedOptions]
+    ) -> Iterator[Embedding | Failure]:
+        """The hidden states of recordings, one result for each, in order; see `transcribe_many`, `embed`."""
+        return self._embeddings((any_source(audio) for audio in audios), options)
+
+    def _transcripts(
+        self,
+        sources: Iterable[Source],
+        options: TranscribeOptions,
+        plot: Place | None = None,
+        save_logits: Place | None = None,
+    ) -> Iterator[Transcript | Failure]:
+        self._require("ctc")
+        check_options(options, TranscribeOptions)
+        decoding = decoding_options(options)
+        how = reading_options(options, batch_seconds(options.get("batch_seconds"), self._network))
+        times = options.get("timestamps", "word")
+        save, picture = logits_file(save_logits), picture_file(plot)
+        task = Transcribing(self._local, self._network, decoding, how, times, save, picture)
+        return task.results(parts(sources, options))
+
+    def _aligning(self, options: AlignOptions, plot: Place | None = None) -> Aligning:
+        self._require("ctc")
+        check_options(options, AlignOptions)
+        how = reading_options(options, batch_seconds(options.get("batch_seconds"), self._network))
+        least, times = (
+            options.get("min_confidence", DEFAULT_MIN_CONFIDENCE),
+            options.get("timestamps", "char"),
+        )
+        return Aligning(self._local, self._network, how, times, least, picture_file(plot))
+
+    def _classifications(
+        self, sources: Iterable[Source], options: ClassifyOptions, plot: Place | None = None
+    ) -> Iterator[Classification | Failure]:
+        self._require("classification")
+        check_options(options, ClassifyOptions)
+        padded = batch_seconds(options.get("batch_seconds"), self._network)
+        how = Options.for_clips(padded, options.get("audio_engine", "soundfile"))
+        task = Classifying(self._local, self._network, how, options.get("top", 1), picture_file(plot))
+        return task.results(parts(sources, options))
+
+    def _embeddings(self, sources: Iterable[Source], options: EmbedOptions) -> Iterator[Embedding | Failure]:
+        self._require("features")
+        check_options(options, EmbedOptions)
+        from sewcli.embedding import Encoding
+
+        how = reading_options(options, batch_seconds(options.get("batch_seconds"), self._network))
+        task = Encoding(
+            self._local,
+            self._network,
+            how,
+            layer=options.get("layer"),
+            pool=options.get("pool", "none"),
+            attentions=options.get("attentions", False),
+        )
+        return task.results(parts(sources, options))
+
+    def _require(self, task: str) -> None:
+        if self.task != task:
+            raise ModelError(
+                f"{self.name} is loaded for {self.task}, not for {task}",
+                hint=f"use its method {METHODS[self.task]}, or load(..., task={task!r})",
+                code="wrong_task",
+            )
