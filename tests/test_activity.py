@@ -157,3 +157,29 @@ def test_settings_that_cannot_work_are_exit_2(sew: Sew, ctc: Path, file: Path, o
     assert sew("transcribe", file, "-m", ctc, "--vad", *options.split()).code == 2
     with pytest.raises(UsageError):
         ActivityOptions(silence=0.5).checked()
+
+
+def test_evaluate_scores_the_transcripts_of_vad(sew: Sew, ctc: Path, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"audio_filepath": "long.wav", "text": "a cat sat"}))
+    given = ("evaluate", tmp_path / "rows.jsonl", "-m", ctc, "-f", "json", "--table")
+    [whole] = sew(*given, tmp_path / "whole.jsonl").records
+    [kept] = sew(*given, tmp_path / "kept.jsonl", "--vad", "--vad-silence", "1.5").records
+    assert kept["settings"]["vad"] == {"threshold": 10.0, "silence": 1.5, "padding": 0.3}
+    assert "vad" not in whole["settings"]
+    for name, options in (("whole", ()), ("kept", ("--vad", "--vad-silence", "1.5"))):
+        row = json.loads((tmp_path / f"{name}.jsonl").read_text())
+        assert row["hypothesis"] == sew("transcribe", file, "-m", ctc, *options).out.decode().strip()
+    assert whole["audio_seconds"] == kept["audio_seconds"] == 20.0
+    # the loss would be that of other frames
+    assert ("loss" in whole, "loss" in kept) == (True, False)
+
+
+def test_evaluate_refuses_vad_where_nothing_is_transcribed(
+    sew: Sew, classifier: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"audio_filepath": "long.wav", "label": "yes"}))
+    given = ("evaluate", tmp_path / "rows.jsonl", "-m", classifier)
+    result = sew(*given, "--vad")
+    assert (result.code, "--vad" in result.err) == (2, True)
+    monkeypatch.setenv("SEW_VAD", "1")
+    assert sew(*given).code == 0

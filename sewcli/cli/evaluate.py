@@ -86,6 +86,7 @@ def evaluate(
     engine: opt.Engine = "auto",
     decoders: groups.Decoders,
     chunks: groups.Chunks,
+    silence: groups.Silence,
     audio_engine: opt.AudioEngine = "soundfile",
     telling: groups.Telling,
 ) -> None:
@@ -94,7 +95,7 @@ def evaluate(
     Rows with `text` are transcribed, rows with `label` classified; with --window keywords are spotted in the
     recordings of rows with `events` (label, start, end), and misses and false alarms an hour counted.
 
-    loss: mean over utterances of the CTC loss that transformers gives each.
+    loss: mean over utterances of the CTC loss that transformers gives each; none where silence is left out.
 
     rtf: seconds in the network over seconds of audio.
 
@@ -116,6 +117,7 @@ def evaluate(
     chosen = machine.chosen(engine)
     spotting = windows.given(context)
     if spotting is not None:
+        _refuse_vad(context, "keywords in recordings")
         raise typer.Exit(
             detect.evaluate_spotting(
                 manifest,
@@ -154,8 +156,10 @@ def evaluate(
     outputs.check_task(task)
     if task == "ctc":
         require_jiwer()
+    else:
+        _refuse_vad(context, "clips")
     decoding = decoders.checked()
-    plan = chunks.plan()
+    plan, activity = chunks.plan(), silence.activity()
     local = chosen.fetch(task, progress=messages.bars)
 
     # from here on torch is needed
@@ -165,7 +169,7 @@ def evaluate(
     network = chosen.load(local, task)
     padded = run.batch_seconds(machine.batch_seconds, network)
     clips = Options.for_clips(padded, audio_engine)
-    recordings = Options(plan, padded, chunks.whole_file, audio_engine)
+    recordings = Options(plan, padded, chunks.whole_file, audio_engine, activity=activity)
     options = clips if task == "classification" else recordings
     items, settings = measure(
         references,
@@ -178,3 +182,11 @@ def evaluate(
     )
     record |= {"model": {"id": local.spec.name, "revision": local.revision}, "settings": settings}
     raise typer.Exit(scoring.score(items, task, normalize, outputs, record, timed=True))
+
+
+def _refuse_vad(context: typer.Context, what: str) -> None:
+    """Refuse --vad where nothing is transcribed (UsageError); a setting for all commands is passed over."""
+    from sewcli.cli.spotting_options import on_command_line
+
+    if on_command_line(context, "vad"):
+        raise UsageError(f"--vad leaves silence out of transcripts, not of {what}", hint="leave it out")

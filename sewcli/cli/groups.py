@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from sewcli.activity_options import ActivityOptions
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
+from sewcli.cli import silence_options as silent
 from sewcli.cli import spotting_options as spot
 from sewcli.decoding import options as decoding
 from sewcli.spotting.options import DEFAULTS
@@ -241,6 +243,22 @@ class Spotting:
     def given(self, context: typer.Context) -> SpottingOptions | None:
         """What they say; None without --window (UsageError where they cannot work)."""
         return spot.given(context, **vars(self))
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Which silences are left out."""
+
+    vad: silent.Vad = False
+    vad_threshold: silent.Threshold = silent.DEFAULTS.threshold
+    vad_silence: silent.Silence = silent.DEFAULTS.silence
+    vad_padding: silent.Padding = silent.DEFAULTS.padding
+
+    def activity(self) -> ActivityOptions | None:
+        """The same, found good; None without --vad (UsageError where they cannot work)."""
+        if not self.vad:
+            return None
+        return ActivityOptions(self.vad_threshold, self.vad_silence, self.vad_padding).checked()
 
 
 @dataclass(frozen=True)

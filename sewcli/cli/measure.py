@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sewcli.cli.console import Progress
 from sewcli.cli.scoring import Item, References
 from sewcli.decoding.options import DecodingOptions
+from sewcli.decoding.pauses import PausingDecoder
 from sewcli.decoding.tally import Tally
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.evaluation.loss import CtcLoss
@@ -74,9 +75,17 @@ def measure(
             unchanged if normalizer == "none" else basic,
         )
         settings = decoder_settings | chunk_settings(network, options)
-        consumer = lambda: MeasuringConsumer(  # noqa: E731
-            Transcriber(decoder(), info, settings), stopwatch, loss.recording()
-        )
+        activity = options.activity
+        if activity is None:
+            consumer = lambda: MeasuringConsumer(  # noqa: E731
+                Transcriber(decoder(), info, settings), stopwatch, loss.recording()
+            )
+        else:
+            # a loss would be that of the frames that are kept, not of the recording
+            settings |= {"vad": activity.as_settings()}
+            consumer = lambda: MeasuringConsumer(  # noqa: E731
+                Transcriber(PausingDecoder(decoder(), vocabulary), info, settings), stopwatch
+            )
     results: Iterator[Answered | Failure] = run(
         progress.reading(row.source for row in references.rows), stopwatch, consumer, options
     )

@@ -8,15 +8,11 @@ from typing import Annotated
 
 import typer
 
-from sewcli.activity_options import ActivityOptions
 from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
 from sewcli.cli import groups, plotting
 from sewcli.cli import options as opt
 from sewcli.errors import UsageError
-
-_SILENCE = "Silence"
-ACTIVITY = ActivityOptions()
 
 
 @groups.grouped
@@ -43,42 +39,7 @@ def transcribe(
     decoders: groups.Decoders,
     n_best: dec.NBest = 1,
     chunks: groups.Chunks,
-    vad: Annotated[
-        bool,
-        typer.Option(
-            "--vad",
-            envvar="SEW_VAD",
-            help="Leave long silences out, found by their level: faster, and the text may change.",
-            rich_help_panel=_SILENCE,
-        ),
-    ] = False,
-    vad_threshold: Annotated[
-        float,
-        typer.Option(
-            envvar="SEW_VAD_THRESHOLD",
-            metavar="DB",
-            help="Speech begins so far above the noise floor of the file.",
-            rich_help_panel=_SILENCE,
-        ),
-    ] = ACTIVITY.threshold,
-    vad_silence: Annotated[
-        float,
-        typer.Option(
-            envvar="SEW_VAD_SILENCE",
-            metavar="SECONDS",
-            help="Shorter silences stay.",
-            rich_help_panel=_SILENCE,
-        ),
-    ] = ACTIVITY.silence,
-    vad_padding: Annotated[
-        float,
-        typer.Option(
-            envvar="SEW_VAD_PADDING",
-            metavar="SECONDS",
-            help="Of silence kept on each side of speech.",
-            rich_help_panel=_SILENCE,
-        ),
-    ] = ACTIVITY.padding,
+    silence: groups.Silence,
     audio_engine: opt.AudioEngine = "soundfile",
     telling: groups.Telling,
 ) -> None:
@@ -98,14 +59,14 @@ def transcribe(
     wanted.check()
     written.check()
     plan = chunks.plan()
-    activity = ActivityOptions(vad_threshold, vad_silence, vad_padding).checked() if vad else None
+    activity = silence.activity()
     times = written.times(timestamps or (None if plot is None else "word"))
     if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
     wanted, pictures = plotting.opened(plot, wanted, replaced=written.replaces)
     keeper = None
     if save_logits is not None:
-        if vad:
+        if activity is not None:
             raise UsageError("--vad leaves frames out, and --save-logits keeps all", hint="leave one out")
         from sewcli.cli.keeping import logits_directory
 

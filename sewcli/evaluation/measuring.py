@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.evaluation.loss import Loss, LossOfRecording
-from sewcli.pipeline import Consumer
+from sewcli.pipeline import Consumer, SkipsSilence
 from sewcli.recording import Recording
 
 AnswerT = TypeVar("AnswerT")
@@ -90,6 +90,11 @@ class MeasuringConsumer(Generic[AnswerT]):
         self._consumer.push(output)
         if self._loss is not None:
             self._loss.push(output)
+
+    def skip(self, frames: int) -> None:
+        """Hand on that frames were not run."""
+        if isinstance(self._consumer, SkipsSilence):
+            self._consumer.skip(frames)
 
     def result(self, recording: Recording) -> Measured[AnswerT]:
         """The answer, and the loss of the text of the recording's source."""
