@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec  # noqa: F401 - its registry is looked at
 import pytest
@@ -23,12 +25,23 @@ from sewcli.urls import is_url, needs_network, protocols
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files of a folder; /forbidden, /busy and /broken answer as their names say."""
+    """Files of a folder; /forbidden, /busy and /broken answer as their names say, ?tag=X as the ETag."""
+
+    fetched: ClassVar[list[str]] = []
+
+    def send_header(self, keyword: str, value: str) -> None:
+        if keyword != "Last-Modified":
+            super().send_header(keyword, value)
+        elif "?tag=" in self.path:
+            super().send_header("ETag", f'"{value if self.path.endswith("=time") else "same"}"')
+        elif "?silent" not in self.path:
+            super().send_header(keyword, value)
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:
+        self.fetched.append(self.path)
         if self.path.startswith("/forbidden"):
             self.send_error(403)
         elif self.path.startswith("/busy"):
@@ -203,6 +216,36 @@ def test_files_are_named_after_the_address_and_collide_as_files_do(
     assert clash.code == 2
     dry = sew("transcribe", "--dry-run", f"{url}/gone.wav")
     assert dry.lines == [f"{url}/gone.wav\t?", "total: 1 input, 0.000 hours, and 1 of unknown length"]
+
+
+def test_resume_fetches_only_what_its_server_says_has_changed(
+    sew: Sew, ctc: Path, site: tuple[str, Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("aiohttp")
+    url, folder = site
+    write_babble(folder / "new.wav", 1.0, seed=6)
+    paths = ["/new.wav", "/new.wav?tag=time", "/new.wav?tag=same", "/new.wav?silent"]
+    given = [url + path for path in paths]
+    template = ("--output-template", "{index}.{ext}")
+
+    def run() -> list[str]:
+        Handler.fetched.clear()
+        arguments = ("-m", ctc, "-o", tmp_path, "-f", "json", "--resume", *template)
+        assert sew("transcribe", *given, *arguments).code == 0
+        return Handler.fetched.copy()
+
+    assert run() == paths
+    assert run() == ["/new.wav?silent"]
+    write_babble(folder / "new.wav", 1.5, seed=7)
+    os.utime(folder / "new.wav", (1_000_000_000, 1_000_000_000))
+    # the size counts with a tag, too
+    assert run() == paths
+    lengths = [json.loads(file.read_text())["duration"] for file in tmp_path.glob("[1-4].json")]
+    assert lengths == [1.5] * 4
+    (folder / "new.wav").unlink()
+    gone = sew("transcribe", *given, "-m", ctc, "-o", tmp_path, "-f", "json", "--resume", *template)
+    assert gone.code == 4
+    assert gone.err.count("there is no such file") == 4
 
 
 def test_python_takes_addresses_as_files(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,36 @@ def download(name: str, url: str, target: Path) -> None:
         raise _explained(name, error, target) from error
     if not target.is_file():
         raise AudioError(f"{name}: is a folder", hint="name the files in it", code="is_directory")
+
+
+def version(url: str) -> str | None:
+    """What a server says of the state of a file, without fetching it; None where that is not certain.
+
+    That is its ETag or checksum, or else its size and the time it was last changed, as fsspec names them for
+    the web, s3 and gs. Archives and other chains have none.
+    """
+    if "::" in url or is_forbidden(url) or any(missing(protocol) for protocol in protocols(url)):
+        return None
+    from fsspec.core import url_to_fs
+
+    try:
+        filesystem, path = url_to_fs(url, **_options(protocols(url)))
+        told = filesystem.info(path)
+    except Exception:
+        # each protocol has a library of its own; fetching will tell what is wrong
+        return None
+    size, sums, times = told.get("size"), _told(told, _SUMS), _told(told, _TIMES)
+    if told.get("type") == "directory" or not (sums or (size and times)):
+        return None
+    return f"{size} {sums or times}"
+
+
+_SUMS = ("ETag", "etag", "Content-MD5", "Digest", "md5Hash", "generation")
+_TIMES = ("Last-Modified", "LastModified", "updated", "mtime")
+
+
+def _told(info: Mapping[str, Any], names: Sequence[str]) -> str:
+    return " ".join(f"{name}={info[name]}" for name in names if info.get(name))
 
 
 def _options(used: Iterable[str]) -> dict[str, Any]:
