@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from sewcli.sources import Source
     from sewcli.spotting.options import SpottingOptions
 
-#: padded audio in one batch on a GPU; on a CPU every chunk runs alone, which is no slower
-GPU_BATCH_SECONDS = 240.0
-
 
 def model_info(local: LocalModel) -> ModelInfo:
     """How results name the model."""
@@ -34,7 +31,9 @@ def batch_seconds(wanted: float | None, model: RunningModel) -> float:
         if not math.isfinite(wanted):
             raise UsageError(f"batch seconds {wanted}: not a number of seconds")
         return wanted
-    return 0.0 if model.device == "cpu" else GPU_BATCH_SECONDS
+    from sewcli.acoustic.budget import device_seconds
+
+    return device_seconds(model.device, model.checkpoint.config)
 
 
 def run_settings(network: RunningModel, options: Options) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""How much audio fits the memory of a GPU at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from sewcli.chunking import SAMPLE_RATE
+
+#: more padded audio a batch gains nothing: the launching of kernels is a small part by then
+MOST_SECONDS = 960.0
+_LEAST_SECONDS = 20.0
+#: where the device does not say what is free (mps)
+_UNASKED = 240.0
+#: outputs of the first convolution that memory is planned for: the peak was that of 3.5 of them on the CPU
+#: for sew-tiny, sew-mid and sew-d-tiny in float32 (2.9 MB a second of audio), less in bfloat16
+_LAYERS_ALIVE = 8
+#: of what is free; the rest is for longer pieces, whose attention grows with the square, and for others
+_SHARE = 0.5
+
+
+def affordable_seconds(free: int, config: Mapping[str, Any]) -> float:
+    """Padded audio seconds of a batch for so many free bytes; what does not fit after all is halved.
+
+    Args:
+        free: bytes.
+        config: of the model, with `conv_dim` and `conv_stride`.
+    """
+    return min(MOST_SECONDS, max(_LEAST_SECONDS, _SHARE * free / bytes_per_second(config)))
+
+
+def bytes_per_second(config: Mapping[str, Any]) -> float:
+    """Memory beside the weights for a second of audio, in float32, generously."""
+    frames = SAMPLE_RATE / config["conv_stride"][0]
+    return float(frames * config["conv_dim"][0] * 4 * _LAYERS_ALIVE)
+
+
+def device_seconds(device: str, config: Mapping[str, Any]) -> float:
+    """The batch size that suits a device: 0, every chunk alone, on a CPU, where a batch is no faster."""
+    kind = torch.device(device)
+    if kind.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(kind)
+        return affordable_seconds(free, config)
+    return 0.0 if kind.type == "cpu" else _UNASKED
