@@ -1,10 +1,9 @@
-"""The commands of the README as a user types them, and pipelines, in a shell."""
+"""Pipelines as a user types them, in a shell."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,43 +14,31 @@ from helpers import write_babble
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-#: what needs a network, a microphone, a film, the published models or minutes of an idle machine
-ELSEWHERE = ("https://", "arecord", "film.mkv", "sew-d-mid", "sew-tiny", "sew bench")
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bash") is None or not EXAMPLES.is_dir(), reason="needs bash and the examples"
 )
 
 
-def shown() -> list[str]:
-    """The commands of the section Use that can run anywhere."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Use\n")[1]
-    lines = section.split("```")[1].strip().splitlines()
-    commands = [re.split(r"\s{2,}#|\s#\s", line)[0].strip() for line in lines]
-    return [command for command in commands if command and not any(part in command for part in ELSEWHERE)]
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that the README speaks of, and `sew` in bin/."""
+    """A folder with recordings, and `sew` in bin/."""
     place = tmp_path_factory.mktemp("user")
     speech = EXAMPLES / "speech" / "go-forward.wav"
     (place / "recordings" / "two words").mkdir(parents=True)
-    (place / "clips").mkdir()
-    (place / "bin").mkdir()
-    for name in ("talk.wav", "recordings/a.wav", "recordings/two words/-b.wav"):
+    for name in ("recordings/a.wav", "recordings/two words/-b.wav"):
         shutil.copy(speech, place / name)
-    write_babble(place / "call.wav", 31.5, channels=2, rate=8_000)
     write_babble(place / "recordings" / "c.flac", 1.0)
-    (place / "sentences.txt").write_text("GO FORWARD TEN METERS\nGO BACK\nTEN STEPS FORWARD\n" * 20)
-    (place / "talk.txt").write_text("go forward ten meters\n")
-    for clip in (EXAMPLES / "keywords").glob("[cj]*.opus"):
-        shutil.copy(clip, place / "clips")
-    shutil.copy(EXAMPLES / "keywords" / "computer.opus", place / "clip.wav")
+    put_program(place)
+    return place
+
+
+def put_program(place: Path) -> None:
+    """Put `sew` of this tree into bin/ of a folder."""
+    (place / "bin").mkdir()
     program = place / "bin" / "sew"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sewcli "$@"\n')
     program.chmod(0o755)
-    return place
 
 
 def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
@@ -62,17 +49,6 @@ def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         shell, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False, input=""
     )
-
-
-@pytest.mark.parametrize("command", shown())
-def test_a_command_of_the_readme_works(folder: Path, command: str) -> None:
-    if "--decoder beam" in command or "--lm" in command:
-        pytest.importorskip("pyctcdecode")
-    if "kenlm" in command or "--lm" in command or command.startswith("sew lm"):
-        pytest.importorskip("kenlm")
-    done = run(folder, command)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout or "-o " in command or ">" in command or "--stack" in command
 
 
 PIPELINES = {

@@ -1,0 +1,129 @@
+"""Every command that the README and docs/ show, run in order on the examples and the embedded models."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shlex
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import Sew
+from helpers import write_babble
+from test_examples import EXAMPLES, ROOT, put_program, run
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: commands that are shown and not run, by what is in them, and why
+ELSEWHERE = {
+    "https://": "needs a network",
+    "s3://": "needs a network",
+    "gs://": "needs a network",
+    "sew-d-mid": "a published model, from a network",
+    "sew-tiny": "a published model, from a network",
+    "arecord": "needs a microphone",
+    "film.mkv": "needs a film",
+    "make ": "installs, and runs these tests",
+    "pip install": "installs",
+    "someone/": "a model of somebody's, from a network",
+    "~/": "writes to the home directory",
+    "sew bench": "measures for minutes",
+    "sew train": "trains for hours; tests/test_training_*.py train for seconds",
+    "torchrun": "trains for hours; tests/test_training_*.py train for seconds",
+}
+pytestmark = pytest.mark.skipif(
+    shutil.which("bash") is None or not EXAMPLES.is_dir(), reason="needs bash and the examples"
+)
+
+
+def shown(page: Path) -> list[str]:
+    """The commands of a page, which stand in blocks of code without a language; models are built first."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = [line for language, block in blocks if not language for line in block.splitlines()]
+    commands = [re.split(r"\s{2,}#|\s#\s", line)[0].strip() for line in lines]
+    return sorted(filter(None, commands), key=lambda command: not command.startswith("sew lm build"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder with the files that the pages speak of."""
+    place = tmp_path / "user"
+    speech, keyword = EXAMPLES / "speech" / "go-forward.wav", EXAMPLES / "keywords" / "computer.opus"
+    text = "GO FORWARD TEN METERS"
+    for name in ("recordings/two words", "clips", "calls", "runs/mine"):
+        (place / name).mkdir(parents=True)
+    for name in ("talk.wav", "meeting.wav", "recordings/a.wav", "recordings/two words/-b.wav"):
+        shutil.copy(speech, place / name)
+    for name in ("clip.wav", "clips/a.opus", "clips/b.opus", "calls/17.flac"):
+        shutil.copy(keyword, place / name)
+    shutil.copytree(ROOT / "sewcli" / "models" / "nano", place / "runs" / "mine" / "model")
+    write_babble(place / "call.wav", 31.5, channels=2, rate=8_000)
+    write_babble(place / "recordings" / "c.flac", 1.0)
+    with zipfile.ZipFile(place / "calls.zip", "w") as archive:
+        archive.write(place / "calls" / "17.flac", "calls/17.flac")
+    sentences = f"{text}\nGO BACK\nTEN STEPS FORWARD\n" * 20
+    (place / "sentences.txt").write_text(sentences)
+    (place / "more.txt.gz").write_bytes(gzip.compress(sentences.encode()))
+    (place / "talk.txt").write_text(text.lower())
+    (place / "names.txt").write_text("METERS\nVOYAGER\n")
+    spoken = row("recordings/a.wav", text=text) + row("recordings/two words/-b.wav", text=text)
+    for name in ("manifest", "test", "dev", "meetings"):
+        (place / f"{name}.jsonl").write_text(spoken)
+    (place / "keywords.jsonl").write_text(
+        row("clip.wav", label="computer") + row("clips/a.opus", label="seven")
+    )
+    event = {"label": "computer", "start": 0.2, "end": 0.8}
+    (place / "recordings.jsonl").write_text(row("call.wav", events=[event]))
+    put_program(place)
+    monkeypatch.chdir(place)
+    return place
+
+
+def row(file: str, **more: object) -> str:
+    return json.dumps({"audio_filepath": file, **more}) + "\n"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_of_a_page_work_as_written(folder: Path, sew: Sew, page: Path) -> None:
+    for command in shown(page):
+        if any(part in command for part in ELSEWHERE):
+            continue
+        if "|" in command or not command.startswith("sew "):
+            in_a_shell(folder, command)
+            continue
+        need(command)
+        words, _, file = command.removeprefix("sew ").partition(" > ")
+        done = sew(*shlex.split(words))
+        assert done.code == 0, f"{command}: {done.err}"
+        if file:
+            (folder / file).write_bytes(done.out)
+        assert done.out or re.search(r" (-o|--stack|>) ", command), command
+
+
+def in_a_shell(folder: Path, command: str) -> None:
+    programs = [part.split()[0] for part in re.split(r"\s\|\s", command)]
+    if not all(map(shutil.which, set(programs) - {"sew"})):
+        return
+    done = run(folder, command)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    assert done.stdout or ">" in command or command.startswith("source "), command
+
+
+def need(command: str) -> None:
+    """Skip the rest of a page where its extras are not installed."""
+    if "--decoder beam" in command or "--lm" in command:
+        pytest.importorskip("pyctcdecode")
+    if "--lm" in command or command.startswith("sew lm"):
+        pytest.importorskip("kenlm")
+    if "whisper-en" in command:
+        pytest.importorskip("whisper_normalizer")
+    if "zip://" in command:
+        pytest.importorskip("fsspec")
+
+
+def test_the_table_of_what_is_not_run_has_nothing_that_is_not_shown() -> None:
+    everything = "\n".join(command for page in PAGES for command in shown(page))
+    assert [part for part in ELSEWHERE if part not in everything] == []
