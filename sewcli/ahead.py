@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
@@ -51,7 +52,9 @@ class Ahead(Generic[T, R]):
         self._tasks: queue.SimpleQueue[tuple[T, Future[R]] | None] = queue.SimpleQueue()
         #: in order; None is the end
         self._results: queue.SimpleQueue[Future[R] | None] = queue.SimpleQueue()
-        self._head: Future[R] | None = None
+        #: begun and not handed out; the feeder adds to them under the lock, and nothing once it is stopped
+        self._begun: deque[Future[R]] = deque()
+        self._lock = threading.Lock()
         self._workers = workers
         self._threads = [
             threading.Thread(target=target, name=f"{THREADS}{target.__name__}", daemon=True)
@@ -70,25 +73,18 @@ class Ahead(Generic[T, R]):
                 continue
             if future is None:
                 return
-            self._head = future
             while not wait([future], patience).done:
                 yield None
-            self._head = None
+            self._begun.popleft()
             self._room.release()
             yield future.result()
 
     def stop(self) -> None:
         """Begin nothing more, give back what nobody took, and wait a moment for the threads to end."""
-        self._stopped.set()
+        with self._lock:
+            self._stopped.set()
+            left = list(self._begun)
         self._room.release()
-        left = [] if self._head is None else [self._head]
-        while True:
-            try:
-                future = self._results.get_nowait()
-            except queue.Empty:
-                break
-            if future is not None:
-                left.append(future)
         for future in left:
             future.add_done_callback(self._give_back)
         latest = time.monotonic() + _GRACE
@@ -103,18 +99,23 @@ class Ahead(Generic[T, R]):
         try:
             for item in self._items:
                 self._room.acquire()
-                if self._stopped.is_set():
-                    break
                 future: Future[R] = Future()
+                with self._lock:
+                    if self._stopped.is_set():
+                        break
+                    self._begin(future)
                 self._tasks.put((item, future))
-                self._results.put(future)
         except BaseException as error:
             failed: Future[R] = Future()
             failed.set_exception(error)
-            self._results.put(failed)
+            self._begin(failed)
         self._results.put(None)
         for _ in range(self._workers):
             self._tasks.put(None)
+
+    def _begin(self, future: Future[R]) -> None:
+        self._begun.append(future)
+        self._results.put(future)
 
     def _serve(self) -> None:
         while (task := self._tasks.get()) is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
@@ -117,3 +119,22 @@ def test_a_work_under_way_is_given_back_when_it_ends() -> None:
     assert not given_back.is_set()
     go_on.set()
     assert given_back.wait(10)
+
+
+class HesitatingQueue(queue.SimpleQueue):  # type: ignore[type-arg]
+    """A queue in which results arrive late: work that is done is for a moment in no list."""
+
+    def put(self, item: object, *_: object) -> None:
+        if isinstance(item, Future):
+            time.sleep(0.3)
+        super().put(item)
+
+
+def test_a_result_that_comes_while_it_stops_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "SimpleQueue", HesitatingQueue)
+    made, given_back = [], []
+    ahead = Ahead([1], lambda number: made.append(number) or number, given_back.append)
+    time.sleep(0.15)
+    ahead.stop()
+    assert not any(thread.is_alive() for thread in ahead._threads)
+    assert given_back == made
