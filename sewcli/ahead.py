@@ -10,9 +10,9 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, wait
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 #: how the names of the threads begin
 THREADS = "sew-ahead"
@@ -127,3 +127,16 @@ class Ahead(Generic[T, R]):
                 future.set_result(self._work(item))
             except BaseException as error:
                 future.set_exception(error)
+
+
+def in_order(items: Iterable[T], work: Callable[[T], R], *, workers: int) -> Generator[R, None, None]:
+    """`work` done on each item, by so many threads ahead of the one that takes; 0 is that one itself."""
+    if not workers:
+        yield from map(work, items)
+        return
+    ahead = Ahead(items, work, lambda _: None, workers=workers, depth=2 * workers)
+    try:
+        for result in ahead.results():
+            yield cast(R, result)  # None is for who gives a patience
+    finally:
+        ahead.stop()

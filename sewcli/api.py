@@ -80,6 +80,7 @@ def decode(logits: Place, **options: Unpack[DecodeOptions]) -> Transcript:
     Raises:
         AudioError: the file cannot be read. UsageError: an option is wrong.
     """
+    options.setdefault("decode_workers", 0)
     return only(decode_many([logits], **options))
 
 
@@ -88,5 +89,6 @@ def decode_many(logits: Iterable[Place], **options: Unpack[DecodeOptions]) -> It
     from sewcli.logits import Decoding
 
     check_options(options, DecodeOptions)
-    task = Decoding(decoding_options(options), options.get("timestamps", "word"))
+    times, workers = options.get("timestamps", "word"), options.get("decode_workers")
+    task = Decoding(decoding_options(options), times, decode_workers=workers)
     return task.results(Source(os.fspath(file), Path(file)) for file in logits)

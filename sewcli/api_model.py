@@ -106,7 +106,7 @@ class Model:
         Raises:
             ModelError, UsageError: at once, as `transcribe`. DeviceError: while it runs.
         """
-        return self._transcripts((any_source(audio) for audio in audios), options)
+        return self._transcripts((any_source(audio) for audio in audios), options, decode_workers=None)
 
     def align(
         self,
@@ -212,6 +212,7 @@ class Model:
         options: TranscribeOptions,
         plot: Place | None = None,
         save_logits: Place | None = None,
+        decode_workers: int | None = 0,
     ) -> Iterator[Transcript | Failure]:
         self._require("ctc")
         check_options(options, TranscribeOptions)
@@ -219,7 +220,10 @@ class Model:
         how = reading_options(options, batch_seconds(options.get("batch_seconds"), self._network))
         times = options.get("timestamps", "word")
         save, picture = logits_file(save_logits), picture_file(plot)
-        task = Transcribing(self._local, self._network, decoding, how, times, save, picture)
+        count = options.get("decode_workers", decode_workers)
+        task = Transcribing(
+            self._local, self._network, decoding, how, times, save, picture, decode_workers=count
+        )
         return task.results(parts(sources, options))
 
     def _aligning(self, options: AlignOptions, plot: Place | None = None) -> Aligning:

@@ -52,6 +52,8 @@ class DecodeOptions(TypedDict, total=False):
         beam_width, hotwords, hotword_weight, n_best, token_min_logp, beam_prune_logp: for beam.
         lm: "builtin" or the file of a language model; a KenLM binary needs `unigrams`, a file of its words.
         alpha, beta, unk_score: weight of the language model, what a word adds, and one that it does not know.
+        decode_workers: processes for beam search beside the network; 0 for none, None for what suits the
+            machine. By default 0 for one input, None for many.
     """
 
     timestamps: Literal["none", "word", "char"]
@@ -67,6 +69,7 @@ class DecodeOptions(TypedDict, total=False):
     n_best: int
     token_min_logp: float
     beam_prune_logp: float
+    decode_workers: int | None
 
 
 class TranscribeOptions(Part, Chunks, DecodeOptions, total=False):

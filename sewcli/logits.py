@@ -6,7 +6,9 @@ writing take from the recording, the model and the run.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sewcli.ahead import in_order
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.options import DecodingOptions
+from sewcli.decoding.search_workers import search_workers
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import InputError
 from sewcli.pipeline import Consumer
@@ -59,7 +63,10 @@ class Saver:
     """
 
     def __init__(
-        self, consumer: Consumer[Transcript], run: Run, write: Callable[[Source, Iterable[bytes]], None]
+        self,
+        consumer: Consumer[Transcript | Failure],
+        run: Run,
+        write: Callable[[Source, Iterable[bytes]], None],
     ) -> None:
         self._consumer = consumer
         self._run = run
@@ -71,7 +78,7 @@ class Saver:
         self._frames.append(output)
         self._consumer.push(output)
 
-    def result(self, recording: Recording) -> Transcript:
+    def result(self, recording: Recording) -> Transcript | Failure:
         """The result, once the file is written."""
         logits = self._frames.mapped()
         metadata = _metadata(recording.source, recording.duration, self._run)
@@ -181,13 +188,17 @@ class Decoding:
     Args:
         decoding: how logits become text.
         timestamps: "none", "word" or "char".
+        decode_workers: processes that beam search runs in, see `sewcli.decoding.search_workers`; they end
+            with the results.
     """
 
-    def __init__(self, decoding: DecodingOptions, timestamps: str) -> None:
+    def __init__(self, decoding: DecodingOptions, timestamps: str, *, decode_workers: int | None = 0) -> None:
         self._decoding = decoding
         self._timestamps = timestamps
+        self._workers = search_workers(decode_workers, decoding)
         # most often all files are of one model
         self._decoders: dict[Vocabulary, tuple[Callable[[], Decoder], dict[str, Any]]] = {}
+        self._lock = threading.Lock()
 
     def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
         """A transcript or a failure for each source, in order; their files hold logits.
@@ -195,20 +206,25 @@ class Decoding:
         Raises:
             UsageError: the decoder cannot be had for a model.
         """
-        for source in sources:
-            try:
-                saved = SavedLogits.read(source.file)
-            except InputError as error:
-                yield Failure(source.path, error.code, str(error), source.channel)
-                continue
-            yield self._decoded(saved)
+        workers = self._workers
+        results = in_order(sources, self._decoded, workers=0 if workers is None else workers.count)
+        with contextlib.ExitStack() as ends:
+            ends.enter_context(contextlib.closing(results))
+            if workers is not None:
+                ends.callback(workers.close)
+            yield from results
 
-    def _decoded(self, saved: SavedLogits) -> Transcript:
+    def _decoded(self, source: Source) -> Transcript | Failure:
+        try:
+            saved = SavedLogits.read(source.file)
+        except InputError as error:
+            return Failure(source.path, error.code, str(error), source.channel)
         run = saved.run
-        if run.vocabulary not in self._decoders:
-            self._decoders[run.vocabulary] = self._decoding.decoders(
-                run.vocabulary, times=self._timestamps != "none"
-            )
+        with self._lock:
+            if run.vocabulary not in self._decoders:
+                self._decoders[run.vocabulary] = self._decoding.decoders(
+                    run.vocabulary, times=self._timestamps != "none", workers=self._workers
+                )
         decoder, settings = self._decoders[run.vocabulary]
         transcriber = Transcriber(decoder(), run.model, settings | dict(run.settings), self._timestamps)
         try:

@@ -3,7 +3,8 @@
 Recordings are cut into chunks, chunks of one or several recordings make a batch, and the output of
 each chunk goes to the consumer of its recording. Results come in the order of the sources. A
 few recordings are read ahead of their turn, while the network runs, and given back when their result is
-out, so what is held at any time is one batch, the recordings with a part in it and those read ahead.
+out, so what is held at any time is one batch, the recordings with a part in it, those read ahead and, where
+results are made in threads of their own, a few that wait for these.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -36,6 +38,8 @@ _MOST_PENDING = 256
 _GPU_READERS = 8
 #: recordings that wait for the network beside those that are being decoded
 _WAITING = 2
+#: recordings whose results are being made may hold so many seconds together, whatever their number
+_WAITING_SECONDS = 600.0
 #: seconds after which a batch that is not full runs, because no recording has come
 _PATIENCE = 0.5
 
@@ -101,6 +105,19 @@ class Options:
         return cls(plan, batch_seconds, audio_engine=audio_engine, longest=LONGEST_CLIP)
 
 
+@dataclass(frozen=True)
+class Makers:
+    """Threads that make the results while the network runs, for consumers that mostly wait in `result`.
+
+    Attributes:
+        threads: how many.
+        interrupt: called at the end of the run, whether it is complete or not: what they wait for ends.
+    """
+
+    threads: int
+    interrupt: Callable[[], object]
+
+
 @dataclass
 class _Job(Generic[ResultT_co]):
     """One recording under way."""
@@ -108,6 +125,8 @@ class _Job(Generic[ResultT_co]):
     recording: Recording
     consumer: Consumer[ResultT_co]
     waiting: int
+    #: made in a thread of its own, once nothing is waited for
+    result: Future[ResultT_co] | None = None
 
 
 def run(
@@ -117,6 +136,7 @@ def run(
     options: Options,
     *,
     stdin: BinaryIO | None = None,
+    makers: Makers | None = None,
 ) -> Iterator[ResultT_co | Failure]:
     """Yield one result or failure a source, in order.
 
@@ -126,11 +146,12 @@ def run(
         consumer: makes the consumer of one recording.
         options: see `Options`.
         stdin: where the source "-" is read from.
+        makers: of the results; None makes them here, between the batches.
 
     Raises:
         DeviceError: the memory of the device is not enough for one chunk.
     """
-    pending: deque[_Job[ResultT_co] | Failure] = deque()
+    pending: _Line[ResultT_co] = _Line(makers)
     batch: list[tuple[_Job[ResultT_co], Chunk, Segment]] = []
     readers = options.readers or (1 if model.device == "cpu" else _GPU_READERS)
     stopped = threading.Event()
@@ -146,28 +167,26 @@ def run(
             if opened is None:
                 # the next recording takes its time: what is there need not wait for a full batch
                 _run_batch(model, batch)
-                yield from _finished(pending)
+                yield from pending.finished()
                 continue
             pending.append(opened)
             if isinstance(opened, _Job):
                 for chunk in options.plan.chunks_of(opened.recording.pieces):
                     if batch and _padded_seconds(batch, chunk) > options.batch_seconds:
                         _run_batch(model, batch)
-                        yield from _finished(pending)
+                        yield from pending.finished()
                     batch.append((opened, chunk, _segment(opened.recording, chunk, options)))
                     if _padded_seconds(batch) >= options.batch_seconds or len(batch) >= _MOST_ROWS:
                         _run_batch(model, batch)
             if len(pending) >= _MOST_PENDING:
                 _run_batch(model, batch)
-            yield from _finished(pending)
+            yield from pending.finished()
         _run_batch(model, batch)
-        yield from _finished(pending)
+        yield from pending.finished(every=True)
     finally:
         stopped.set()
         ahead.stop()
-        for left in pending:
-            if isinstance(left, _Job):
-                _close(left)
+        pending.close()
 
 
 def _open(
@@ -223,19 +242,64 @@ def _run_batch(model: AcousticModel, batch: list[tuple[_Job[ResultT_co], Chunk, 
     batch.clear()
 
 
-def _finished(pending: deque[_Job[ResultT_co] | Failure]) -> Iterator[ResultT_co | Failure]:
-    """Take what is complete from the front of the line."""
-    while pending:
-        first = pending[0]
-        if isinstance(first, _Job):
-            if first.waiting:
-                return
-            result = first.consumer.result(first.recording)
-            _close(first)
-            pending.popleft()
-            yield result
-        else:
-            yield pending.popleft()  # type: ignore[misc]
+class _Line(deque[_Job[ResultT_co] | Failure]):
+    """Recordings under way and failures, in the order of the sources."""
+
+    def __init__(self, makers: Makers | None) -> None:
+        super().__init__()
+        self._makers = makers
+        self._threads = None if makers is None else ThreadPoolExecutor(makers.threads, "sew-maker")
+
+    def finished(self, *, every: bool = False) -> Iterator[ResultT_co | Failure]:
+        """Take what is complete from the front, waiting where too many are being made.
+
+        Args:
+            every: wait for all of those that the network is done with.
+        """
+        if self._threads is not None:
+            self._begin(self._threads)
+        while self:
+            first = self[0]
+            if isinstance(first, _Job):
+                if first.waiting:
+                    return
+                if first.result is None:
+                    result = first.consumer.result(first.recording)
+                elif first.result.done() or every or self._is_full():
+                    result = first.result.result()
+                else:
+                    return
+                _close(first)
+                self.popleft()
+                yield result
+            else:
+                yield self.popleft()  # type: ignore[misc]
+
+    def _begin(self, threads: ThreadPoolExecutor) -> None:
+        """Have the results made of those that the network is done with."""
+        for job in self:
+            if isinstance(job, _Job):
+                if job.waiting:
+                    return
+                if job.result is None:
+                    job.result = threads.submit(job.consumer.result, job.recording)
+
+    def _is_full(self) -> bool:
+        """Whether no more recordings may wait for their results."""
+        assert self._makers is not None
+        made = [job.recording.duration for job in self if isinstance(job, _Job) and job.result is not None]
+        few = len(made) <= self._makers.threads + _WAITING
+        return not few and (len(made) > _MOST_ROWS or sum(made) > _WAITING_SECONDS)
+
+    def close(self) -> None:
+        """Give back what nobody took."""
+        if self._threads is not None and self._makers is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._makers.interrupt()
+            self._threads.shutdown()
+        for left in self:
+            if isinstance(left, _Job):
+                _close(left)
 
 
 def _close(job: _Job[ResultT_co]) -> None:

@@ -18,6 +18,7 @@ from sewcli.decoding.known import KnownText
 from sewcli.decoding.offsets import corrected
 from sewcli.decoding.pauses import PausingDecoder
 from sewcli.decoding.vocabulary import Vocabulary
+from sewcli.errors import InputError
 from sewcli.recording import Recording
 from sewcli.results import Classification, Failure, LabelScore, ModelInfo, Span, Transcript
 from sewcli.sources import Source
@@ -34,7 +35,7 @@ class Decoder(Protocol):
         """Take in the logits of the next frames, shape (T, V)."""
 
     def finish(self) -> Hypothesis:
-        """The transcript of all frames so far."""
+        """The transcript of all frames so far (InputError where it cannot be had)."""
 
     def close(self) -> None:
         """Give resources back."""
@@ -77,9 +78,13 @@ class Transcriber:
         assert isinstance(self.decoder, PausingDecoder)  # where silences are left out
         self.decoder.skip(frames)
 
-    def result(self, recording: Heard) -> Transcript:
-        """The transcript of the recording."""
-        hypothesis = self.decoder.finish()
+    def result(self, recording: Heard) -> Transcript | Failure:
+        """The transcript of the recording, or a failure where its decoding has ended early."""
+        source = recording.source
+        try:
+            hypothesis = self.decoder.finish()
+        except InputError as error:
+            return Failure(source.path, error.code, f"{shown(source)}: {error}", source.channel)
         duration, offset = recording.duration, recording.source.offset
         timed = partial(corrected, model=self.model, begin=offset, end=offset + duration)
         return Transcript(

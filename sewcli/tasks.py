@@ -62,6 +62,8 @@ class Transcribing:
         timestamps: "none", "word" or "char".
         save: takes each source and the content of the file of its logits (sewcli.logits), or None.
         picture: takes each source and its picture (sewcli.pictures), or None.
+        decode_workers: processes that beam search runs in, see `sewcli.decoding.search_workers`; they end
+            with the results.
 
     Attributes:
         settings: everything that can change the text, for the record.
@@ -79,8 +81,11 @@ class Transcribing:
         timestamps: str,
         save: Callable[[Source, Iterable[bytes]], None] | None = None,
         picture: Callable[[Source, bytes], None] | None = None,
+        *,
+        decode_workers: int | None = 0,
     ) -> None:
         from sewcli.decoding.pauses import PausingDecoder
+        from sewcli.decoding.search_workers import search_workers
         from sewcli.decoding.vocabulary import load_vocabulary
 
         self._network = network
@@ -91,7 +96,10 @@ class Transcribing:
         self._vocabulary = vocabulary
         self._save = save
         self._picture = picture
-        self._decoder, settings = decoding.decoders(vocabulary, times=timestamps != "none")
+        self._workers = search_workers(decode_workers, decoding)
+        self._decoder, settings = decoding.decoders(
+            vocabulary, times=timestamps != "none", workers=self._workers
+        )
         self.settings = settings | chunk_settings(network, options)
         if options.activity is not None:
             plain = self._decoder
@@ -100,15 +108,17 @@ class Transcribing:
 
     def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
         """A transcript or a failure for each source, in order; see `sewcli.pipeline.run`."""
-        from sewcli.pipeline import run
+        from sewcli.pipeline import Makers, run
 
-        return run(sources, self._network, self._consumer, self._options)
+        workers = self._workers
+        makers = None if workers is None else Makers(workers.count, workers.close)
+        return run(sources, self._network, self._consumer, self._options, makers=makers)
 
-    def _consumer(self) -> Consumer[Transcript]:
+    def _consumer(self) -> Consumer[Transcript | Failure]:
         from sewcli.logits import Run, Saver
         from sewcli.recognition import Transcriber
 
-        transcriber: Consumer[Transcript] = Transcriber(
+        transcriber: Consumer[Transcript | Failure] = Transcriber(
             self._decoder(), self._info, self.settings, self._timestamps
         )
         if self._picture is not None:

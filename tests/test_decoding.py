@@ -116,9 +116,10 @@ class TestBeamSearch:
 
     @staticmethod
     def decode(logits, sizes=(), **options):
-        from sewcli.decoding.beam import BeamSearch
+        from sewcli.decoding.beam import BeamDecoder, BeamSearch
 
-        decoder = BeamSearch(VOCABULARY, **options).recording()
+        search = BeamSearch(VOCABULARY, **options)
+        decoder = BeamDecoder(VOCABULARY, lambda frames: search.search(frames.mapped()))
         start = 0
         for size in [*sizes, len(logits)]:
             decoder.push(logits[start : start + size])

@@ -32,6 +32,7 @@ def decode(
     timestamps: files.Timestamps = None,
     decoders: groups.Decoders,
     n_best: dec.NBest = 1,
+    decode_workers: dec.DecodeWorkers = None,
     telling: groups.Telling,
 ) -> None:
     """Decode saved logits again, without the network: another beam, language model or hotwords.
@@ -60,7 +61,8 @@ def decode(
         raise typer.Exit(written.dry_run(wanted, fingerprint))
     sink = written.open(wanted)
     display = messages.display(sink.total)
-    results = Decoding(decoding, times).results(display.reading(sink.pending(fingerprint)))
+    task = Decoding(decoding, times, decode_workers=decode_workers)
+    results = task.results(display.reading(sink.pending(fingerprint)))
     raise typer.Exit(run.write_all(run.tell_hotwords(results), sink, display))
 
 

@@ -59,7 +59,7 @@ def measure(
     """
     stopwatch = Stopwatch(network)
     info = model_info(local)
-    consumer: Callable[[], Consumer[Answered]]
+    consumer: Callable[[], Consumer[Answered | Failure]]
     if references.task == "classification":
         _warn_of_unknown_labels(references, network.labels)
         settings = run_settings(network, options)

@@ -38,6 +38,7 @@ def transcribe(
     engine: opt.Engine = "auto",
     decoders: groups.Decoders,
     n_best: dec.NBest = 1,
+    decode_workers: dec.DecodeWorkers = None,
     chunks: groups.Chunks,
     silence: groups.Silence,
     audio_engine: opt.AudioEngine = "soundfile",
@@ -91,6 +92,7 @@ def transcribe(
         times,
         None if keeper is None else keeper.write,
         None if pictures is None else pictures.write,
+        decode_workers=0 if writing.dry_run else decode_workers,
     )
     fingerprint = written.fingerprint(local, task.settings | {"timestamps": times})
     if sink is None:

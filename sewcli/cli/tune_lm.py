@@ -70,6 +70,7 @@ def tune_lm(
     hotword_weight: dec.HotwordWeight = DEFAULT_HOTWORD_WEIGHT,
     token_min_logp: dec.TokenMinLogp = DEFAULT_TOKEN_MIN_LOGP,
     beam_prune_logp: dec.BeamPruneLogp = DEFAULT_BEAM_PRUNE_LOGP,
+    decode_workers: dec.DecodeWorkers = None,
     chunks: groups.Chunks,
     audio_engine: opt.AudioEngine = "soundfile",
     telling: groups.Telling,
@@ -114,7 +115,7 @@ def tune_lm(
 
     # from here on torch is needed
     from sewcli.decoding.vocabulary import load_vocabulary
-    from sewcli.evaluation.tuning import KeptLogits, attempt, grid
+    from sewcli.evaluation.tuning import KeptLogits, attempt, attempts, grid
     from sewcli.pipeline import Options
     from sewcli.pipeline import run as run_pipeline
     from sewcli.tasks import chunk_settings
@@ -141,7 +142,7 @@ def tune_lm(
     greedy = attempt(kept, vocabulary, dec.decoding_options(None, None), normalize)
     candidates = grid(decoding, *tried)
     _log.info("%d utterances, %.0f s; %d combinations", len(kept), kept.seconds, len(candidates))
-    trials = (attempt(kept, vocabulary, candidate, normalize) for candidate in candidates)
+    trials = attempts(kept, vocabulary, candidates, normalize, decode_workers)
     if form == "text":
         _show(greedy, trials)
     else:

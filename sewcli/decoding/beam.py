@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import logging
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class BeamSearch:
         vocabulary: Vocabulary,
         *,
         width: int = 100,
-        hotwords: tuple[str, ...] = (),
+        hotwords: Sequence[str] = (),
         hotword_weight: float = 10.0,
         language_model: LanguageModel | None = None,
         n_best: int = 1,
@@ -65,16 +65,8 @@ class BeamSearch:
         beam_prune_logp: float = -10.0,
         times: bool = True,
     ) -> None:
-        longer = sorted(token for token in vocabulary.text_tokens if len(token) > 1)
-        if longer:
-            raise UsageError(
-                f"beam search needs tokens of one character; this model's vocabulary has {longer[0]!r}",
-                hint="use --decoder greedy",
-            )
-        if not 0 <= hotword_weight < float("inf"):
-            raise UsageError(f"the weight of hotwords is {hotword_weight:g}; it is a number from 0 up")
+        self.hotwords = usable_hotwords(vocabulary, hotwords, hotword_weight)
         self.vocabulary = vocabulary
-        self.hotwords = spellable(vocabulary, hotwords)
         self._n_best = n_best
         self._times = times
         self._language_model = language_model
@@ -88,10 +80,6 @@ class BeamSearch:
         self._decoder = _build(vocabulary, language_model)
         # pyctcdecode keeps language models in its class, beyond the life of the decoder
         weakref.finalize(self, self._decoder.cleanup)
-
-    def recording(self) -> BeamDecoder:
-        """A decoder for one recording."""
-        return BeamDecoder(self)
 
     def search(self, log_posteriors: NDArray[np.float32]) -> Hypothesis:
         """Decode all frames of a recording, shape (T, V)."""
@@ -120,25 +108,46 @@ class BeamSearch:
 
 
 class BeamDecoder:
-    """Collects the frames of one recording and decodes them at its end."""
+    """Collects the frames of one recording and has them searched through at its end.
 
-    def __init__(self, search: BeamSearch) -> None:
+    Args:
+        vocabulary: of the model.
+        search: takes all log-posteriors, in this process or another.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, search: Callable[[FrameFile], Hypothesis]) -> None:
+        self._vocabulary = vocabulary
         self._search = search
-        self._frames = FrameFile(len(search.vocabulary.tokens))
+        self._frames = FrameFile(len(vocabulary.tokens))
 
     def push(self, logits: NDArray[np.float32]) -> None:
         """Take in the logits of the next frames, shape (T, V)."""
-        self._frames.append(self._search.vocabulary.log_posteriors(logits))
+        self._frames.append(self._vocabulary.log_posteriors(logits))
 
     def finish(self) -> Hypothesis:
-        """The best transcript of all frames."""
-        if len(self._frames) == 0:
-            return Hypothesis("", ())
-        return self._search.search(self._frames.mapped())
+        """The best transcript of all frames (DeadWorkerError where the process that searched has ended)."""
+        return self._search(self._frames) if len(self._frames) else Hypothesis("", ())
 
     def close(self) -> None:
         """Give the temporary file back."""
         self._frames.close()
+
+
+def usable_hotwords(vocabulary: Vocabulary, hotwords: Sequence[str], weight: float) -> tuple[str, ...]:
+    """The hotwords as the vocabulary spells them, once it is known to be one for beam search.
+
+    Raises:
+        UsageError: it has tokens of several characters, cannot spell a hotword, or the weight is none.
+    """
+    longer = sorted(token for token in vocabulary.text_tokens if len(token) > 1)
+    if longer:
+        raise UsageError(
+            f"beam search needs tokens of one character; this model's vocabulary has {longer[0]!r}",
+            hint="use --decoder greedy",
+        )
+    if not 0 <= weight < float("inf"):
+        raise UsageError(f"the weight of hotwords is {weight:g}; it is a number from 0 up")
+    return spellable(vocabulary, hotwords)
 
 
 def _pieces(log_posteriors: NDArray[np.float32], vocabulary: Vocabulary) -> Iterator[tuple[int, int]]:

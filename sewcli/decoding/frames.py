@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +45,18 @@ class FrameFile:
     def mapped(self) -> NDArray[np.float32]:
         """All rows, shape (T, columns), T > 0; they stay readable after close()."""
         self._file.flush()
-        shape = (self._frames, self._columns)
-        return np.memmap(self._file, dtype=np.float32, mode="r", shape=shape)
+        return mapped(self._file, self._frames, self._columns)
+
+    def fileno(self) -> int:
+        """The open file with all rows, for another process to map."""
+        self._file.flush()
+        return self._file.fileno()
 
     def close(self) -> None:
         """Give the file back."""
         self._file.close()
+
+
+def mapped(file: IO[bytes], frames: int, columns: int) -> NDArray[np.float32]:
+    """The rows of such a file, shape (frames, columns), frames > 0; they stay readable when it is closed."""
+    return np.memmap(file, dtype=np.float32, mode="r", shape=(frames, columns))

@@ -15,6 +15,7 @@ from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.evaluation.loss import Loss, LossOfRecording
 from sewcli.pipeline import Consumer, SkipsSilence
 from sewcli.recording import Recording
+from sewcli.results import Failure
 
 AnswerT = TypeVar("AnswerT")
 
@@ -77,7 +78,7 @@ class MeasuringConsumer(Generic[AnswerT]):
     """
 
     def __init__(
-        self, consumer: Consumer[AnswerT], stopwatch: Stopwatch, loss: LossOfRecording | None = None
+        self, consumer: Consumer[AnswerT | Failure], stopwatch: Stopwatch, loss: LossOfRecording | None = None
     ) -> None:
         self._consumer = consumer
         self._stopwatch = stopwatch
@@ -96,12 +97,15 @@ class MeasuringConsumer(Generic[AnswerT]):
         if isinstance(self._consumer, SkipsSilence):
             self._consumer.skip(frames)
 
-    def result(self, recording: Recording) -> Measured[AnswerT]:
+    def result(self, recording: Recording) -> Measured[AnswerT] | Failure:
         """The answer, and the loss of the text of the recording's source."""
+        answer = self._consumer.result(recording)
+        if isinstance(answer, Failure):
+            return answer
         loss = None
         if self._loss is not None:
             loss = self._loss.finish(recording.source.text or "", recording.samples)
-        return Measured(self._consumer.result(recording), self._seconds, loss)
+        return Measured(answer, self._seconds, loss)
 
     def close(self) -> None:
         """Give resources back."""

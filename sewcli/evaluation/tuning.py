@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sewcli.ahead import in_order
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.options import DecodingOptions
+from sewcli.decoding.search_workers import SearchWorkers, search_workers
 from sewcli.decoding.vocabulary import Vocabulary
+from sewcli.errors import DeviceError, InputError
 from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.rates import Edits, character_edits, folded, word_edits
 from sewcli.recording import Recording
@@ -126,6 +129,7 @@ def attempt(
     vocabulary: Vocabulary,
     options: DecodingOptions,
     normalize: Normalizer,
+    workers: SearchWorkers | None = None,
 ) -> Trial:
     """Decode all recordings and compare them with their texts.
 
@@ -134,24 +138,55 @@ def attempt(
         vocabulary: of the model.
         options: to try.
         normalize: applied to both texts before they are compared.
+        workers: that search in place of this process.
 
     Raises:
-        UsageError: the decoder cannot be had for this model.
+        UsageError: the decoder cannot be had for this model. DeviceError: a worker has ended.
     """
-    make, _ = options.decoders(vocabulary, times=False)
-    words = characters = Edits()
-    for logits, text in zip(kept, kept.texts, strict=True):
+    make, _ = options.decoders(vocabulary, times=False, workers=workers)
+
+    def decoded(logits: NDArray[np.float32]) -> str:
         decoder = make()
         try:
             for start in range(0, logits.shape[0], _BLOCK):
                 decoder.push(np.asarray(logits[start : start + _BLOCK]))
-            heard = folded(normalize(decoder.finish().text))
+            return decoder.finish().text
+        except InputError as error:  # rates of the others would not compare
+            raise DeviceError(str(error), code=error.code) from error
         finally:
             decoder.close()
+
+    words = characters = Edits()
+    hypotheses = in_order(kept, decoded, workers=0 if workers is None else workers.count)
+    for hypothesis, text in zip(hypotheses, kept.texts, strict=True):
+        heard = folded(normalize(hypothesis))
         said = folded(normalize(text))
         words += word_edits(said, heard)[0]
         characters += character_edits(said, heard)
     return Trial(options, words, characters)
+
+
+def attempts(
+    kept: KeptLogits,
+    vocabulary: Vocabulary,
+    candidates: Sequence[DecodingOptions],
+    normalize: Normalizer,
+    decode_workers: int | None = 0,
+) -> Iterator[Trial]:
+    """`attempt` each of several beam searches.
+
+    Args:
+        kept, vocabulary, normalize: see there.
+        candidates: to try.
+        decode_workers: processes to search in, see `sewcli.decoding.search_workers`.
+    """
+    workers = search_workers(decode_workers, candidates[0])
+    try:
+        for candidate in candidates:
+            yield attempt(kept, vocabulary, candidate, normalize, workers)
+    finally:
+        if workers is not None:
+            workers.close()
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:

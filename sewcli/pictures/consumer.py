@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -19,6 +20,8 @@ from sewcli.sources import Source
 ResultT = TypeVar("ResultT")
 Write = Callable[[Source, bytes], None]
 _READ_SAMPLES = 1 << 17
+#: matplotlib is not made for several threads
+_DRAWING = threading.Lock()
 
 
 class Picturing(Generic[ResultT]):
@@ -56,7 +59,8 @@ class Picturing(Generic[ResultT]):
             words = result.words or ()
         elif isinstance(result, Classification):
             title += ":  " + ",  ".join(f"{one.label} {one.score:.2f}" for one in result.labels)
-        picture = draw(builder.finish(), offset=recording.source.offset, title=title, words=words)
+        with _DRAWING:
+            picture = draw(builder.finish(), offset=recording.source.offset, title=title, words=words)
         self._write(recording.source, picture)
         return result
 
