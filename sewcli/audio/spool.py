@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import BinaryIO
 from sewcli.audio.checks import check_place, empty, shown
 from sewcli.errors import AudioError
 from sewcli.sources import Source
+from sewcli.temporary import temporary_directory
 
 _COPY_BYTES = 1 << 20
 
@@ -46,8 +46,8 @@ def on_disk(source: Source, stdin: BinaryIO | None) -> Iterator[Path]:
 def _fetched(name: str, url: str) -> Iterator[Path]:
     from sewcli.audio.download import download
 
-    with tempfile.TemporaryDirectory(prefix=".sew-") as folder:
-        copy = Path(folder) / "audio"
+    with temporary_directory() as folder:
+        copy = folder / "audio"
         download(name, url, copy)
         if copy.stat().st_size == 0:
             raise empty(name)
@@ -56,8 +56,8 @@ def _fetched(name: str, url: str) -> Iterator[Path]:
 
 @contextmanager
 def _copied(name: str, stream: BinaryIO) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix=".sew-") as folder:
-        copy = Path(folder) / "audio"
+    with temporary_directory() as folder:
+        copy = folder / "audio"
         try:
             with copy.open("wb") as target:
                 shutil.copyfileobj(stream, target, _COPY_BYTES)

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import traceback
-import weakref
 from typing import NoReturn
 
 import typer
@@ -61,10 +60,11 @@ def command() -> NoReturn:
     except SystemExit as end:
         if not _threads_left():
             raise
+        from sewcli.temporary import remove_all
+
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        # temporary directories go, also those that a thread is still filling
-        weakref.finalize._exitfunc()  # type: ignore[attr-defined]
+        remove_all()  # also those that a thread is still filling
         os._exit(end.code if isinstance(end.code, int) else EXIT_UNEXPECTED)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,7 @@ def write_all(
 def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> int:
     """Write all results, report failures as they come; the exit code that tells how it went."""
     done = failed = 0
-    with progress:
+    with progress, _ended(results):
         for result in results:
             failure = _written(result, sink)
             if failure is not None:
@@ -130,6 +131,16 @@ def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> int:
                 done += 1
                 progress.advance(result)
     return exit_code(done, failed)
+
+
+@contextmanager
+def _ended(results: Iterator[object]) -> Iterator[None]:
+    """Have the run behind the results end, with its threads and processes, where nobody takes the rest."""
+    try:
+        yield
+    finally:
+        if isinstance(results, Generator):
+            results.close()
 
 
 def exit_code(done: int, failed: int) -> int:

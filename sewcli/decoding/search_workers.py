@@ -48,6 +48,7 @@ class _Worker:
                 stdout=subprocess.DEVNULL,
                 process_group=0,
             )
+        self.pid = self._process.pid
 
     def prepare(self, setup: Setup) -> None:
         """Have it load what the search needs."""
@@ -58,7 +59,7 @@ class _Worker:
         """See `SearchWorkers.search`."""
         try:
             self._connection.send(Request(setup, len(frames)))
-            send_handle(self._connection, frames.fileno(), self._process.pid)
+            send_handle(self._connection, frames.fileno(), self.pid)
             answer: Answer = self._connection.recv()
         except (EOFError, OSError) as error:
             code = self.end()
@@ -100,6 +101,12 @@ class SearchWorkers:
         self._started: set[_Worker] = set()
         self._closed = False
         self._told: set[str] = set()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes that have been started and are in use."""
+        with self._lock:
+            return [worker.pid for worker in self._started]
 
     def prepare(self, setup: Setup) -> None:
         """Have a process load what the first search will need."""

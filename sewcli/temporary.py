@@ -1,0 +1,33 @@
+"""Temporary directories that go with the process, also where a thread is still at work in one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_in_use: set[Path] = set()
+_lock = threading.Lock()
+
+
+@contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """A new directory, removed with what is in it at the end (OSError where there can be none)."""
+    with _lock:
+        folder = Path(tempfile.mkdtemp(prefix=".sew-"))
+        _in_use.add(folder)
+    try:
+        yield folder
+    finally:
+        _in_use.discard(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_all() -> None:
+    """Remove those in use, and let no new ones be made: the process is about to end under its threads."""
+    _lock.acquire()
+    for folder in list(_in_use):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,161 @@
+"""What a run that is ended early leaves: no process, no temporary file, the exit code that tells how."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers import write_babble
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+needs_beam = pytest.mark.skipif(sys.version_info >= (3, 13), reason="no pyctcdecode for this Python")
+WAIT = 90.0
+
+
+class Run:
+    """`sew transcribe` in a process whose temporary files go to a folder of its own."""
+
+    def __init__(self, folder: Path, *arguments: object) -> None:
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        names = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sewcli", "transcribe", *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=names | {"TMPDIR": str(self.temporary)},
+            # a shell has its background jobs ignore SIGINT, and so would their children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
+        )
+
+    def children(self) -> list[int]:
+        """The processes it has started."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                try:
+                    parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                except OSError:
+                    continue
+                if parent == self.process.pid:
+                    found.append(int(entry.name))
+        return found
+
+    def line(self) -> bytes:
+        """The next line of its output."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def end(self) -> tuple[int, bytes]:
+        """Close its streams and wait for it to end; its exit code and what it wrote to standard error."""
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()
+        assert self.process.stderr is not None
+        err = self.process.stderr.read()
+        self.process.stderr.close()
+        return self.process.wait(WAIT), err
+
+
+def await_end(pids: list[int]) -> None:
+    """Wait for processes that are to end by themselves."""
+    latest = time.monotonic() + WAIT
+    while alive := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < latest, f"still there: {alive}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[Path]:
+    for i in range(30):
+        write_babble(tmp_path / "many" / f"{i:02}.wav", 2.0 + i / 20, seed=i)
+    return tmp_path / "many"
+
+
+@pytest.fixture
+def beam(ctc: Path, many: Path, tmp_path: Path) -> Iterator[Run]:
+    """A run with two processes for beam search that cannot end: standard input never does."""
+    run = Run(
+        tmp_path,
+        *(many, "-", "-m", ctc, "-f", "json"),
+        *("--decoder", "beam", "--beam-width", "60", "--decode-workers", "2"),
+    )
+    yield run
+    run.process.kill()
+
+
+@needs_beam
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_signals_leave_no_process_and_no_file(beam: Run, number: signal.Signals) -> None:
+    for _ in range(2):
+        assert beam.line().startswith(b"{")
+    workers = beam.children()
+    assert len(workers) == 2
+    beam.process.send_signal(number)
+    code, err = beam.end()
+    await_end(workers)
+    if number == signal.SIGKILL:
+        assert code == -number
+    else:
+        assert (code, err) == (130, b"")
+        assert list(beam.temporary.iterdir()) == []
+
+
+@needs_beam
+def test_a_closed_pipe_leaves_no_process_and_no_file(beam: Run) -> None:
+    assert beam.line().startswith(b"{")
+    workers = beam.children()
+    assert beam.process.stdout is not None
+    beam.process.stdout.close()
+    # the whole of standard input comes too late to matter
+    code = beam.process.wait(WAIT)
+    await_end(workers)
+    assert (code, beam.end()[1]) == (0, b"")
+    assert workers
+    assert list(beam.temporary.iterdir()) == []
+
+
+@needs_beam
+def test_a_process_that_is_killed_costs_its_recordings_alone(beam: Run) -> None:
+    records = [beam.line()]
+    for pid in beam.children():
+        os.kill(pid, signal.SIGKILL)
+    records += [beam.line() for _ in range(29)]
+    assert beam.process.stdin is not None
+    beam.process.stdin.close()
+    last = beam.line()
+    code, err = beam.end()
+    failed = [record for record in records if b'"worker_died"' in record]
+    assert 1 <= len(failed) <= 2
+    assert all(b".wav" in record for record in records)
+    assert b'"-"' in last  # standard input was empty
+    assert err.count(b"SIGKILL") == len(failed)
+    assert code == 3
+    assert list(beam.temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_copy_of_standard_input_goes_while_a_thread_still_fills_it(
+    ctc: Path, many: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    run = Run(tmp_path, many / "00.wav", "-", "-m", ctc)
+    assert run.line()
+    assert run.process.stdin is not None
+    run.process.stdin.write((many / "01.wav").read_bytes()[:4000])
+    run.process.stdin.flush()
+    latest = time.monotonic() + WAIT
+    while not list(run.temporary.rglob("audio")) and time.monotonic() < latest:
+        time.sleep(0.02)
+    assert list(run.temporary.rglob("audio"))
+    run.process.send_signal(number)
+    # its standard input is still open
+    assert run.process.wait(WAIT) == 130
+    assert run.end()[1] == b""
+    assert list(run.temporary.iterdir()) == []
