@@ -1,21 +1,25 @@
 """The way from sources to results: order, batches, chunks, memory."""
 
+import itertools
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from sewcli import pipeline
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.chunking import ChunkPlan, kept_frame_count
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.hub import fetch
-from sewcli.pipeline import Options, run
+from sewcli.pipeline import Makers, Options, run
 from sewcli.recognition import Transcriber
 from sewcli.recording import Recording
 from sewcli.registry import resolve
@@ -133,7 +137,8 @@ from sewcli.chunking import ChunkPlan
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.hub import fetch
-from sewcli.pipeline import Options, run
+from sewcli import pipeline
+from sewcli.pipeline import Makers, Options, run
 from sewcli.recognition import Transcriber
 from sewcli.registry import resolve
 from sewcli.results import ModelInfo
@@ -149,6 +154,66 @@ for name in sys.argv[2:]:
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 print(json.dumps(peaks))
 """
+
+
+class Slow(Logits):
+    """Consumer whose result waits."""
+
+    pending = 0
+    most = 0
+
+    def result(self, recording):
+        time.sleep(0.5)
+        return recording.source.path
+
+    def push(self, output):
+        Slow.pending += 1
+        Slow.most = max(Slow.most, Slow.pending)
+
+    def close(self):
+        Slow.pending -= 1
+
+
+def test_results_made_in_threads_come_in_order_and_a_few_wait(nano, monkeypatch):
+    monkeypatch.setattr(pipeline, "_WAITING_SECONDS", 5.0)
+    monkeypatch.setattr(Slow, "pending", 0)
+    monkeypatch.setattr(Slow, "most", 0)
+    clip = CLIPS[0]
+    sources = (Source(str(number), clip) for number in itertools.count())
+    ended = threading.Event()
+    results = run(sources, nano, Slow, Options(ChunkPlan.from_seconds(20, 1)), makers=Makers(2, ended.set))
+    assert list(itertools.islice(results, 12)) == [str(number) for number in range(12)]
+    results.close()
+    assert ended.is_set()
+    # two are being made, two wait, and one has just come out of the network
+    assert 3 <= Slow.most <= 5
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("sew-maker")]
+
+
+def test_an_ended_run_interrupts_what_its_threads_wait_for(nano):
+    class Endless(Logits):
+        def result(self, recording):
+            assert may_end.wait(60)
+
+    may_end = threading.Event()
+    sources = [Source("good.wav", CLIPS[0]), Source("gone.wav", Path("gone.wav"))]
+
+    def until_interrupted():
+        yield sources[1]
+        yield sources[0]
+        raise KeyboardInterrupt
+
+    results = run(
+        until_interrupted(),
+        nano,
+        Endless,
+        Options(ChunkPlan.from_seconds(20, 1)),
+        makers=Makers(1, may_end.set),
+    )
+    assert isinstance(next(results), Failure)
+    with pytest.raises(KeyboardInterrupt):
+        next(results)
+    assert may_end.is_set()
 
 
 def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path):
