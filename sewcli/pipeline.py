@@ -10,11 +10,9 @@ results are made in threads of their own, a few that wait for these.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
+from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +23,7 @@ from sewcli.activity_options import ActivityOptions
 from sewcli.ahead import Ahead
 from sewcli.chunking import SAMPLE_RATE, Chunk, ChunkPlan
 from sewcli.errors import InputError
+from sewcli.line import Job, Line, Makers
 from sewcli.recording import Recording
 from sewcli.results import Failure
 from sewcli.sources import Source
@@ -38,8 +37,6 @@ _MOST_PENDING = 256
 _GPU_READERS = 8
 #: recordings that wait for the network beside those that are being decoded
 _WAITING = 2
-#: recordings whose results are being made may hold so many seconds together, whatever their number
-_WAITING_SECONDS = 600.0
 #: seconds after which a batch that is not full runs, because no recording has come
 _PATIENCE = 0.5
 
@@ -105,30 +102,6 @@ class Options:
         return cls(plan, batch_seconds, audio_engine=audio_engine, longest=LONGEST_CLIP)
 
 
-@dataclass(frozen=True)
-class Makers:
-    """Threads that make the results while the network runs, for consumers that mostly wait in `result`.
-
-    Attributes:
-        threads: how many.
-        interrupt: called at the end of the run, whether it is complete or not: what they wait for ends.
-    """
-
-    threads: int
-    interrupt: Callable[[], object]
-
-
-@dataclass
-class _Job(Generic[ResultT_co]):
-    """One recording under way."""
-
-    recording: Recording
-    consumer: Consumer[ResultT_co]
-    waiting: int
-    #: made in a thread of its own, once nothing is waited for
-    result: Future[ResultT_co] | None = None
-
-
 def run(
     sources: Iterable[Source],
     model: AcousticModel,
@@ -151,14 +124,14 @@ def run(
     Raises:
         DeviceError: the memory of the device is not enough for one chunk.
     """
-    pending: _Line[ResultT_co] = _Line(makers)
-    batch: list[tuple[_Job[ResultT_co], Chunk, Segment]] = []
+    pending: Line[ResultT_co] = Line(makers)
+    batch: list[tuple[Job[ResultT_co], Chunk, Segment]] = []
     readers = options.readers or (1 if model.device == "cpu" else _GPU_READERS)
     stopped = threading.Event()
     ahead = Ahead(
         sources,
         lambda source: _open(source, consumer, options, stdin, stopped.is_set),
-        lambda opened: _close(opened) if isinstance(opened, _Job) else None,
+        lambda opened: opened.close() if isinstance(opened, Job) else None,
         workers=readers,
         depth=readers + _WAITING,
     )
@@ -170,7 +143,7 @@ def run(
                 yield from pending.finished()
                 continue
             pending.append(opened)
-            if isinstance(opened, _Job):
+            if isinstance(opened, Job):
                 for chunk in options.plan.chunks_of(opened.recording.pieces):
                     if batch and _padded_seconds(batch, chunk) > options.batch_seconds:
                         _run_batch(model, batch)
@@ -195,7 +168,7 @@ def _open(
     options: Options,
     stdin: BinaryIO | None,
     cancelled: Callable[[], bool],
-) -> _Job[ResultT_co] | Failure:
+) -> Job[ResultT_co] | Failure:
     try:
         recording = Recording(
             source,
@@ -208,7 +181,7 @@ def _open(
     except InputError as error:
         return Failure(source.path, error.code, str(error), source.channel)
     waiting = sum(1 for _ in options.plan.chunks_of(recording.pieces))
-    return _Job(recording, consumer(), waiting)
+    return Job(recording, consumer(), waiting)
 
 
 def _segment(recording: Recording, chunk: Chunk, options: Options) -> Segment:
@@ -217,15 +190,13 @@ def _segment(recording: Recording, chunk: Chunk, options: Options) -> Segment:
     return Segment(samples, statistics)
 
 
-def _padded_seconds(
-    batch: list[tuple[_Job[ResultT_co], Chunk, Segment]], chunk: Chunk | None = None
-) -> float:
+def _padded_seconds(batch: list[tuple[Job[ResultT_co], Chunk, Segment]], chunk: Chunk | None = None) -> float:
     """Audio of a batch, every row as long as the longest, with one more chunk if given."""
     chunks = [entry[1] for entry in batch] + ([chunk] if chunk else [])
     return len(chunks) * max(piece.samples for piece in chunks) / SAMPLE_RATE
 
 
-def _run_batch(model: AcousticModel, batch: list[tuple[_Job[ResultT_co], Chunk, Segment]]) -> None:
+def _run_batch(model: AcousticModel, batch: list[tuple[Job[ResultT_co], Chunk, Segment]]) -> None:
     """Run a batch, hand its outputs to the consumers, and empty it."""
     if not batch:
         return
@@ -240,68 +211,3 @@ def _run_batch(model: AcousticModel, batch: list[tuple[_Job[ResultT_co], Chunk, 
         job.consumer.push(output[chunk.keep_from : chunk.keep_to] if output.ndim > 1 else output)
         job.waiting -= 1
     batch.clear()
-
-
-class _Line(deque[_Job[ResultT_co] | Failure]):
-    """Recordings under way and failures, in the order of the sources."""
-
-    def __init__(self, makers: Makers | None) -> None:
-        super().__init__()
-        self._makers = makers
-        self._threads = None if makers is None else ThreadPoolExecutor(makers.threads, "sew-maker")
-
-    def finished(self, *, every: bool = False) -> Iterator[ResultT_co | Failure]:
-        """Take what is complete from the front, waiting where too many are being made.
-
-        Args:
-            every: wait for all of those that the network is done with.
-        """
-        if self._threads is not None:
-            self._begin(self._threads)
-        while self:
-            first = self[0]
-            if isinstance(first, _Job):
-                if first.waiting:
-                    return
-                if first.result is None:
-                    result = first.consumer.result(first.recording)
-                elif first.result.done() or every or self._is_full():
-                    result = first.result.result()
-                else:
-                    return
-                _close(first)
-                self.popleft()
-                yield result
-            else:
-                yield self.popleft()  # type: ignore[misc]
-
-    def _begin(self, threads: ThreadPoolExecutor) -> None:
-        """Have the results made of those that the network is done with."""
-        for job in self:
-            if isinstance(job, _Job):
-                if job.waiting:
-                    return
-                if job.result is None:
-                    job.result = threads.submit(job.consumer.result, job.recording)
-
-    def _is_full(self) -> bool:
-        """Whether no more recordings may wait for their results."""
-        assert self._makers is not None
-        made = [job.recording.duration for job in self if isinstance(job, _Job) and job.result is not None]
-        few = len(made) <= self._makers.threads + _WAITING
-        return not few and (len(made) > _MOST_ROWS or sum(made) > _WAITING_SECONDS)
-
-    def close(self) -> None:
-        """Give back what nobody took."""
-        if self._threads is not None and self._makers is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-            self._makers.interrupt()
-            self._threads.shutdown()
-        for left in self:
-            if isinstance(left, _Job):
-                _close(left)
-
-
-def _close(job: _Job[ResultT_co]) -> None:
-    job.consumer.close()
-    job.recording.close()

@@ -108,7 +108,8 @@ class Transcribing:
 
     def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
         """A transcript or a failure for each source, in order; see `sewcli.pipeline.run`."""
-        from sewcli.pipeline import Makers, run
+        from sewcli.line import Makers
+        from sewcli.pipeline import run
 
         workers = self._workers
         makers = None if workers is None else Makers(workers.count, workers.close)

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from sewcli import pipeline
+from sewcli import line
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.chunking import ChunkPlan, kept_frame_count
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.hub import fetch
-from sewcli.pipeline import Makers, Options, run
+from sewcli.line import Makers
+from sewcli.pipeline import Options, run
 from sewcli.recognition import Transcriber
 from sewcli.recording import Recording
 from sewcli.registry import resolve
@@ -137,8 +138,9 @@ from sewcli.chunking import ChunkPlan
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.hub import fetch
-from sewcli import pipeline
-from sewcli.pipeline import Makers, Options, run
+from sewcli import line
+from sewcli.line import Makers
+from sewcli.pipeline import Options, run
 from sewcli.recognition import Transcriber
 from sewcli.registry import resolve
 from sewcli.results import ModelInfo
@@ -175,7 +177,7 @@ class Slow(Logits):
 
 
 def test_results_made_in_threads_come_in_order_and_a_few_wait(nano, monkeypatch):
-    monkeypatch.setattr(pipeline, "_WAITING_SECONDS", 5.0)
+    monkeypatch.setattr(line, "_WAITING_SECONDS", 5.0)
     monkeypatch.setattr(Slow, "pending", 0)
     monkeypatch.setattr(Slow, "most", 0)
     clip = CLIPS[0]

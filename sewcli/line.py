@@ -1,0 +1,112 @@
+"""Recordings under way, in the order of the sources: whose chunks are through, whose results are made."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from sewcli.recording import Recording
+from sewcli.results import Failure
+
+if TYPE_CHECKING:
+    from sewcli.pipeline import Consumer
+
+#: results that may be waited for beside those that the threads make
+_WAITING = 2
+#: more than these while their recordings last so many seconds together, and are no more than so many
+_WAITING_SECONDS = 600.0
+_MOST_WAITING = 64
+
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Makers:
+    """Threads that make the results while the network runs, for consumers that mostly wait in `result`.
+
+    Attributes:
+        threads: how many.
+        interrupt: called at the end of the run, whether it is complete or not: what they wait for ends.
+    """
+
+    threads: int
+    interrupt: Callable[[], object]
+
+
+@dataclass
+class Job(Generic[ResultT_co]):
+    """One recording under way."""
+
+    recording: Recording
+    consumer: Consumer[ResultT_co]
+    waiting: int
+    #: made in a thread of its own, once nothing is waited for
+    result: Future[ResultT_co] | None = None
+
+    def close(self) -> None:
+        """Give its resources back."""
+        self.consumer.close()
+        self.recording.close()
+
+
+class Line(deque[Job[ResultT_co] | Failure]):
+    """Recordings under way and failures, in the order of the sources."""
+
+    def __init__(self, makers: Makers | None) -> None:
+        super().__init__()
+        self._makers = makers
+        self._threads = None if makers is None else ThreadPoolExecutor(makers.threads, "sew-maker")
+
+    def finished(self, *, every: bool = False) -> Iterator[ResultT_co | Failure]:
+        """Take what is complete from the front, waiting where too many are being made.
+
+        Args:
+            every: wait for all of those that the network is done with.
+        """
+        if self._threads is not None:
+            self._begin(self._threads)
+        while self:
+            first = self[0]
+            if isinstance(first, Job):
+                if first.waiting:
+                    return
+                if first.result is None:
+                    result = first.consumer.result(first.recording)
+                elif first.result.done() or every or self._is_full():
+                    result = first.result.result()
+                else:
+                    return
+                first.close()
+                self.popleft()
+                yield result
+            else:
+                yield self.popleft()  # type: ignore[misc]
+
+    def _begin(self, threads: ThreadPoolExecutor) -> None:
+        """Have the results made of those that the network is done with."""
+        for job in self:
+            if isinstance(job, Job):
+                if job.waiting:
+                    return
+                if job.result is None:
+                    job.result = threads.submit(job.consumer.result, job.recording)
+
+    def _is_full(self) -> bool:
+        """Whether no more recordings may wait for their results."""
+        assert self._makers is not None
+        made = [job.recording.duration for job in self if isinstance(job, Job) and job.result is not None]
+        few = len(made) <= self._makers.threads + _WAITING
+        return not few and (len(made) > _MOST_WAITING or sum(made) > _WAITING_SECONDS)
+
+    def close(self) -> None:
+        """Give back what nobody took."""
+        if self._threads is not None and self._makers is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._makers.interrupt()
+            self._threads.shutdown()
+        for left in self:
+            if isinstance(left, Job):
+                left.close()
