@@ -10,9 +10,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from helpers import Outcome, tiny_model, write_babble
 from trainings import RECIPE
+
+# on a busy machine examples take long: no test is one of a time
+hypothesis.settings.register_profile(
+    "any pace", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any pace")
 
 Sew = Callable[..., Outcome]
 #: settings that `make test-matrix` runs the commands with
