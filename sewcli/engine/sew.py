@@ -40,11 +40,16 @@ class Sew:
     def __call__(self, batch: Batch) -> torch.Tensor:
         """Hidden states (B, frames, hidden); only the first 2 floor(F / 2) of a row count."""
         lengths = Lengths.of(batch)
+        # SEWFeatureEncoder, the paper's wave feature extractor: a frame every 20 ms
         features = self._extractor(batch)
+        # SEWModel.layer_norm and feature_projection
         features = self._projection(features, batch.frames)
+        # SEWEncoder.pos_conv_embed and pool, the squeeze of the paper: a state every 40 ms; then layer_norm
         states = self._norm(self._squeeze(features))
+        # SEWEncoder.layers, the context network
         for layer in self._layers:
             states = layer(states, lengths)
+        # SEWEncoder.upsample: two frames of each state
         return self._upsampling(states)
 
 
@@ -98,7 +103,12 @@ class _Attention:
         return context.transpose(1, 2)
 
     def _by_head(self, projected: torch.Tensor, lengths: Lengths) -> torch.Tensor:
-        """The same, one row and head at a time, on matrices that fit the cache, without padding."""
+        """The same, one row and head at a time, on matrices that fit the cache, without padding.
+
+        On a Zen 4 1.5 times as fast as scaled_dot_product_attention in float32, 2.3 in bfloat16; on one
+        thread of a Xeon that has AVX-512 but no bfloat16, 250 and 500 states, 0.5 to 0.7 times in float32 and
+        0.3 to 0.4 in bfloat16.
+        """
         _, rows, heads, count, size = projected.shape
         context = projected.new_zeros(rows, count, heads, size)
         product = self._operators.product

@@ -43,12 +43,17 @@ class SewD:
     def __call__(self, batch: Batch) -> torch.Tensor:
         """Hidden states (B, frames, hidden); only the first 2 floor(F / 2) of a row count."""
         lengths = Lengths.of(batch)
+        # SEWDFeatureEncoder, the paper's wave feature extractor: a frame every 20 ms
         features = self._extractor(batch)
+        # SEWDModel.layer_norm and feature_projection
         features = self._projection(features, batch.frames)
+        # SEWDEncoder.pos_conv_embed and pool, the squeeze of the paper: a state every 40 ms
         states = self._squeeze(features)
+        # SEWDTransformerEncoder: get_rel_pos, then its layers, the context network
         positions = relative_positions(states.shape[1], self._config, states.device)
         for layer in self._layers:
             states = layer(states, lengths, positions)
+        # SEWDEncoder.upsample: two frames of each state
         return self._upsampling(states)
 
 
@@ -123,7 +128,8 @@ class _Attention:
     that belongs to the distance i - j.
 
     The queries are taken in reverse order: i - j is then a constant less the sum of the two indices,
-    and the matrix of the d is a view of a vector that stays in the cache.
+    and the matrix of the d is a view of a vector. Gathering through it takes the time of gathering through a
+    matrix made in advance (1.0 to 1.1 times as fast), which then need not be made: 8 N N bytes.
     """
 
     def __init__(
@@ -143,7 +149,11 @@ class _Attention:
         self._out = Linear(weights, operators, name + "output.dense", hidden, hidden)
 
         def embedded(projection: str) -> torch.Tensor:
-            """The relative embeddings projected, once and for all: (heads, 2 span, size)."""
+            """The relative embeddings projected, once and for all: (heads, 2 span, size).
+
+            The library does so in every call. Without, attention is 1.1 (500 states) to 1.5 times (250) as
+            fast in float32 and 1.3 to 2.4 times in bfloat16, on one thread of a Xeon.
+            """
             weight = weights.take_float32(projection + ".weight", hidden, hidden).clone()
             bias = weights.take_float32(projection + ".bias", hidden)
             values = torch.nn.functional.linear(embeddings, weight, bias)
@@ -176,7 +186,11 @@ class _Attention:
         return context.flip(2).transpose(1, 2)
 
     def _by_head(self, projected: torch.Tensor, lengths: Lengths, positions: torch.Tensor) -> torch.Tensor:
-        """The same, one row and head at a time, on matrices that fit the cache, without padding."""
+        """The same, one row and head at a time, on matrices that fit the cache, without padding.
+
+        On one thread of a Xeon in float32 1.1 to 1.3 times as fast as all at once for 500 states and 0.8 to
+        1.05 times for 250; 0.9 to 1.0 in bfloat16, for which that processor has no instructions.
+        """
         _, rows, heads, count, size = projected.shape
         context = projected.new_zeros(rows, count, heads, size)
         product = self._operators.product
