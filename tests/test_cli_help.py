@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +97,31 @@ def test_completion_gives_a_script_and_the_words_it_asks_for(shell: str) -> None
     told = {"_SEW_COMPLETE": words, "_TYPER_COMPLETE_ARGS": "sew transcribe --raw", "COMP_CWORD": "2"}
     told |= {"COMP_WORDS": "sew transcribe --raw", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     assert "--raw-rate" in ask(**told)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_commands_options_models_and_formats(tmp_path: Path) -> None:
+    typed = [
+        "tr",
+        "transcribe --timest",
+        "transcribe -m nan",
+        "transcribe -f sr",
+        "classify -f j",
+        "models pu",
+    ]
+    (tmp_path / "sew").write_text(f'#!/bin/sh\nexec {sys.executable} -m sewcli "$@"\n')
+    (tmp_path / "sew").chmod(0o755)
+    script = "source <(sew completion bash)\n"
+    for line in typed:
+        script += f"COMP_WORDS=(sew {line}); COMP_CWORD={len(line.split())}; COMPREPLY=()\n"
+        script += '_sew_completion sew; echo "${COMPREPLY[*]}"\n'
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    answers = ["transcribe train", "--timestamps", "nano nano-d nano-keywords", "srt", "json", "pull"]
+    assert done.stdout.splitlines() == answers, done.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +15,7 @@ import pytest
 from conftest import Sew
 from helpers import tiny_model
 
+import sewcli
 from sewcli.cli import run
 from sewcli.cli.console import Progress
 from sewcli.results import ModelInfo, Transcript
@@ -85,3 +91,41 @@ def test_a_fall_back_to_the_reference_says_why(sew: Sew, audio: Path, tmp_path: 
     assert "reference engine on cpu" in told
     quiet = sew("transcribe", "-m", model, audio / "b.wav", "-q")
     assert quiet.err == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_shows_results_on_lines_of_their_own(ctc: Path, audio: Path, tmp_path: Path) -> None:
+    import pty
+
+    odd = tmp_path / "new\nline.wav"
+    shutil.copy(audio / "a.wav", odd)
+    files = [audio / "a.wav", odd, audio / "b.wav"]
+    ours, theirs = pty.openpty()
+    variables = {"TERM": "xterm", "COLUMNS": "200", "PYTHONPATH": str(Path(sewcli.__file__).parent.parent)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sewcli", "transcribe", "-m", ctc, "-f", "json", *files],
+        stdout=theirs,
+        stderr=theirs,
+        stdin=subprocess.DEVNULL,
+        env=kept | variables,
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(ours, 65_536)
+        except OSError:  # how Linux tells of the end
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(ours)
+    assert process.wait() == 0
+    # what is left when what was erased is gone: the line above, and what stood before on a line
+    text = re.sub(r"\x1b\[\?25[hl]", "", shown.decode())
+    text = re.sub(r"[^\n]*\r?\n\r?\x1b\[1A\x1b\[2K", "", text)
+    lines = [re.split(r"\x1b\[2K|\r", line.rstrip("\r"))[-1] for line in text.split("\n")]
+    visible = [re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", line) for line in lines]
+    assert "reading" in shown.decode()
+    assert [json.loads(line)["path"] for line in visible if line.strip()] == list(map(str, files))

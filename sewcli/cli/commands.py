@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -46,6 +47,16 @@ _ON_INPUTS = ("transcribe", "align", "decode", "classify", "embed", "evaluate", 
 
 class Command(TyperCommand):
     """A command whose help has its options in groups, as plain text that pipes and pagers can take."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; a file that looks like an option, as `*.wav` may, is told as such."""
+        files = [arg for arg in args if arg.startswith("-") and len(arg) > 1 and os.path.lexists(arg)]
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if files and hasattr(error, "message"):  # of click, which Typer has a copy of
+                error.message += f" ({files[0]} is a file: put -- before the inputs, or write ./{files[0]})"
+            raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each group of options."""

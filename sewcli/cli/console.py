@@ -90,7 +90,7 @@ class Progress:
 
             # one row of the terminal, which takes the line away again
             room = shutil.get_terminal_size().columns - 4
-            self._live.update(escape(self.line()[:room]))
+            self._live.update(escape(_printable(self.line())[:room]))
             self._live.start()
 
     def fail(self) -> None:
@@ -103,6 +103,11 @@ class Progress:
         """Clear the line, so that something else can be written."""
         if self._live is not None:
             self._live.stop()
+
+    def make_room(self) -> None:
+        """Clear the line where standard output is written to the same terminal."""
+        if self._live is not None and sys.stdout is not None and sys.stdout.isatty():
+            self.pause()
 
     def line(self) -> str:
         """How far the run is."""
@@ -120,6 +125,11 @@ class Progress:
     def _write_lines(self) -> None:
         while not self._ended.wait(self._log_every):
             write_message(self.line())
+
+
+def _printable(line: str) -> str:
+    """A line without what would move the cursor, such as the line end in the name of a file."""
+    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def _clock(seconds: float) -> str:

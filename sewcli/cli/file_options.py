@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from sewcli.cli.completion import format_names
+
 _INPUT = "Input"
 _OUTPUT = "Output"
 _CUES = "Cues of srt, vtt, tsv, csv, lrc and verbose_json"
@@ -144,6 +146,7 @@ Formats = Annotated[
         "-f",
         "--format",
         envvar="SEW_FORMAT",
+        autocompletion=format_names,
         help="text, json, verbose_json, srt, vtt, tsv, csv, lrc, ctm, stm, trn, textgrid or parquet; "
         "may be repeated with -o.",
         rich_help_panel=_OUTPUT,

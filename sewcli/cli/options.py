@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sewcli.cli.completion import model_names
 from sewcli.cli.defaults import given_or_preferred
 
 _RUN = "Model and machine"
@@ -67,6 +68,7 @@ Model = Annotated[
         "--model",
         envvar="SEW_MODEL",
         callback=given_or_preferred,
+        autocompletion=model_names,
         metavar="ALIAS|DIR|REPO",
         help="Which model; see `sew models list`. One that SEW_MODEL or a file names counts where its "
         "task fits.",

@@ -122,6 +122,7 @@ def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> int:
     done = failed = 0
     with progress, _ended(results):
         for result in results:
+            progress.make_room()
             failure = _written(result, sink)
             if failure is not None:
                 failed += 1
