@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 from conftest import Sew
 from helpers import needs_pyctcdecode
 
-from sewcli.decoding.hotwords import found_in
+from sewcli.decoding.hotwords import RememberingScorer, found_in
 
 
 def test_only_whole_words_and_whole_phrases_are_found() -> None:
@@ -55,3 +56,22 @@ def test_hotwords_that_cannot_be_used_are_named(
     result = sew(*given, "--hotwords-file", tmp_path / "words.txt")
     assert (result.code, result.out, named in result.err) == (2, b"", True), result.err
     assert sew(*given, "--hotwords-file", tmp_path / "gone.txt").code == 2
+
+
+@needs_pyctcdecode
+@pytest.mark.parametrize("hotwords", [(), ("THE",), ("THEN", "THE", "AND SO ON", "SO")])
+def test_remembered_scores_are_those_of_pyctcdecode(hotwords: tuple[str, ...]) -> None:
+    from pyctcdecode.language_model import HotwordScorer
+
+    scorer = HotwordScorer.build_scorer(hotwords, weight=7.5)
+    remembering = RememberingScorer(HotwordScorer.build_scorer(hotwords, weight=7.5))
+    generator = random.Random(0)
+    pieces = ["", "T", "TH", "THE", "THEN", "THENCE", "AND", "SO", "ON", "S", "XYZ"]
+    texts = [" ".join(generator.choices(pieces, k=generator.randrange(4))) for _ in range(60)]
+    for _ in range(2):
+        for text in texts:
+            assert remembering.score(text) == scorer.score(text)
+        for piece in pieces:
+            assert (piece in remembering) == (piece in scorer)
+            assert remembering.score_partial_token(piece) == scorer.score_partial_token(piece)
+    assert bool(hotwords) == any(remembering.score(text) for text in texts)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.decoding.frames import FrameFile
-from sewcli.decoding.hotwords import found_in, spellable
+from sewcli.decoding.hotwords import RememberingScorer, found_in, spellable
 from sewcli.decoding.hypothesis import Hypothesis, Token
 from sewcli.decoding.known import KnownText
 from sewcli.decoding.language_model import LanguageModel
@@ -182,6 +182,13 @@ def _build(vocabulary: Vocabulary, language_model: LanguageModel | None) -> Any:
     logging.getLogger("pyctcdecode").setLevel(logging.ERROR)
     from pyctcdecode import Alphabet, BeamSearchDecoderCTC
 
+    class Decoder(BeamSearchDecoderCTC):  # type: ignore[misc]
+        """With scores of hotwords looked up once, not for each beam of each frame."""
+
+        def _decode_logits(self, logits: Any, *, hotword_scorer: Any, **how: Any) -> Any:
+            remembering = RememberingScorer(hotword_scorer)
+            return super()._decode_logits(logits, hotword_scorer=remembering, **how)
+
     labels = []
     for index in vocabulary.columns:
         if index == vocabulary.blank:
@@ -190,4 +197,4 @@ def _build(vocabulary: Vocabulary, language_model: LanguageModel | None) -> Any:
             labels.append(" ")
         else:
             labels.append(vocabulary.tokens[index])
-    return BeamSearchDecoderCTC(Alphabet.build_alphabet(labels), language_model)
+    return Decoder(Alphabet.build_alphabet(labels), language_model)

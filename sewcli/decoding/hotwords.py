@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import UsageError
@@ -47,6 +48,44 @@ def spellable(vocabulary: Vocabulary, words: Iterable[str]) -> tuple[str, ...]:
             hint="spell it with the characters the model writes, numbers as words",
         )
     return folded
+
+
+class RememberingScorer:
+    """A pyctcdecode.HotwordScorer that remembers its answers.
+
+    Beam search asks for the same text and the same beginning of a word at every frame, without hotwords too,
+    and half of its time went into these answers. What is remembered is that of one search.
+
+    Args:
+        scorer: that answers.
+    """
+
+    def __init__(self, scorer: Any) -> None:
+        self._scorer = scorer
+        self._begun: dict[str, bool] = {}
+        self._scores: dict[str, float] = {}
+        self._partial: dict[str, float] = {}
+
+    def __contains__(self, token: str) -> bool:
+        """Whether a hotword begins so."""
+        found = self._begun.get(token)
+        if found is None:
+            found = self._begun[token] = token in self._scorer
+        return found
+
+    def score(self, text: str) -> float:
+        """What the hotwords of a text add."""
+        found = self._scores.get(text)
+        if found is None:
+            found = self._scores[text] = self._scorer.score(text)
+        return found
+
+    def score_partial_token(self, token: str) -> float:
+        """What a word that is not complete adds."""
+        found = self._partial.get(token)
+        if found is None:
+            found = self._partial[token] = self._scorer.score_partial_token(token)
+        return found
 
 
 def found_in(text: str, hotwords: Sequence[str]) -> dict[str, int]:

@@ -64,6 +64,8 @@ def draw(
     rows = rows_of(view.seconds)
     panels = [1.0, 1.6] + ([0.9] if words else []) + ([1.4] if trace is not None else [])
     figure = figure_class(figsize=(_WIDTH, rows * (0.75 * sum(panels) + 0.45) + 0.5), layout="constrained")
+    # the space between panels is a share of the height of all rows otherwise
+    figure.get_layout_engine().set(hspace=0.0, h_pad=0.04)
     figure.suptitle(_printable(title), fontsize=10)
     parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
     length = view.seconds / rows
@@ -126,15 +128,16 @@ def _words(axis: Any, words: Sequence[Span], start: float, length: float) -> int
         colour = "#b03030" if word.fits is False else "black"
         axis.axvspan(word.start, word.end, color="#d8e4f0", linewidth=0)
         text = _printable(word.text)
-        level = next((n for n in range(_LEVELS) if free[n] <= word.start), None)
+        width = len(text) * _CHARACTER * length
+        # at the end of a row a word that would be cut stands further to the left
+        left = max(start, min(word.start, start + length - width))
+        level = next((n for n in range(_LEVELS) if free[n] <= left), None)
         if level is None:
             dropped += 1
             continue
-        free[level] = word.start + (len(text) + 1) * _CHARACTER * length
+        free[level] = left + width + _CHARACTER * length
         # what reaches beyond the row must not make it narrower than others
-        axis.text(
-            word.start, _LEVELS - level - 0.5, text, fontsize=8, va="center", color=colour, in_layout=False
-        )
+        axis.text(left, _LEVELS - level - 0.5, text, fontsize=8, va="center", color=colour, in_layout=False)
     return dropped
 
 
