@@ -10,12 +10,10 @@ sewcli.acoustic.pickled reads them.
 
 from __future__ import annotations
 
-import errno
 import glob
 import logging
 import os
 import re
-import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -27,6 +25,7 @@ from sewcli import __version__
 from sewcli.errors import ModelError
 from sewcli.hub_cache import PICKLED, cache_directory, cached_snapshot, is_pickled, record_reference
 from sewcli.hub_conversion import fetch_conversion, put_beside
+from sewcli.hub_errors import cached_pickle, explain, not_cached, refused_pickle
 from sewcli.registry import DEFAULT_REVISION, ModelSpec
 
 _log = logging.getLogger("sewcli")
@@ -84,7 +83,7 @@ def fetch(
     pickles = pickles or spec.source == "packaged"
     local = _check_directory(spec) if spec.repo is None else _from_hub(spec, offline, progress, pickles)
     if not pickles and is_pickled(local.directory):
-        raise _refused_pickle(spec.name)
+        raise refused_pickle(spec.name)
     return local
 
 
@@ -95,9 +94,9 @@ def _from_hub(spec: ModelSpec, offline: bool, progress: bool, pickles: bool) -> 
     refused = cached is not None and not pickles and is_pickled(cached)
     if offline or is_offline():
         if cached is None:
-            raise _not_cached(spec, by_option=offline)
+            raise not_cached(spec, by_option=offline)
         if refused:
-            raise _cached_pickle(spec, "this run is offline", online=not offline)
+            raise cached_pickle(spec, "this run is offline", online=not offline)
         return LocalModel(spec, cached, cached.name)
     if cached is not None and not refused and cached.name == spec.revision:
         return LocalModel(spec, cached, cached.name)
@@ -108,13 +107,13 @@ def _from_hub(spec: ModelSpec, offline: bool, progress: bool, pickles: bool) -> 
         except ModelError:
             raise
         except Exception as error:
-            failure = _explain(error, spec)
+            failure = explain(error, spec)
             if failure is None:
                 raise
             if cached is None or failure.code == "revision_not_found":
                 raise failure from error
             if refused:
-                raise _cached_pickle(spec, failure.message, online=False) from error
+                raise cached_pickle(spec, failure.message, online=False) from error
             _log.warning("%s; using the copy in the cache (%s)", failure.message, cached.name[:12])
             directory = cached
     return LocalModel(spec, directory, directory.name)
@@ -139,7 +138,7 @@ def _choose_files(repo: str, names: Sequence[str], *, pickles: bool) -> list[str
     weights = [name for name in names if _SAFETENSORS.fullmatch(name)]
     if not weights and PICKLED in names:
         if not pickles:
-            raise _refused_pickle(repo)
+            raise refused_pickle(repo)
         weights = [PICKLED]
     if "config.json" not in names or not weights:
         missing = "weights (model.safetensors)" if "config.json" in names else "config.json"
@@ -149,24 +148,6 @@ def _choose_files(repo: str, names: Sequence[str], *, pickles: bool) -> list[str
             code="damaged_model",
         )
     return [name for name in names if "/" not in name and name.endswith(".json")] + weights
-
-
-def _refused_pickle(name: str) -> ModelError:
-    return ModelError(
-        f"the weights of {name} are a pickle ({PICKLED}), which can hold more than weights",
-        hint=f"sew models convert {shlex.quote(name)} -o DIR makes a model with safetensors of it",
-        code="pickle",
-    )
-
-
-def _cached_pickle(spec: ModelSpec, why: str, *, online: bool) -> ModelError:
-    return ModelError(
-        f"the weights of {spec.name} in the cache are a pickle ({PICKLED}), which can hold more than "
-        f"weights, and {why}",
-        hint=f"with a network {_next_command(spec, online=online)} fetches safetensors, if the hub has them; "
-        f"sew models convert {shlex.quote(spec.name)} -o DIR makes them of the pickle",
-        code="pickle",
-    )
 
 
 def _download(spec: ModelSpec, repo: str, *, pickles: bool) -> Path:
@@ -228,76 +209,3 @@ def _quiet(progress: bool) -> Iterator[None]:
             logger.setLevel(level)
             if hide:
                 enable_progress_bars()
-
-
-def _not_cached(spec: ModelSpec, *, by_option: bool) -> ModelError:
-    way = "without --offline" if by_option else "without HF_HUB_OFFLINE"
-    return ModelError(
-        f"model {_at_revision(spec)} is not in the cache, or not in full, and this run is offline",
-        hint=f"run once {way}: {_next_command(spec, online=not by_option)}",
-        code="not_cached",
-    )
-
-
-def _at_revision(spec: ModelSpec) -> str:
-    revision = spec.revision or DEFAULT_REVISION
-    return spec.name if revision == DEFAULT_REVISION else f"{spec.name} at revision {revision}"
-
-
-def _next_command(spec: ModelSpec, *, online: bool) -> str:
-    revision = f" --revision {spec.revision}" if spec.revision not in (None, DEFAULT_REVISION) else ""
-    command = f"sew models pull {spec.name}{revision}"
-    return f"HF_HUB_OFFLINE=0 {command}" if online else command
-
-
-def _explain(error: Exception, spec: ModelSpec) -> ModelError | None:
-    """Say what a failed request or download means; None for an error that is not about the hub."""
-    from huggingface_hub import constants, errors
-
-    # The library wraps what happened into "not in the cache"; the cause says more.
-    while isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    name, reason = _at_revision(spec), (str(error).strip().splitlines() or [type(error).__name__])[0]
-    token = "set HF_TOKEN to a token of an account that may read it"
-
-    if isinstance(error, errors.RevisionNotFoundError):
-        message, code = f"{spec.repo} has no revision {spec.revision!r} on the hub", "revision_not_found"
-        hint = "check --revision: a branch, a tag or a commit hash"
-    elif isinstance(error, errors.GatedRepoError):
-        message, code = f"access to {spec.repo} is restricted on the hub", "gated_repo"
-        hint = f"ask for access on the page of the model, then {token}"
-    elif isinstance(error, errors.RepositoryNotFoundError):
-        message, code = f"the hub has no model {spec.repo}, or it is private or gated", "repo_not_found"
-        hint = f"check the name (`sew models list`); if it is private, {token}"
-    elif isinstance(error, errors.HfHubHTTPError):
-        status = error.response.status_code
-        message, code = f"the hub answered {status} for {name}", "hub_error"
-        hint = token if status in (401, 403) else "try again later, or give a local directory with -m"
-    elif isinstance(error, errors.HFValidationError):
-        message, code = f"{spec.repo!r} is no name of a model on the hub", "unknown_model"
-        hint = "run `sew models list` for the names there are"
-    elif type(error).__name__ in ("RemoteProtocolError", "ReadError") or "Consistency check" in reason:
-        message, code = f"the download of {name} broke off", "download_failed"
-        hint = "run the same command again; files already complete are kept"
-    elif type(error).__module__.startswith("httpx") or isinstance(
-        error, ConnectionError | TimeoutError | errors.LocalEntryNotFoundError | errors.FileMetadataError
-    ):
-        message, code = (
-            f"the hub at {constants.ENDPOINT} is out of reach for {name}: {reason}",
-            "hub_unreachable",
-        )
-        hint = (
-            "the model is not in the cache; check the connection, or run `sew models pull` on a machine "
-            "with network and copy its HF_HOME here, or give a local directory with -m"
-        )
-    elif isinstance(error, OSError):
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        problem = "no space left" if full else f"cannot write ({error.strerror or reason})"
-        message, code = f"{problem} in the cache {cache_directory()}", "cache_not_writable"
-        hint = "free some space, or set HF_HOME to another place"
-    elif isinstance(error, ValueError):
-        message, code = f"what answered at {constants.ENDPOINT} is no model hub: {reason}", "hub_error"
-        hint = "check HF_ENDPOINT, the proxy and the connection"
-    else:
-        return None
-    return ModelError(message, hint=hint, code=code)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from fake_hub import Client, FakeHub, serving
 from helpers import Outcome, tiny_model, write_babble
 from trainings import RECIPE
 
@@ -182,3 +183,21 @@ def labelled(audio, tmp_path):
 def without_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "av", None)
+
+
+@pytest.fixture
+def server() -> Iterator[FakeHub]:
+    state = FakeHub()
+    with serving(state):
+        yield state
+
+
+@pytest.fixture
+def client(tmp_path: Path, server: FakeHub) -> Client:
+    return Client(tmp_path / "home", server.url)
+
+
+@pytest.fixture
+def unplugged(tmp_path: Path) -> Client:
+    """A machine whose hub answers on no port (9, discard, is refused)."""
+    return Client(tmp_path / "home", "http://127.0.0.1:9")

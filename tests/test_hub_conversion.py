@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import torch
 from conftest import Sew
+from fake_hub import FILES, NEW, OLD, Client, FakeHub, assert_failed, make_snapshot, serving
 from safetensors.torch import load_file
-from test_hub import FILES, NEW, OLD, Client, FakeHub, assert_failed, make_snapshot
 from test_pickles import REPO, Publisher, pickled, run
 
 CONVERTED = "c" * 40
@@ -71,14 +69,8 @@ def offering(ctc: Path) -> Iterator[Offering]:
     weights = (ctc / "model.safetensors").read_bytes()
     files["pytorch_model.bin"] = pickled(load_file(ctc / "model.safetensors"))
     state = Offering(commits={NEW: files, CONVERTED: files | {"model.safetensors": weights}})
-    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Bot,), {"hub": state}))
-    state.url = f"http://127.0.0.1:{http.server_address[1]}"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield state
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with serving(state, Bot):
+        yield state
 
 
 def test_the_safetensors_of_the_bot_come_before_the_pickle(

@@ -73,12 +73,16 @@ def relative_error(got, expected):
     return np.abs(got - expected).max() / np.abs(expected).max()
 
 
-#: "public" is the fast engine as it runs on CUDA, and where torch has no private operators
-@pytest.fixture(params=["reference", "fast", "public"])
+#: "public" is the fast engine as it runs on CUDA, and where torch has no private operators, "other" the fast
+#: engine with the attention of processors of another maker
+@pytest.fixture(params=["reference", "fast", "other", "public"])
 def load(request, monkeypatch, tmp_path):
     """Load a model with one of the engines."""
     if request.param == "public":
         monkeypatch.setattr(fast, "find_operators", lambda device, dtype: PublicOperators())
+    if request.param == "other":
+        operators = find_operators(torch.device("cpu"), torch.float32)
+        monkeypatch.setattr(operators, "heads_apart", not operators.heads_apart)
 
     def load(model, task, **options):
         engine = "reference" if request.param == "reference" else "fast"

@@ -9,16 +9,14 @@ import pickle
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Sew
+from fake_hub import NEW, FakeHub, Handler, serving
 from safetensors.torch import load_file
-from test_hub import NEW, FakeHub, Handler
 
 import sewcli
 from sewcli.acoustic.pickled import read_pickle
@@ -41,14 +39,8 @@ def published(ctc: Path) -> Iterator[FakeHub]:
     files = {file.name: file.read_bytes() for file in ctc.iterdir() if file.suffix == ".json"}
     files["pytorch_model.bin"] = pickled(load_file(ctc / "model.safetensors"))
     state = FakeHub(commits={NEW: files})
-    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Publisher,), {"hub": state}))
-    state.url = f"http://127.0.0.1:{http.server_address[1]}"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield state
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with serving(state, Publisher):
+        yield state
 
 
 def pickled(content: object) -> bytes:

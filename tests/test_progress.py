@@ -50,8 +50,8 @@ def test_lines_come_while_a_file_is_read_and_at_the_end(capsys: pytest.CaptureFi
                 lines += capsys.readouterr().err.splitlines()
         progress.advance(transcript("long.wav", 2.0))
     assert len(lines) >= 2
-    assert all(line.startswith("sew: 0 of 1 files done, ") and line.endswith("at long.wav") for line in lines)
-    assert capsys.readouterr().err.splitlines()[-1].startswith("sew: 1 of 1 files done, 0:02 of audio")
+    assert all(line.startswith("sew: 0 of 1 file done, ") and line.endswith("at long.wav") for line in lines)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("sew: 1 of 1 file done, 0:02 of audio")
 
 
 def test_log_lines_are_asked_for_and_the_output_is_the_same(

@@ -114,7 +114,8 @@ class Progress:
         elapsed = max(time.monotonic() - self._started, 1e-6)
         over = self._done + self._failed
         of_all = "" if self._total is None else f" of {self._total}"
-        parts = [f"{over}{of_all} files done" + (f" ({self._failed} failed)" if self._failed else "")]
+        files = "file" if (self._total or over) == 1 else "files"
+        parts = [f"{over}{of_all} {files} done" + (f" ({self._failed} failed)" if self._failed else "")]
         parts += [f"{_clock(self._audio)} of audio", f"{self._audio / elapsed:.1f} x real time"]
         if self._total is not None and 0 < over < self._total:
             parts.append(f"{_clock(elapsed * (self._total - over) / over)} left")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -30,9 +31,12 @@ class Operators(Protocol):
     Attributes:
         by_matrix: whether a network runs fastest one matrix after the other, as small as the cache,
             and not all rows and heads at once.
+        heads_apart: whether its attention then takes `product` head by head, and not torch's own function
+            for each row.
     """
 
     by_matrix: bool
+    heads_apart: bool
 
     def pack(self, weight: torch.Tensor) -> torch.Tensor:
         """A weight (outputs, inputs) in the form `linear` takes."""
@@ -50,6 +54,7 @@ class PublicOperators:
     """Public functions of torch, on any device."""
 
     by_matrix = False
+    heads_apart = False
 
     def pack(self, weight: torch.Tensor) -> torch.Tensor:
         """See `Operators`."""
@@ -78,6 +83,7 @@ class OneDnnOperators:
     by_matrix = True
 
     def __init__(self, namespace: Any) -> None:
+        self.heads_apart = _mkl_is_slow()
         self._pack = namespace._reorder_linear_weight
         # the overload, not the packet: choosing among overloads costs 5 us a call
         self._linear = namespace._linear_pointwise.default
@@ -98,6 +104,14 @@ class OneDnnOperators:
         """See `Operators`."""
         # given a matrix with gaps between its rows oneDNN takes a kernel some hundred times as slow
         return self._linear(left, right.contiguous(), None, "none", [], "")  # type: ignore[no-any-return]
+
+
+def _mkl_is_slow() -> bool:
+    """Whether the processor is AMD's; scaled_dot_product_attention multiplies with MKL."""
+    try:
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text()
+    except OSError:  # no Linux
+        return False
 
 
 @functools.cache

@@ -106,8 +106,10 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
                 for number, line in enumerate(stream, start=1):
                     if line.strip():
                         yield f"{file}:{number}", line
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read the results {file}: {error}") from error
+        except OSError as error:
+            raise UsageError(f"cannot read the results {file}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"cannot read the results {file}: not UTF-8 in byte {error.start}") from error
 
 
 def _answer(where: str, fields: Any) -> Answer:
