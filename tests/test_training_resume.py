@@ -156,3 +156,16 @@ def test_training_stops_early_where_dev_does_not_improve(recipe_file, tmp_path):
     train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
     steps = [json.loads(line)["step"] for line in (tmp_path / "run/metrics.jsonl").open()]
     assert len(steps) < 10
+
+
+@pytest.mark.parametrize(
+    ("choose", "step", "words"), [("best", 1, "did best on dev"), ("last", 4, "last update")]
+)
+def test_the_weights_that_become_the_model(recipe_file, tmp_path, choose, step, words):
+    """At a learning rate of next to nothing the first evaluation stays the best."""
+    settings = ["steps=4", "eval_every=1", "peak_rate=1e-12", "front_end_steps=0", f"choose={choose}"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    assert torch.load(tmp_path / "run/best.pt", weights_only=True)["step"] == step
+    card = (tmp_path / "run/model/README.md").read_text()
+    assert words in card
+    assert f" {step}." in card

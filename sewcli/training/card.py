@@ -58,8 +58,14 @@ def write_card(
     Licence and figures on test sets are for its author to add.
     """
     score = "wer" if recipe.task == "ctc" else "error"
-    best = min(records, key=lambda record: (record[score], record["step"]))
-    metrics = {name: value for name, value in best.items() if name not in _NOT_METRICS}
+    if recipe.choose == "last":
+        chosen, which = records[-1], "of the last update,"
+    else:
+        chosen, which = (
+            min(records, key=lambda record: (record[score], record["step"])),
+            "that did best on dev, at update",
+        )
+    metrics = {name: value for name, value in chosen.items() if name not in _NOT_METRICS}
     parameters = sum(tensor.numel() for tensor in model.parameters()) / 1e6
     lines = [
         "---",
@@ -77,7 +83,7 @@ def write_card(
         "",
         "## Measured on dev",
         "",
-        f"The weights are the moving average that did best on dev, at update {best['step']}.",
+        f"The weights are the moving average {which} {chosen['step']}.",
         "",
         "| metric | % |",
         "|---|---|",

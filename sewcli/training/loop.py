@@ -118,8 +118,8 @@ class Trainer:
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
-    def best_file(self) -> Path:
-        """The averaged weights that did best on dev."""
+    def chosen_file(self) -> Path:
+        """The averaged weights that become the model: those that did best on dev, or the last ones."""
         return self.directory / "best.pt"
 
     def run(self) -> None:
@@ -229,11 +229,13 @@ class Trainer:
             for observer in self._observers:
                 observer.evaluated(record, pairs)
             score = metrics[self.task.selection_metric]
-            if self.best is None or score < self.best:
+            better = self.best is None or score < self.best
+            if better:
                 self.best, self.best_step = score, self.step
-                temporary = self.best_file.with_suffix(".tmp")
+            if better or self.recipe.choose == "last":
+                temporary = self.chosen_file.with_suffix(".tmp")
                 torch.save({"model": model.state_dict(), "step": self.step}, temporary)
-                temporary.replace(self.best_file)
+                temporary.replace(self.chosen_file)
         self._share_best()
         self._save()
 

@@ -57,6 +57,8 @@ class Recipe:
         band_probability: share of clips limited to the band of a telephone (4 kHz).
         eval_every: updates between evaluations on dev, each of which also writes a checkpoint.
         save_every: updates between checkpoints without an evaluation.
+        choose: the averaged weights that become the model: "best" on dev, or "last", where dev is too small
+            to tell one from another.
         early_stop: evaluations without a better one after which training ends; 0 for never.
         part_mib: largest file of a checkpoint or an exported model, in MiB.
     """
@@ -100,6 +102,7 @@ class Recipe:
     band_probability: float = 0.0
     eval_every: int = 1000
     save_every: int = 250
+    choose: str = "best"
     early_stop: int = 0
     part_mib: int = 1024
 

@@ -56,7 +56,7 @@ def train_model(
     skip_bad: bool = False,
     observers: Sequence[Observer] = (),
 ) -> None:
-    """Train by `recipe`, or continue, and export the best model to `directory`/model.
+    """Train by `recipe`, or continue, and export the model to `directory`/model.
 
     Args:
         recipe: what to train and how.
@@ -99,14 +99,14 @@ def train_model(
     trainer.run()
     if not accelerator.is_main_process:
         return
-    model.load_state_dict(torch.load(trainer.best_file, weights_only=True)["model"])
+    model.load_state_dict(torch.load(trainer.chosen_file, weights_only=True)["model"])
     target = directory / "model"
     export(model, target, recipe.part_mib)
     if isinstance(task, CtcTask):
         _write_vocabulary(recipe, task.speller, start, target)
     write_card(target, recipe, model, summary, MetricsLog(directory).records())
     draw_curves(MetricsLog(directory).records(), directory / "curves.png")
-    log.info("the best model is in %s", target)
+    log.info("the model is in %s", target)
 
 
 def _accelerator(device: str) -> Any:

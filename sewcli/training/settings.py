@@ -12,6 +12,7 @@ _CHOICES = {
     "optimizer": ("adamw", "muon"),
     "precision": ("auto", "bf16", "float32"),
     "punctuation": ("keep", "remove"),
+    "choose": ("best", "last"),
 }
 _COUNTS = {"steps", "eval_every", "save_every", "pool_batches", "accumulate", "part_mib"}
 _NOT_NEGATIVE = {"seed", "warmup", "front_end_steps", "early_stop"}
