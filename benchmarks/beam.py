@@ -26,6 +26,7 @@ from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.audio import SAMPLE_RATE, read_blocks
 from sewcli.bench.material import model_directory
+from sewcli.decoding.decoders import decoders
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.hub import fetch
@@ -58,7 +59,7 @@ def main() -> None:
     with model_directory("sew-tiny") as directory:
         network = load_model(directory, "ctc", engine="fast")
     decoders = {
-        (name, times): options.decoders(vocabulary, times=times)[0]
+        (name, times): decoders(options, vocabulary, times=times)[0]
         for name, options in SEARCHES.items()
         for times in (False, True)
     }

@@ -28,7 +28,7 @@ PAIR = 2
 PAIR_SAMPLES = PAIR * HOP
 #: the least a model can read: two frames, one encoder state
 MIN_SAMPLES = RECEPTIVE_FIELD + HOP
-#: defaults in seconds; docs/architecture.md has the error rates they were chosen by
+#: defaults in seconds; docs/chunks.md has the error rates they were chosen by
 DEFAULT_CHUNK = 20.0
 DEFAULT_STRIDE = 1.0
 FRAME_SECONDS = HOP / SAMPLE_RATE

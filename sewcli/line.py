@@ -12,7 +12,7 @@ from sewcli.recording import Recording
 from sewcli.results import Failure
 
 if TYPE_CHECKING:
-    from sewcli.pipeline import Consumer
+    from sewcli.consumer import Consumer
 
 #: results that may be waited for beside those that the threads make
 _WAITING = 2

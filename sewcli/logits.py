@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.ahead import in_order
+from sewcli.consumer import Consumer
+from sewcli.decoding.decoders import Decoder, decoders
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.search_workers import search_workers
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import InputError
-from sewcli.pipeline import Consumer
-from sewcli.recognition import Decoder, Transcriber
+from sewcli.recognition import Transcriber
 from sewcli.recording import Recording
 from sewcli.results import Failure, ModelInfo, Transcript
 from sewcli.sources import Source
@@ -222,8 +223,8 @@ class Decoding:
         run = saved.run
         with self._lock:
             if run.vocabulary not in self._decoders:
-                self._decoders[run.vocabulary] = self._decoding.decoders(
-                    run.vocabulary, times=self._timestamps != "none", workers=self._workers
+                self._decoders[run.vocabulary] = decoders(
+                    self._decoding, run.vocabulary, times=self._timestamps != "none", workers=self._workers
                 )
         decoder, settings = self._decoders[run.vocabulary]
         transcriber = Transcriber(decoder(), run.model, settings | dict(run.settings), self._timestamps)

@@ -22,6 +22,7 @@ from sewcli.acoustic.statistics import wave_statistics
 from sewcli.activity_options import ActivityOptions
 from sewcli.ahead import Ahead
 from sewcli.chunking import SAMPLE_RATE, Chunk, ChunkPlan
+from sewcli.consumer import Consumer, SkipsSilence
 from sewcli.errors import InputError
 from sewcli.line import Job, Line, Makers
 from sewcli.recording import Recording
@@ -41,27 +42,6 @@ _WAITING = 2
 _PATIENCE = 0.5
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
-
-
-class Consumer(Protocol[ResultT_co]):
-    """Takes the outputs of one recording's chunks, in order, and makes a result of them."""
-
-    def push(self, output: NDArray[np.float32]) -> None:
-        """Take in the output of the next chunk: kept frames (T, V), or label logits (labels,)."""
-
-    def result(self, recording: Recording) -> ResultT_co:
-        """The result, once every chunk has been pushed."""
-
-    def close(self) -> None:
-        """Give resources back."""
-
-
-@runtime_checkable
-class SkipsSilence(Protocol):
-    """A consumer that can do without the outputs of silence."""
-
-    def skip(self, frames: int) -> None:
-        """Take note that so many frames are silence and were not run."""
 
 
 @runtime_checkable

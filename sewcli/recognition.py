@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.audio import shown
+from sewcli.decoding.decoders import Decoder
 from sewcli.decoding.frames import FrameFile
-from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.known import KnownText
 from sewcli.decoding.offsets import corrected
 from sewcli.decoding.pauses import PausingDecoder
@@ -26,19 +26,6 @@ from sewcli.sources import Source
 _log = logging.getLogger("sewcli")
 
 TIMESTAMPS = ("none", "word", "char")
-
-
-class Decoder(Protocol):
-    """Makes text of the logits of one recording."""
-
-    def push(self, logits: NDArray[np.float32]) -> None:
-        """Take in the logits of the next frames, shape (T, V)."""
-
-    def finish(self) -> Hypothesis:
-        """The transcript of all frames so far (InputError where it cannot be had)."""
-
-    def close(self) -> None:
-        """Give resources back."""
 
 
 class Heard(Protocol):

@@ -14,7 +14,8 @@ from sewcli.results import Classification, Detections, Failure, KeywordEvent, Mo
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-    from sewcli.pipeline import Consumer, Options
+    from sewcli.consumer import Consumer
+    from sewcli.pipeline import Options
     from sewcli.sources import Source
     from sewcli.spotting.options import SpottingOptions
 
@@ -84,6 +85,7 @@ class Transcribing:
         *,
         decode_workers: int | None = 0,
     ) -> None:
+        from sewcli.decoding.decoders import decoders
         from sewcli.decoding.pauses import PausingDecoder
         from sewcli.decoding.search_workers import search_workers
         from sewcli.decoding.vocabulary import load_vocabulary
@@ -97,8 +99,8 @@ class Transcribing:
         self._save = save
         self._picture = picture
         self._workers = search_workers(decode_workers, decoding)
-        self._decoder, settings = decoding.decoders(
-            vocabulary, times=timestamps != "none", workers=self._workers
+        self._decoder, settings = decoders(
+            decoding, vocabulary, times=timestamps != "none", workers=self._workers
         )
         self.settings = settings | chunk_settings(network, options)
         if options.activity is not None:

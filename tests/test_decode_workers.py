@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 from sewcli.decoding.beam import BeamDecoder, BeamSearch  # noqa: E402
 from sewcli.decoding.options import DecodingOptions  # noqa: E402
-from sewcli.decoding.search_worker import Setup  # noqa: E402
+from sewcli.decoding.search import Setup  # noqa: E402
 from sewcli.decoding.search_workers import DeadWorkerError, SearchWorkers, search_workers  # noqa: E402
 from sewcli.decoding.vocabulary import Vocabulary  # noqa: E402
 from sewcli.errors import UsageError  # noqa: E402

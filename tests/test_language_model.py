@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import Sew
 
+from sewcli.decoding.decoders import decoders
 from sewcli.decoding.language_model import _read_words
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.vocabulary import Vocabulary
@@ -58,7 +59,7 @@ def decode(logits: Any, **options: Any) -> Any:
 
     chosen = DecodingOptions(**options)
     chosen.check()
-    make, _ = chosen.decoders(VOCABULARY)
+    make, _ = decoders(chosen, VOCABULARY)
     decoder = make()
     decoder.push(logits)
     hypothesis = decoder.finish()

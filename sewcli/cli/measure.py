@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sewcli.cli.console import Progress
 from sewcli.cli.scoring import Item, References
+from sewcli.consumer import Consumer
+from sewcli.decoding.decoders import decoders
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.pauses import PausingDecoder
 from sewcli.decoding.tally import Tally
@@ -17,7 +19,7 @@ from sewcli.evaluation.loss import CtcLoss
 from sewcli.evaluation.measuring import Measured, MeasuringConsumer, Stopwatch
 from sewcli.evaluation.normalizers import basic, unchanged
 from sewcli.evaluation.scores import Scored
-from sewcli.pipeline import Consumer, Options, run
+from sewcli.pipeline import Options, run
 from sewcli.recognition import Classifier, Transcriber
 from sewcli.results import Classification, Failure, Transcript
 from sewcli.tasks import chunk_settings, model_info, run_settings
@@ -66,7 +68,7 @@ def measure(
         consumer = lambda: MeasuringConsumer(Classifier(network.labels, info, 1), stopwatch)  # noqa: E731
     else:
         vocabulary = load_vocabulary(local.directory, network.columns)
-        decoder, decoder_settings = decoding.decoders(vocabulary, times=False)
+        decoder, decoder_settings = decoders(decoding, vocabulary, times=False)
         loss = CtcLoss.of(
             network.checkpoint.config,
             vocabulary,

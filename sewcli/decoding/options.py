@@ -1,24 +1,18 @@
-"""How logits become text: the options of the decoders, checked, and the decoders made of them."""
+"""How logits become text: the options of the decoders, checked."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sewcli.decoding.support import require_pyctcdecode
 from sewcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from sewcli.decoding.beam import BeamSearch
-    from sewcli.decoding.frames import FrameFile
-    from sewcli.decoding.hypothesis import Hypothesis
     from sewcli.decoding.language_model import LanguageModelFile
-    from sewcli.decoding.search_workers import SearchWorkers
-    from sewcli.decoding.vocabulary import Vocabulary
-    from sewcli.recognition import Decoder
 
 DEFAULT_ALPHA = 0.75
 DEFAULT_BETA = 1.5
@@ -104,65 +98,3 @@ class DecodingOptions:
         from sewcli.decoding.language_model import LanguageModelFile
 
         return LanguageModelFile.find(self.lm, self.unigrams)
-
-    def decoders(
-        self, vocabulary: Vocabulary, *, times: bool = True, workers: SearchWorkers | None = None
-    ) -> tuple[Callable[[], Decoder], dict[str, Any]]:
-        """What makes the decoder of one recording, and the settings that go on record.
-
-        Args:
-            vocabulary: of the model.
-            times: whether words and characters need their times.
-            workers: that search in place of this process; they load the language model, and what is wrong
-                with it comes out when the first recording is searched through.
-
-        Raises:
-            UsageError: the vocabulary is not for beam search, or cannot spell a hotword.
-        """
-        if not self.is_beam:
-            from sewcli.decoding.greedy import GreedyDecoder
-
-            return lambda: GreedyDecoder(vocabulary), {"decoder": "greedy"}
-        from sewcli.decoding.beam import BeamDecoder, usable_hotwords
-
-        hotwords = usable_hotwords(vocabulary, self.hotwords, self.hotword_weight)
-        search: Callable[[FrameFile], Hypothesis]
-        if workers is None:
-            here = self.search(vocabulary, times=times)
-            search = lambda frames: here.search(frames.mapped())  # noqa: E731
-        else:
-            from sewcli.decoding.search_worker import Setup
-
-            setup = Setup(self, vocabulary, times)
-            workers.prepare(setup)
-            search = partial(workers.search, setup)
-        settings: dict[str, Any] = {"decoder": "beam", "beam_width": self.beam_width}
-        if self.found_lm is not None:
-            settings |= self.found_lm.settings()
-            settings |= {"alpha": self.alpha, "beta": self.beta, "unk_score": self.unk_score}
-        settings |= {
-            "hotwords": list(hotwords),
-            "hotword_weight": self.hotword_weight,
-            "token_min_logp": self.token_min_logp,
-            "beam_prune_logp": self.beam_prune_logp,
-        }
-        return lambda: BeamDecoder(vocabulary, search), settings
-
-    def search(self, vocabulary: Vocabulary, *, times: bool = True) -> BeamSearch:
-        """The beam search, with its language model loaded; see `decoders`."""
-        from sewcli.decoding.beam import BeamSearch
-
-        model = None
-        if self.found_lm is not None:
-            model = self.found_lm.load(vocabulary, self.alpha, self.beta, self.unk_score)
-        return BeamSearch(
-            vocabulary,
-            width=self.beam_width,
-            hotwords=self.hotwords,
-            hotword_weight=self.hotword_weight,
-            language_model=model,
-            n_best=self.n_best,
-            token_min_logp=self.token_min_logp,
-            beam_prune_logp=self.beam_prune_logp,
-            times=times,
-        )

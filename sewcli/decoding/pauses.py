@@ -13,7 +13,7 @@ from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from sewcli.recognition import Decoder
+    from sewcli.decoding.decoders import Decoder
 
 #: frames of a pause: blank, end of a word, blank
 _FRAMES = 3

@@ -19,27 +19,11 @@ from typing import TYPE_CHECKING
 
 from sewcli.decoding.frames import mapped
 from sewcli.decoding.hypothesis import Hypothesis
-from sewcli.decoding.vocabulary import Vocabulary
+from sewcli.decoding.search import Setup
 from sewcli.errors import InputError, SewError
 
 if TYPE_CHECKING:
     from sewcli.decoding.beam import BeamSearch
-    from sewcli.decoding.options import DecodingOptions
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What to search with.
-
-    Attributes:
-        options: of the search.
-        vocabulary: of the model.
-        times: whether to look for the times of the characters.
-    """
-
-    options: DecodingOptions
-    vocabulary: Vocabulary
-    times: bool
 
 
 @dataclass(frozen=True)
@@ -95,7 +79,7 @@ class _Searcher:
     def ready(self, setup: Setup) -> BeamSearch:
         """The search (SewError where it cannot be had)."""
         if self._search is None or setup != self._setup:
-            self._search = setup.options.search(setup.vocabulary, times=setup.times)
+            self._search = setup.load()
             self._setup = setup
         return self._search
 

@@ -21,7 +21,8 @@ from multiprocessing.reduction import send_handle
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.options import DecodingOptions
-from sewcli.decoding.search_worker import Answer, Request, Setup
+from sewcli.decoding.search import Setup
+from sewcli.decoding.search_worker import Answer, Request
 from sewcli.errors import InputError, UsageError
 
 _log = logging.getLogger("sewcli")

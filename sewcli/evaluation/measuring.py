@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.model import AcousticModel, Segment
+from sewcli.consumer import Consumer, SkipsSilence
 from sewcli.evaluation.loss import Loss, LossOfRecording
-from sewcli.pipeline import Consumer, SkipsSilence
 from sewcli.recording import Recording
 from sewcli.results import Failure
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.ahead import in_order
+from sewcli.decoding.decoders import decoders
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.search_workers import SearchWorkers, search_workers
@@ -143,7 +144,7 @@ def attempt(
     Raises:
         UsageError: the decoder cannot be had for this model. DeviceError: a worker has ended.
     """
-    make, _ = options.decoders(vocabulary, times=False, workers=workers)
+    make, _ = decoders(options, vocabulary, times=False, workers=workers)
 
     def decoded(logits: NDArray[np.float32]) -> str:
         decoder = make()

@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sewcli.consumer import Consumer, SkipsSilence
 from sewcli.pictures.draw import draw
 from sewcli.pictures.overview import OverviewBuilder
 from sewcli.pictures.trace import TraceBuilder
-from sewcli.pipeline import Consumer, SkipsSilence
 from sewcli.recording import Recording
 from sewcli.results import Classification, Failure, Span, Transcript
 from sewcli.sources import Source
