@@ -119,6 +119,8 @@ class SavedLogits:
             with file.open("rb") as stream:
                 size = int.from_bytes(stream.read(8), "little")
                 header = json.loads(stream.read(size)) if 0 < size <= _LONGEST_HEADER else {}
+            if "__metadata__" not in header:
+                raise ValueError("it has no header of theirs")  # noqa: TRY301
             metadata = header["__metadata__"]
             place = header["logits"]
             told = {key: json.loads(metadata[key]) for key in _KEYS}

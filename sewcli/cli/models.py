@@ -16,6 +16,7 @@ import typer
 from sewcli import hub_cache
 from sewcli.cli import convert, model_aliases, model_files
 from sewcli.cli.commands import GROUP
+from sewcli.cli.streams import write_stdout
 from sewcli.registry import ModelSpec, Registry, load_registry, resolve
 
 app = typer.Typer(
@@ -50,12 +51,12 @@ def list_models(output: _FormatOption = Format.TEXT, as_json: _JsonOption = Fals
     records = [describe(spec, registry) for spec in registry.models.values()]
     if as_json or output is Format.JSON:
         for record in records:
-            print(json.dumps(record))
+            _line(json.dumps(record))
     elif sys.stdout.isatty():
         _print_table(records)
     else:
         for record in records:
-            print("\t".join(_row(record)))
+            _line("\t".join(_row(record)))
 
 
 @app.command()
@@ -69,11 +70,11 @@ def show(
     registry = load_registry()
     record = describe(resolve(model, registry=registry, revision=revision), registry)
     if as_json or output is Format.JSON:
-        print(json.dumps(record))
+        _line(json.dumps(record))
         return
     for key, value in record.items():
         if key != "schema_version":
-            print(f"{key}: {_readable(value)}")
+            _line(f"{key}: {_readable(value)}")
 
 
 app.command("pull")(model_files.pull)
@@ -153,3 +154,7 @@ def _readable(value: Any) -> str:
     if value is None or value == "":
         return "-"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _line(text: str) -> None:
+    write_stdout(f"{text}\n".encode("utf-8", "surrogateescape"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -206,6 +207,8 @@ class OutputOptions:
         [form] = self.chosen
         if not (form.joins or inputs.one_file):
             raise UsageError(f"format {form.name!r} has one file for each input", hint="add -o DIR")
+        if form.name == "parquet" and sys.stdout is not None and sys.stdout.isatty():
+            raise UsageError("parquet is not for a terminal", hint="add -o DIR, or > FILE")
         _make(beside)
         return StandardOutput(form, self.layout(inputs), inputs.sources(), inputs.copies, inputs.total)
 
