@@ -203,5 +203,5 @@ def test_example_of_the_readme_runs() -> None:
     )
     first, second, third = done.stdout.splitlines()
     assert first.isupper()
-    assert second.startswith("examples/speech/explosion.opus ")
-    assert third.startswith("gone.wav gone.wav: no such file")
+    assert second.startswith("examples/speech/explosion.opus: ")
+    assert third.startswith("gone.wav: no such file")
