@@ -110,6 +110,15 @@ def test_a_search_under_way_fails_when_all_is_closed() -> None:
     assert pool.pids == []
 
 
+def test_all_that_rest_are_given_back() -> None:
+    workers = SearchWorkers(2)
+    for worker in [workers._start(), workers._start()]:
+        workers._rest(worker)
+    assert len(workers.pids) == 2
+    workers.close()
+    assert workers.pids == []
+
+
 def test_what_is_wrong_with_the_search_is_raised_here(tmp_path: Path, workers: SearchWorkers) -> None:
     pytest.importorskip("kenlm", reason="kenlm is not installed: pip install 'sewcli[lm]'")
     file = tmp_path / "bad.arpa"

@@ -10,7 +10,10 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import librosa
+import numpy as np
 import pytest
+import soundfile
 from conftest import Sew
 from helpers import write_babble
 from test_examples import EXAMPLES, ROOT, put_program, run
@@ -57,6 +60,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (place / name).mkdir(parents=True)
     for name in ("talk.wav", "meeting.wav", "recordings/a.wav", "recordings/two words/-b.wav"):
         shutil.copy(speech, place / name)
+    with_a_keyword = [librosa.load(file, sr=16_000)[0] for file in (speech, keyword)]
+    soundfile.write(place / "talk.wav", np.concatenate(with_a_keyword), 16_000)
     for name in ("clip.wav", "clips/a.opus", "clips/b.opus", "calls/17.flac"):
         shutil.copy(keyword, place / name)
     shutil.copytree(ROOT / "sewcli" / "models" / "nano", place / "runs" / "mine" / "model")
@@ -100,8 +105,7 @@ def test_the_commands_of_a_page_work_as_written(folder: Path, sew: Sew, page: Pa
         assert done.code == 0, f"{command}: {done.err}"
         if file:
             (folder / file).write_bytes(done.out)
-        # no keyword is heard in talk.wav, and none is said
-        assert done.out or re.search(r" (-o|--stack|--window|>) ", command), command
+        assert done.out or re.search(r" (-o|--stack|>) ", command), command
 
 
 def in_a_shell(folder: Path, command: str) -> None:

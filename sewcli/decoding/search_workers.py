@@ -179,9 +179,13 @@ class SearchWorkers:
             self._closed = True
             for worker in self._started:
                 worker.kill()
-        for _ in range(self._resting.qsize()):
-            with contextlib.suppress(queue.Empty):
-                self._drop(self._resting.get_nowait())
+        resting = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                resting.append(self._resting.get_nowait())
+        # each leaves an empty place, which wakes a search that waits, to fail
+        for one in resting:
+            self._drop(one)
 
 
 def search_workers(wanted: int | None, options: DecodingOptions) -> SearchWorkers | None:
