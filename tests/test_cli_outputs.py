@@ -130,12 +130,15 @@ def test_channels_are_mixed_chosen_or_split(sew: Sew, ctc: Path, classifier: Pat
     assert "channel" not in mix
     assert mix["text"] not in (left, right)
     assert sew("transcribe", both, "-m", ctc, "--channel", "split").lines == [
-        f"{both}\t{left}",
-        f"{both}\t{right}",
+        f"{both}\t0\t{left}",
+        f"{both}\t1\t{right}",
     ]
+    assert sew("transcribe", both, "-m", ctc, "--channel", "split", "-h").lines == [f"0\t{left}", f"1\t{right}"]
+    assert sew("transcribe", both, "-m", ctc, "--channel", "1", "-H").lines == [f"{both}\t{right}"]
     out = tmp_path / "out"
     assert sew("transcribe", both, "-m", ctc, "-o", out, "--channel", "split").code == 0
     assert files_in(out) == ["both_ch0.txt", "both_ch1.txt"]
+    assert (out / "both_ch0.txt").read_text() == f"{left}\n"
     piped = sew("transcribe", "-", *given, "--channel", "split", stdin=both.read_bytes())
     assert piped.texts == [left, right]
     piped = sew("transcribe", "-", "-m", ctc, "-o", out, "--channel", "split", stdin=both.read_bytes())
@@ -144,8 +147,23 @@ def test_channels_are_mixed_chosen_or_split(sew: Sew, ctc: Path, classifier: Pat
     assert absent.code == 4
     assert absent.records[0] == {"path": str(both), "channel": 2, "error": absent.records[0]["error"]}
     assert sew("transcribe", both, *given, "--channel", "left").code == 2
-    labels = sew("classify", both, "-m", classifier, "-f", "json", "--channel", "split").records
+    given = ("classify", both, "-m", classifier, "--channel", "split")
+    labels = sew(*given, "-f", "json").records
     assert [record["channel"] for record in labels] == [0, 1]
+    assert [line.split("\t")[:3] for line in sew(*given).lines] == [
+        [str(both), str(number), record["labels"][0]["label"]] for number, record in enumerate(labels)
+    ]
+
+
+def test_text_of_kept_logits_names_the_channel_where_there_are_several(
+    sew: Sew, ctc: Path, tmp_path: Path
+) -> None:
+    both = write_babble(tmp_path / "both.wav", 2.0, seed=1, channels=2)
+    kept = tmp_path / "kept"
+    split = sew("transcribe", both, "-m", ctc, "--channel", "split", "--save-logits", kept).lines
+    assert sew("decode", kept).lines == split
+    text = split[1].split("\t")[2]
+    assert sew("decode", kept / "both_ch1.logits.safetensors", "-H").lines == [f"{both}\t{text}"]
 
 
 def test_globs_choose_in_folders(sew: Sew, ctc: Path, audio: Path) -> None:

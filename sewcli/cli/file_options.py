@@ -87,7 +87,8 @@ Channel = Annotated[
         "--channel",
         envvar="SEW_CHANNEL",
         metavar="mix|N|split",
-        help="mix all channels, read channel N (from 0), or split: one result a channel.",
+        help="mix all channels, read channel N (from 0), or split: one result a channel, whose number stands "
+        "in text before it.",
         rich_help_panel=_INPUT,
     ),
 ]

@@ -112,6 +112,14 @@ class InputOptions:
         return len(self.inputs) if plain and not any(map(is_folder, self.inputs)) else None
 
     @property
+    def channels_apart(self) -> bool:
+        """Whether a recording may have a result for each of its channels."""
+        if self.listed is None:
+            return self.channel == "split"
+        channels = {(source.path, source.channel) for source in self.listed}
+        return self.channel == "split" or len(channels) > len({path for path, _ in channels})
+
+    @property
     def one_file(self) -> bool:
         """Whether there can be only one result."""
         return self.one_input and self.channel != "split"
@@ -163,7 +171,10 @@ class OutputOptions:
     def layout(self, inputs: InputOptions) -> Layout:
         """How results are written."""
         asked = self.with_path or not (self.no_path or inputs.one_file)
-        return Layout(with_path=asked and self.directory is None, shape=self.shape)
+        joined = self.directory is None
+        return Layout(
+            with_path=asked and joined, with_channel=joined and inputs.channels_apart, shape=self.shape
+        )
 
     def plan(self, inputs: InputOptions, beside: Sequence[Beside] = ()) -> list[Planned]:
         """All inputs with their files.

@@ -24,10 +24,12 @@ class Layout:
 
     Attributes:
         with_path: name the input too, where that is optional.
+        with_channel: name the channel too, in plain text.
         shape: of cues.
     """
 
     with_path: bool = False
+    with_channel: bool = False
     shape: Shape = field(default_factory=Shape)
 
 

@@ -1,4 +1,4 @@
-"""Plain text: the transcript, or label and score, with the path in front where asked."""
+"""Plain text: the transcript, or label and score, with the path and the channel in front where asked."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ def write(result: Result, layout: Layout) -> bytes:
     A failure has no line: standard error tells it.
     """
     prefix = os.fsencode(result.path) + b"\t" if layout.with_path else b""
+    if layout.with_channel:
+        prefix += b"\t" if result.channel is None else b"%d\t" % result.channel
     match result:
         case Transcript():
             lines = [result.text]
