@@ -71,6 +71,20 @@ def test_closed_pipe_ends_the_run_quietly_with_exit_0(ctc: Path, audio: Path) ->
     assert process.returncode == 0
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")
+@pytest.mark.parametrize(
+    "given", ["--help", "--version", "transcribe --help", "models --help", "lm build --help"]
+)
+def test_help_into_a_closed_pipe_ends_quietly_with_exit_0(given: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sewcli", *given.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, b"")
+
+
 def test_unexpected_error_is_exit_1_with_one_line(
     sew: Sew, ctc: Path, audio: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,6 +131,26 @@ def test_every_command_has_help_on_standard_output(helped: Any, command: str) ->
     assert f"{command} [OPTIONS]" in out
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("transcribe", "[INPUT]..."),
+        ("evaluate", "[MANIFEST]"),
+        ("train", "RECIPE|MANIFEST"),
+        ("decode", "LOGITS..."),
+        ("lm build", "TEXT..."),
+        ("models show", "ALIAS"),
+    ],
+)
+def test_usage_marks_what_may_be_left_out_and_repeated_once(
+    helped: Any, command: str, arguments: str
+) -> None:
+    lines = helped["answer"][command][1].splitlines()
+    assert f"Usage: sew {command} [OPTIONS] {arguments}" in lines
+    told = lines[lines.index("Arguments:") + 1].split()
+    assert told[0] == arguments
+
+
 @pytest.mark.parametrize("command", ["", "transcribe", "classify", "train"])
 def test_help_tells_the_exit_codes(helped: Any, command: str) -> None:
     out = " ".join(helped["answer"][command][1].split())

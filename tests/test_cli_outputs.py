@@ -133,7 +133,10 @@ def test_channels_are_mixed_chosen_or_split(sew: Sew, ctc: Path, classifier: Pat
         f"{both}\t0\t{left}",
         f"{both}\t1\t{right}",
     ]
-    assert sew("transcribe", both, "-m", ctc, "--channel", "split", "-h").lines == [f"0\t{left}", f"1\t{right}"]
+    assert sew("transcribe", both, "-m", ctc, "--channel", "split", "-h").lines == [
+        f"0\t{left}",
+        f"1\t{right}",
+    ]
     assert sew("transcribe", both, "-m", ctc, "--channel", "1", "-H").lines == [f"{both}\t{right}"]
     out = tmp_path / "out"
     assert sew("transcribe", both, "-m", ctc, "-o", out, "--channel", "split").code == 0

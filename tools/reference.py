@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from sewcli.cli.app import app
-from sewcli.cli.commands import EXIT_CODES
+from sewcli.cli.commands import EXIT_CODES, in_usage
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NOTE = "Made from the commands by tools/reference.py; do not edit."
@@ -48,7 +48,8 @@ def _options(command: Any, context: Any) -> list[tuple[str, list[tuple[str, str]
             kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
             group = getattr(parameter, "rich_help_panel", None) or kind
             # types in angle brackets are Typer's, and differ from version to version
-            option = re.sub(r" <[^>]+>", "", record[0])
+            plain = re.sub(r" <[^>]+>", "", record[0])
+            option = in_usage(parameter) if kind == "Arguments" else plain
             sections.setdefault(group, []).append((option, " ".join(record[1].split())))
     return list(sections.items())
 

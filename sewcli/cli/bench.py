@@ -24,7 +24,7 @@ def bench(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...",
+            metavar="NAME",
             help=f"What to measure: {', '.join(_NAMES)}, or all. Without a name: {' and '.join(_DEFAULT)}.",
             show_default=False,
         ),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from sewcli.cli.streams import ClosedPipe
 
 EXIT_CODES = (
     "Exit codes: 0 every input done, 1 unexpected error, 2 wrong usage, 3 some inputs failed, "
@@ -34,19 +37,31 @@ COMMANDS = {
 }
 #: --help alone asks for help, since -h is --no-path; its lines are as long as the code's
 CONTEXT = {"help_option_names": ["--help"], "max_content_width": 110}
-#: what every group of commands is made with
-GROUP: dict[str, Any] = {
-    "no_args_is_help": True,
-    "rich_markup_mode": None,
-    "add_completion": False,
-    "context_settings": CONTEXT,
-}
 #: what they say ends in the exit codes
 _ON_INPUTS = ("transcribe", "align", "decode", "classify", "embed", "evaluate", "tune-lm", "train")
 
 
-class Command(TyperCommand):
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Parsing:
+    """What is printed while a command line is read, as the help is, may go to a pipe that closes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line (ClosedPipe where nobody reads what that prints)."""
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
+        except BrokenPipeError as error:
+            raise ClosedPipe from error
+
+
+class Command(_Parsing, TyperCommand):
     """A command whose help has its options in groups, as plain text that pipes and pagers can take."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage line: [INPUT]... for inputs that may be left out."""
+        arguments = [one for one in self.get_params(ctx) if one.param_type_name == "argument"]
+        return ["[OPTIONS]", *map(in_usage, arguments)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; a file that looks like an option, as `*.wav` may, is told as such."""
@@ -64,14 +79,50 @@ class Command(TyperCommand):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
-                kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                kind = "Options"
+                if parameter.param_type_name == "argument":
+                    kind, record = "Arguments", (in_usage(parameter), record[1])
                 sections.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(record)
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
 
 
-class Commands(TyperGroup):
+def in_usage(argument: Any) -> str:
+    """An argument as the usage line has it; the marks that Typer adds differ from version to version."""
+    name = argument.metavar or argument.name.upper()
+    return (name if argument.required else f"[{name}]") + ("..." if argument.nargs != 1 else "")
+
+
+class _Group(_Parsing, TyperGroup):
+    """A group below `sew`."""
+
+
+class CommandGroup(typer.Typer):
+    """A group of commands, such as those of `sew models`.
+
+    Args:
+        about: a line on the group.
+    """
+
+    def __init__(self, about: str) -> None:
+        super().__init__(
+            help=about,
+            cls=_Group,
+            no_args_is_help=True,
+            rich_markup_mode=None,
+            add_completion=False,
+            context_settings=CONTEXT,
+        )
+
+    def command(  # type: ignore[override]
+        self, name: str | None = None
+    ) -> Callable[[Function], Function]:
+        """Take a function as a command of the group."""
+        return super().command(name, cls=Command)
+
+
+class Commands(_Parsing, TyperGroup):
     """The group of all commands."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as click has it

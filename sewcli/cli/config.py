@@ -8,14 +8,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sewcli.cli.commands import GROUP
+from sewcli.cli.commands import CommandGroup
 from sewcli.cli.defaults import command_context, commands_with_settings, in_force, option_value
 from sewcli.settings import Setting, read_settings, settings_files
 
-app = typer.Typer(
-    help="Show the settings in force.",
-    **GROUP,
-)
+app = CommandGroup("Show the settings in force.")
 
 
 @app.callback()

@@ -23,7 +23,7 @@ def decode(
     *,
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="LOGITS...", help="Files of --save-logits, or directories of them."),
+        typer.Argument(metavar="LOGITS", help="Files of --save-logits, or directories of them."),
     ],
     formats: files.Formats = None,
     writing: groups.Writing,

@@ -16,7 +16,7 @@ _CUES = "Cues of srt, vtt, tsv, csv, lrc and verbose_json"
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[INPUT]...",
+        metavar="INPUT",
         help="Audio files, directories (searched recursively), addresses (https://, s3://, zip://...), "
         "or - for stdin.",
     ),

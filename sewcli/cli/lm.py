@@ -10,13 +10,10 @@ from typing import Annotated, Literal
 import typer
 
 from sewcli.cli import options as opt
-from sewcli.cli.commands import GROUP
+from sewcli.cli.commands import CommandGroup
 from sewcli.errors import SewError, UsageError
 
-app = typer.Typer(
-    help="Language models.",
-    **GROUP,
-)
+app = CommandGroup("Language models.")
 _log = logging.getLogger("sewcli")
 
 
@@ -29,7 +26,7 @@ def _group() -> None:
 def build(
     texts: Annotated[
         list[str],
-        typer.Argument(metavar="TEXT...", help="UTF-8, a sentence a line, gzip or not; - for stdin."),
+        typer.Argument(metavar="TEXT", help="UTF-8, a sentence a line, gzip or not; - for stdin."),
     ],
     output: Annotated[
         Path,

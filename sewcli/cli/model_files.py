@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("sewcli")
 
-_Names = Annotated[list[str], typer.Argument(metavar="ALIAS|REPO...", help="Which models.")]
+_Names = Annotated[list[str], typer.Argument(metavar="ALIAS|REPO", help="Which models.")]
 _Revision = Annotated[str | None, typer.Option(help="Commit hash, tag or branch of a hub model.")]
 _Form = Annotated[Literal["text", "json"], typer.Option("-f", "--format", help="Output format.")]
 
@@ -70,7 +70,7 @@ def path(
 
 def verify(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[ALIAS|DIR|REPO]...", help="All that are here by default.")
+        list[str] | None, typer.Argument(metavar="ALIAS|DIR|REPO", help="All that are here by default.")
     ] = None,
     revision: _Revision = None,
     form: _Form = "text",

@@ -15,14 +15,11 @@ import typer
 
 from sewcli import hub_cache
 from sewcli.cli import convert, model_aliases, model_files
-from sewcli.cli.commands import GROUP
+from sewcli.cli.commands import CommandGroup
 from sewcli.cli.streams import write_stdout
 from sewcli.registry import ModelSpec, Registry, load_registry, resolve
 
-app = typer.Typer(
-    help="The models that -m knows, their aliases and their files.",
-    **GROUP,
-)
+app = CommandGroup("The models that -m knows, their aliases and their files.")
 
 _COLUMNS = ("alias", "task", "family", "language", "licence", "size", "where", "description")
 _NARROW_COLUMNS = ("alias", "task", "size", "where", "description")
