@@ -242,7 +242,8 @@ class Model:
         self._require("classification")
         check_options(options, ClassifyOptions)
         padded = batch_seconds(options.get("batch_seconds"), self._network)
-        how = Options.for_clips(padded, options.get("audio_engine", "soundfile"))
+        engine, workers = options.get("audio_engine", "soundfile"), options.get("read_workers")
+        how = Options.for_clips(padded, engine, workers)
         task = Classifying(self._local, self._network, how, options.get("top", 1), picture_file(plot))
         return task.results(parts(sources, options))
 

@@ -43,6 +43,17 @@ class Chunks(TypedDict, total=False):
     statistics: Literal["file", "chunk"]
 
 
+class Readers(TypedDict, total=False):
+    """What reads the inputs.
+
+    Attributes:
+        read_workers: processes that decode audio beside the network; 0 for threads, None (the default) for
+            what suits the device: some beside a GPU where there are more than a handful of files.
+    """
+
+    read_workers: int | None
+
+
 class DecodeOptions(TypedDict, total=False):
     """How logits become text; the options of `sew decode`, with their defaults.
 
@@ -72,7 +83,7 @@ class DecodeOptions(TypedDict, total=False):
     decode_workers: int | None
 
 
-class TranscribeOptions(Part, Chunks, DecodeOptions, total=False):
+class TranscribeOptions(Part, Readers, Chunks, DecodeOptions, total=False):
     """How to transcribe; the options of `sew transcribe`, with their defaults. See `DecodeOptions` too.
 
     Attributes:
@@ -82,7 +93,7 @@ class TranscribeOptions(Part, Chunks, DecodeOptions, total=False):
     vad: bool | ActivityOptions
 
 
-class AlignOptions(Part, Chunks, total=False):
+class AlignOptions(Part, Readers, Chunks, total=False):
     """How to align a known text; the options of `sew align`, with their defaults.
 
     Attributes:
@@ -94,7 +105,7 @@ class AlignOptions(Part, Chunks, total=False):
     min_confidence: float
 
 
-class EmbedOptions(Part, Chunks, total=False):
+class EmbedOptions(Part, Readers, Chunks, total=False):
     """Which hidden states; the options of `sew embed`, with their defaults.
 
     Attributes:
@@ -108,7 +119,7 @@ class EmbedOptions(Part, Chunks, total=False):
     attentions: bool
 
 
-class ClassifyOptions(Part, total=False):
+class ClassifyOptions(Part, Readers, total=False):
     """How to classify.
 
     Attributes:
@@ -175,4 +186,5 @@ def reading_options(options: Any, batch_seconds: float) -> Options:
         options.get("statistics", "file") == "file",
         options.get("audio_engine", "soundfile"),
         activity=activity,
+        read_workers=options.get("read_workers"),
     )

@@ -25,6 +25,7 @@ from sewcli.chunking import SAMPLE_RATE, Chunk, ChunkPlan
 from sewcli.consumer import Consumer, SkipsSilence
 from sewcli.errors import InputError
 from sewcli.line import Job, Line, Makers
+from sewcli.read_workers import ReadWorkers, check_read_workers, read_workers
 from sewcli.recording import Recording
 from sewcli.results import Failure
 from sewcli.sources import Source
@@ -34,7 +35,7 @@ LONGEST_CLIP = 60.0
 #: rows of a batch, and inputs under way, at the most: each may hold an open file
 _MOST_ROWS = 64
 _MOST_PENDING = 256
-#: decoding gives up the interpreter's lock; a GPU transcribes faster than one thread can decode
+#: decoding gives up the interpreter's lock at times; a GPU transcribes faster than one thread can decode
 _GPU_READERS = 8
 #: recordings that wait for the network beside those that are being decoded
 _WAITING = 2
@@ -63,8 +64,13 @@ class Options:
         audio_engine: of the decoding.
         longest: seconds a recording may last, or None.
         readers: threads that decode the next recordings while the network runs; None for one beside a CPU,
-            several beside a GPU.
+            several beside a GPU, and no less than there are processes.
         activity: leave long silences out (the consumer must be a `SkipsSilence`); None runs all.
+        read_workers: processes that decode for these threads, see `sewcli.read_workers`; None for what suits
+            the device, 0 for none.
+
+    Raises:
+        UsageError: there can be no such processes here.
     """
 
     plan: ChunkPlan
@@ -74,12 +80,23 @@ class Options:
     longest: float | None = None
     readers: int | None = None
     activity: ActivityOptions | None = None
+    read_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        check_read_workers(self.read_workers)
 
     @classmethod
-    def for_clips(cls, batch_seconds: float, audio_engine: str) -> Options:
+    def for_clips(cls, batch_seconds: float, audio_engine: str, read_workers: int | None = None) -> Options:
         """Options for classification: every recording is one piece, and a long one is refused."""
         plan = ChunkPlan.from_seconds(LONGEST_CLIP + 1.0, 0.0)
-        return cls(plan, batch_seconds, audio_engine=audio_engine, longest=LONGEST_CLIP)
+        return cls(
+            plan,
+            batch_seconds,
+            audio_engine=audio_engine,
+            longest=LONGEST_CLIP,
+            read_workers=read_workers,
+        )
 
 
 def run(
@@ -106,11 +123,14 @@ def run(
     """
     pending: Line[ResultT_co] = Line(makers)
     batch: list[tuple[Job[ResultT_co], Chunk, Segment]] = []
-    readers = options.readers or (1 if model.device == "cpu" else _GPU_READERS)
+    workers = read_workers(options.read_workers, model.device)
+    readers = options.readers or max(
+        1 if model.device == "cpu" else _GPU_READERS, workers.count if workers else 0
+    )
     stopped = threading.Event()
     ahead = Ahead(
         sources,
-        lambda source: _open(source, consumer, options, stdin, stopped.is_set),
+        lambda source: _open(source, consumer, options, stdin, stopped.is_set, workers),
         lambda opened: opened.close() if isinstance(opened, Job) else None,
         workers=readers,
         depth=readers + _WAITING,
@@ -138,6 +158,8 @@ def run(
         yield from pending.finished(every=True)
     finally:
         stopped.set()
+        if workers is not None:
+            workers.close()
         ahead.stop()
         pending.close()
 
@@ -148,6 +170,7 @@ def _open(
     options: Options,
     stdin: BinaryIO | None,
     cancelled: Callable[[], bool],
+    workers: ReadWorkers | None,
 ) -> Job[ResultT_co] | Failure:
     try:
         recording = Recording(
@@ -157,6 +180,7 @@ def _open(
             stdin=stdin,
             cancelled=cancelled,
             activity=options.activity,
+            workers=workers,
         )
     except InputError as error:
         return Failure(source.path, error.code, str(error), source.channel)

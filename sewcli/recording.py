@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.statistics import StatisticsAccumulator, WaveStatistics
-from sewcli.activity import LevelMeter, active, pieces
+from sewcli.activity import active, pieces
 from sewcli.activity_options import ActivityOptions
-from sewcli.audio import SAMPLE_RATE, read_blocks, shown
+from sewcli.audio import SAMPLE_RATE, shown
 from sewcli.chunking import MIN_SAMPLES
 from sewcli.errors import AudioError
+from sewcli.measured import How, Measures, Reading, measured
+from sewcli.read_workers import ReadWorkers
 from sewcli.sources import Source
 
 #: samples kept in memory before they move to a temporary file: two minutes
@@ -36,12 +39,14 @@ class Recording:
         stdin: where "-" is read from.
         activity: leave long silences out; None keeps all.
         cancelled: asked after every block whether to give up (AudioError).
+        workers: processes to decode in; None for this one.
 
     Attributes:
         pieces: the samples that are to be read, as half-open ranges in order; see `sewcli.activity.pieces`.
 
     Raises:
         AudioError: the audio cannot be read or cannot be used.
+        DeadWorkerError: the process that decoded it has ended.
     """
 
     def __init__(
@@ -53,35 +58,36 @@ class Recording:
         stdin: BinaryIO | None = None,
         activity: ActivityOptions | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        workers: ReadWorkers | None = None,
     ) -> None:
         self.source = source
         self.samples = 0
         self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, prefix="sew-audio-")  # noqa: SIM115
-        accumulator = StatisticsAccumulator()
-        meter = LevelMeter() if activity is not None else None
+        how = How(engine, longest, levels=activity is not None)
+        read = measured if workers is None else workers.measured
         try:
-            for block in read_blocks(source, engine=engine, stdin=stdin):
-                accumulator.update(block)
-                if meter is not None:
-                    meter.update(block)
-                self._keep(block)
-                self.samples += block.size
-                if cancelled():
-                    raise AudioError(f"{shown(source)}: interrupted", code="interrupted")  # noqa: TRY301
-                if longest is not None and self.duration > longest:
-                    raise AudioError(  # noqa: TRY301 - the file is closed below
-                        f"{shown(source)}: longer than {longest:g} s, the most that is read as one piece",
-                        hint="cut it into clips, or use `sew transcribe`",
-                        code="too_long",
-                    )
+            with closing(read(source, how, stdin)) as blocks:
+                measures = self._keep_all(blocks, cancelled)
         except BaseException:
             self._file.close()
             raise
-        self.statistics: WaveStatistics = accumulator.finish()
+        self.statistics = measures.statistics
         self.pieces = [(0, self.samples)]
-        if meter is not None and activity is not None:
-            self.pieces = pieces(active(meter.finish(), activity), self.samples)
+        if activity is not None and measures.levels is not None:
+            self.pieces = pieces(active(measures.levels, activity), self.samples)
             self.statistics = self._statistics_of_pieces() or self.statistics
+
+    def _keep_all(self, blocks: Reading, cancelled: Callable[[], bool]) -> Measures:
+        while True:
+            try:
+                block = next(blocks)
+            except StopIteration as end:
+                measures: Measures = end.value
+                return measures
+            self._keep(block)
+            self.samples += block.size
+            if cancelled():
+                raise AudioError(f"{shown(self.source)}: interrupted", code="interrupted")
 
     def _statistics_of_pieces(self) -> WaveStatistics | None:
         """The moments of what is kept alone, since models were trained on clips with little silence."""

@@ -97,7 +97,7 @@ def align(
 
     network = chosen.load(local, "ctc")
     padded = run.batch_seconds(machine.batch_seconds, network)
-    options = Options(plan, padded, chunks.whole_file, audio_engine)
+    options = Options(plan, padded, chunks.whole_file, audio_engine, read_workers=machine.read_workers)
     picture = None if pictures is None else pictures.write
     task = Aligning(local, network, options, timestamps, min_confidence, picture)
     if known is not None:

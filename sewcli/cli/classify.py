@@ -72,7 +72,8 @@ def classify(
     picture = None if pictures is None else pictures.write
     task: Classifying | Spotting
     if spotting is None:
-        task = Classifying(local, network, Options.for_clips(padded, audio_engine), top, picture)
+        options = Options.for_clips(padded, audio_engine, machine.read_workers)
+        task = Classifying(local, network, options, top, picture)
     else:
         task = Spotting(local, network, spotting, padded, audio_engine, picture)
     fingerprint = written.fingerprint(local, task.settings)

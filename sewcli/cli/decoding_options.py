@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from sewcli.cli.options import workers
 from sewcli.decoding.options import DecodingOptions
 
 _DECODING = "Decoding"
-_MOST_WORKERS = 256
 
 Decoder = Annotated[
     Literal["greedy", "beam"] | None,
@@ -126,24 +126,13 @@ BeamPruneLogp = Annotated[
         rich_help_panel=_DECODING,
     ),
 ]
-
-
-def _workers(given: str) -> int | None:
-    """The number of --decode-workers, None for auto."""
-    if given == "auto":
-        return None
-    if not (given.isascii() and given.isdecimal() and int(given) <= _MOST_WORKERS):
-        raise typer.BadParameter(f"{given!r} is neither a number from 0 to {_MOST_WORKERS} nor auto.")
-    return int(given)
-
-
 DecodeWorkers = Annotated[
     int | None,
     typer.Option(
         "--decode-workers",
         envvar="SEW_DECODE_WORKERS",
         metavar="N|auto",
-        parser=_workers,
+        parser=workers,
         help="Processes for beam search beside the network; auto by default, 0 for none. The text does not "
         "depend on it.",
         rich_help_panel=_DECODING,

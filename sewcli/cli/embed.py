@@ -114,7 +114,7 @@ def embed(
 
     network = chosen.load(local, "features")
     padded = run.batch_seconds(machine.batch_seconds, network)
-    options = Options(plan, padded, chunks.whole_file, audio_engine)
+    options = Options(plan, padded, chunks.whole_file, audio_engine, read_workers=machine.read_workers)
     task = Encoding(local, network, options, layer=layer, pool=pool, attentions=attentions)
     fingerprint = written.fingerprint(local, task.settings | task.choice)
     if sink is None:

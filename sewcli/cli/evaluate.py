@@ -168,8 +168,10 @@ def evaluate(
 
     network = chosen.load(local, task)
     padded = run.batch_seconds(machine.batch_seconds, network)
-    clips = Options.for_clips(padded, audio_engine)
-    recordings = Options(plan, padded, chunks.whole_file, audio_engine, activity=activity)
+    clips = Options.for_clips(padded, audio_engine, machine.read_workers)
+    recordings = Options(
+        plan, padded, chunks.whole_file, audio_engine, activity=activity, read_workers=machine.read_workers
+    )
     options = clips if task == "classification" else recordings
     items, settings = measure(
         references,

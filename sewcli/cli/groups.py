@@ -167,6 +167,7 @@ class Network:
     dtype: opt.Dtype = "auto"
     threads: opt.Threads = None
     batch_seconds: opt.BatchSeconds = None
+    read_workers: opt.ReadWorkers = None
     offline: opt.Offline = False
 
     def chosen(self, engine: str) -> ModelOptions:

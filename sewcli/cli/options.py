@@ -132,6 +132,31 @@ BatchSeconds = Annotated[
         rich_help_panel=_RUN,
     ),
 ]
+
+_MOST_WORKERS = 256
+
+
+def workers(given: str) -> int | None:
+    """A number of processes, None for auto."""
+    if given == "auto":
+        return None
+    if not (given.isascii() and given.isdecimal() and int(given) <= _MOST_WORKERS):
+        raise typer.BadParameter(f"{given!r} is neither a number from 0 to {_MOST_WORKERS} nor auto.")
+    return int(given)
+
+
+ReadWorkers = Annotated[
+    int | None,
+    typer.Option(
+        "--read-workers",
+        envvar="SEW_READ_WORKERS",
+        metavar="N|auto",
+        parser=workers,
+        help="Processes that decode audio beside the network; auto has some beside a GPU, 0 is threads. The "
+        "text does not depend on it.",
+        rich_help_panel=_RUN,
+    ),
+]
 Chunk = Annotated[
     float,
     typer.Option(

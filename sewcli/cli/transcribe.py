@@ -83,7 +83,14 @@ def transcribe(
 
     network = chosen.load(local, "ctc")
     padded = run.batch_seconds(machine.batch_seconds, network)
-    options = Options(plan, padded, chunks.whole_file, audio_engine, activity=activity)
+    options = Options(
+        plan,
+        padded,
+        chunks.whole_file,
+        audio_engine,
+        activity=activity,
+        read_workers=machine.read_workers,
+    )
     task = Transcribing(
         local,
         network,

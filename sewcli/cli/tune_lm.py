@@ -123,7 +123,11 @@ def tune_lm(
     network = chosen.load(local, "ctc")
     vocabulary = load_vocabulary(local.directory, network.columns)
     options = Options(
-        plan, run.batch_seconds(machine.batch_seconds, network), chunks.whole_file, audio_engine
+        plan,
+        run.batch_seconds(machine.batch_seconds, network),
+        chunks.whole_file,
+        audio_engine,
+        read_workers=machine.read_workers,
     )
     kept = KeptLogits(network.columns)
     failed = 0

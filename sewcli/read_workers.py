@@ -1,0 +1,121 @@
+"""Decoding of audio in processes beside this one, so that a GPU need not wait for it.
+
+The threads that open recordings (`sewcli.pipeline`) share the interpreter's lock. With processes
+(`sewcli.processes`) they only pass on what these decode, block by block: a process is no further ahead than
+the socket holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import stat
+from dataclasses import replace
+from typing import BinaryIO
+
+from sewcli import processes
+from sewcli.audio import shown
+from sewcli.audio.arrays import ArraySource
+from sewcli.errors import UsageError
+from sewcli.measured import How, Reading, measured
+from sewcli.processes import DeadWorkerError
+from sewcli.read_worker import Answering, End, Request
+from sewcli.sources import Source
+
+#: processes that auto starts at the most, and the inputs that it reads in threads before
+_MOST = 8
+_FEW = 8
+_OPTION = "--read-workers"
+
+
+class ReadWorkers:
+    """Processes that decode, each started when all others are at work. To be closed after use.
+
+    Args:
+        count: of processes at the most.
+        spared: so many files are read in this process first, in the thread that asks.
+    """
+
+    def __init__(self, count: int, spared: int = 0) -> None:
+        self.count = count
+        self._spared = spared
+        self._asked = itertools.count()
+        self._processes = processes.Processes(count, "sewcli.read_worker", does="read", option=_OPTION)
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes that have been started and are in use."""
+        return self._processes.pids
+
+    def measured(self, source: Source, how: How, stdin: BinaryIO | None = None) -> Reading:
+        """As `sewcli.measured.measured`, waiting for a process that rests; for many threads.
+
+        What is no regular file (standard input, pipes, arrays, addresses) is read in this process.
+
+        Raises:
+            DeadWorkerError: the process has ended; the next file gets a new one.
+            AudioError: as there.
+        """
+        request = _request(source, how)
+        if request is not None and next(self._asked) >= self._spared:
+            found = yield from self._there(request)
+            if isinstance(found, Exception):
+                raise found
+            if found is not None:
+                return found
+        return (yield from measured(source, how, stdin))
+
+    def _there(self, request: Request) -> Answering:
+        try:
+            with self._processes.one() as process:
+                process.connection.send(request)
+                while not isinstance(answer := process.connection.recv(), End):
+                    yield answer
+        except DeadWorkerError as error:
+            raise DeadWorkerError(f"{shown(request.source)}: {error.message}", hint=error.hint) from error
+        self._processes.tell(answer.messages)
+        return answer.found
+
+    def close(self) -> None:
+        """End all processes at once; what is being read fails, in its threads."""
+        self._processes.close()
+
+
+def _request(source: Source, how: How) -> Request | None:
+    """The source as a process can read it; None where it cannot, or where there is nothing to read."""
+    if source.error is not None or source.is_stdin or source.is_url or isinstance(source, ArraySource):
+        return None
+    try:
+        status = source.file.stat()
+        # the working directory may be another one since the process was started
+        there = replace(source, file=source.file.absolute())
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return Request(there, (status.st_dev, status.st_ino), how)
+
+
+def check_read_workers(wanted: int | None) -> None:
+    """Refuse a number of processes that there cannot be (UsageError)."""
+    if wanted is None:
+        return
+    if not isinstance(wanted, int) or wanted < 0:
+        raise UsageError(f"read_workers={wanted!r}", hint="a number of processes, 0 for none")
+    if wanted:
+        processes.check_possible("reading", _OPTION)
+
+
+def read_workers(wanted: int | None, device: str) -> ReadWorkers | None:
+    """The processes to decode in; None for threads of this one.
+
+    Args:
+        wanted: how many; None for none beside a CPU, and beside a GPU for all but one of the cores that this
+            process may run on, 8 at the most, from the ninth file on.
+        device: of the network.
+    """
+    if wanted is not None:
+        return ReadWorkers(wanted) if wanted else None
+    if device == "cpu" or not processes.POSSIBLE:
+        return None
+    count = min(_MOST, processes.cores() - 1)
+    return ReadWorkers(count, spared=_FEW) if count else None
