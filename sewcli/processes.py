@@ -15,7 +15,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from multiprocessing.connection import Pipe
 
 from sewcli.errors import InputError, UsageError
@@ -25,9 +26,6 @@ _log = logging.getLogger("sewcli")
 #: whether this system can have them
 POSSIBLE = os.name == "posix"
 _MAIN = "import sys; sys.path[:] = {path!r}; from {module} import main; main()"
-#: of OpenBLAS, as a power of two: processor cycles that its idle threads wait for work without sleeping.
-#: Those of many processes would take the cores from each other; what they compute is the same.
-_PATIENCE_OF_BLAS = {"OPENBLAS_THREAD_TIMEOUT": "4"}
 
 
 class DeadWorkerError(InputError):
@@ -41,13 +39,17 @@ class Process:
 
     Args:
         module: whose `main` it runs.
+        environment: variables that are others than those of this process.
 
     Attributes:
         pid: of the process.
         connection: to it.
+
+    Raises:
+        OSError: it cannot be started.
     """
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, environment: Mapping[str, str]) -> None:
         self.connection, theirs = Pipe()
         with theirs:
             try:
@@ -56,15 +58,11 @@ class Process:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     process_group=0,
-                    env=_PATIENCE_OF_BLAS | os.environ,
+                    env={**os.environ, **environment},
                 )
-            except OSError as error:
+            except BaseException:
                 self.connection.close()
-                raise InputError(
-                    f"no process can be started for it: {error.strerror}",
-                    hint="it works in one process too, with 0 of them",
-                    code="no_process",
-                ) from error
+                raise
         self.pid = self._process.pid
 
     def kill(self) -> None:
@@ -87,11 +85,15 @@ class Processes:
         module: whose `main` they run.
         does: what they do with an input, for messages.
         option: that says how many there are.
+        environment: see `Process`.
     """
 
-    def __init__(self, count: int, module: str, *, does: str, option: str) -> None:
+    def __init__(
+        self, count: int, module: str, *, does: str, option: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.count = count
-        self._module, self._does, self._option = module, does, option
+        self._does, self._option = does, option
+        self._new = partial(Process, module, environment or {})
         #: those at rest, the last one to work on top; None is one to start
         self._resting: queue.LifoQueue[Process | None] = queue.LifoQueue()
         for _ in range(count):
@@ -136,7 +138,14 @@ class Processes:
         with self._lock:
             if self._closed:
                 raise InputError("the run has ended", code="interrupted")
-            process = Process(self._module)
+            try:
+                process = self._new()
+            except OSError as error:
+                raise InputError(
+                    f"no process can be started for it: {error.strerror}",
+                    hint=f"{self._option} 0 needs none",
+                    code="no_process",
+                ) from error
             self._started.add(process)
         return process
 

@@ -15,9 +15,8 @@ from typing import BinaryIO
 from sewcli import processes
 from sewcli.audio import shown
 from sewcli.audio.arrays import ArraySource
-from sewcli.errors import UsageError
+from sewcli.errors import InputError, UsageError
 from sewcli.measured import How, Reading, measured
-from sewcli.processes import DeadWorkerError
 from sewcli.read_worker import Answering, End, Request
 from sewcli.sources import Source
 
@@ -25,6 +24,8 @@ from sewcli.sources import Source
 _MOST = 8
 _FEW = 8
 _OPTION = "--read-workers"
+#: each computes in one thread, so that they do not take the cores from each other; the moments are the same
+_ALONE = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 class ReadWorkers:
@@ -39,7 +40,9 @@ class ReadWorkers:
         self.count = count
         self._spared = spared
         self._asked = itertools.count()
-        self._processes = processes.Processes(count, "sewcli.read_worker", does="read", option=_OPTION)
+        self._processes = processes.Processes(
+            count, "sewcli.read_worker", does="read", option=_OPTION, environment=_ALONE
+        )
 
     @property
     def pids(self) -> list[int]:
@@ -70,8 +73,9 @@ class ReadWorkers:
                 process.connection.send(request)
                 while not isinstance(answer := process.connection.recv(), End):
                     yield answer
-        except DeadWorkerError as error:
-            raise DeadWorkerError(f"{shown(request.source)}: {error.message}", hint=error.hint) from error
+        except InputError as error:
+            name = shown(request.source)
+            raise type(error)(f"{name}: {error.message}", hint=error.hint, code=error.code) from error
         self._processes.tell(answer.messages)
         return answer.found
 

@@ -26,9 +26,10 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 from sewcli.decoding.beam import BeamDecoder, BeamSearch  # noqa: E402
 from sewcli.decoding.options import DecodingOptions  # noqa: E402
 from sewcli.decoding.search import Setup  # noqa: E402
-from sewcli.decoding.search_workers import DeadWorkerError, SearchWorkers, search_workers  # noqa: E402
+from sewcli.decoding.search_workers import SearchWorkers, search_workers  # noqa: E402
 from sewcli.decoding.vocabulary import Vocabulary  # noqa: E402
 from sewcli.errors import UsageError  # noqa: E402
+from sewcli.processes import DeadWorkerError  # noqa: E402
 
 TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|", "A", "B", "C", "D", "E")
 VOCABULARY = Vocabulary(TOKENS, blank=0, delimiter=4, special=frozenset({1, 2, 3}))
@@ -108,15 +109,6 @@ def test_a_search_under_way_fails_when_all_is_closed() -> None:
     assert len(failures) == 1
     assert not Path(f"/proc/{pid}").exists()
     assert pool.pids == []
-
-
-def test_all_that_rest_are_given_back() -> None:
-    workers = SearchWorkers(2)
-    for worker in [workers._start(), workers._start()]:
-        workers._rest(worker)
-    assert len(workers.pids) == 2
-    workers.close()
-    assert workers.pids == []
 
 
 def test_what_is_wrong_with_the_search_is_raised_here(tmp_path: Path, workers: SearchWorkers) -> None:

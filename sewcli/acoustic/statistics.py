@@ -27,6 +27,9 @@ WINDOW_STRIDE = WINDOW // 2
 VARIANCE_FLOOR = 1e-7
 #: samples taken at a time: their float64 stays in the cache, and is not given back to the system each time
 _PART = 1 << 14
+#: summed at a time: OpenBLAS shares longer sums among its threads, and their number, that of the cores, would
+#: tell in the last digits
+_SUM = _PART // 2
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ class StatisticsAccumulator:
         part -= self._pivot
         self._samples += part.size
         self._sum += float(part.sum())
-        self._square += float(part @ part)
+        for start in range(0, part.size, _SUM):
+            some = part[start : start + _SUM]
+            self._square += float(some @ some)
         part = np.concatenate([self._rest, part])
         if part.size < WINDOW:
             self._rest = part
@@ -90,7 +95,8 @@ class StatisticsAccumulator:
         first, second = steps[:-1], steps[1:]
         same, across = first.T @ first.copy(), first.T @ second
         moved = same + np.outer(steps[-1], steps[-1]) - np.outer(steps[0], steps[0])
-        total = np.ones(count + 1) @ steps
+        half = len(steps) // 2
+        total = np.ones(half) @ steps[:half] + np.ones(count + 1 - half) @ steps[half:]
         self._windows += count
         self._window_sum += np.concatenate([total - steps[-1], total - steps[0]])
         self._window_square += np.block([[same, across], [across.T, moved]])

@@ -1,0 +1,211 @@
+"""Decoding of audio in processes beside the network."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from helpers import babble, write_babble
+
+from sewcli.acoustic.statistics import WaveStatistics
+from sewcli.activity_options import ActivityOptions
+from sewcli.audio.arrays import array_source
+from sewcli.chunking import ChunkPlan
+from sewcli.errors import AudioError, InputError, UsageError
+from sewcli.measured import How
+from sewcli.pipeline import Options
+from sewcli.processes import DeadWorkerError
+from sewcli.read_workers import ReadWorkers, read_workers
+from sewcli.recording import Recording
+from sewcli.sources import Source
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
+
+
+@pytest.fixture
+def workers() -> Iterator[ReadWorkers]:
+    pool = ReadWorkers(2)
+    yield pool
+    pool.close()
+
+
+def recording_of(file: Path | Source, workers: ReadWorkers | None = None, **how: object) -> Recording:
+    source = file if isinstance(file, Source) else Source(str(file), file)
+    return Recording(source, workers=workers, **how)  # type: ignore[arg-type]
+
+
+def check_same(here: Recording, there: Recording) -> None:
+    assert (here.samples, here.pieces) == (there.samples, there.pieces)
+    np.testing.assert_array_equal(here.read(0, here.samples), there.read(0, there.samples))
+    for field in fields(WaveStatistics):
+        np.testing.assert_array_equal(
+            getattr(here.statistics, field.name), getattr(there.statistics, field.name)
+        )
+
+
+@pytest.mark.parametrize("how", [{}, {"activity": ActivityOptions(silence=0.7)}, {"engine": "librosa"}])
+def test_recordings_are_those_of_this_process(
+    workers: ReadWorkers, tmp_path: Path, how: dict[str, object]
+) -> None:
+    files = [
+        write_babble(tmp_path / "a.wav", 3.0),
+        write_babble(tmp_path / "b.flac", 7.3, seed=1, rate=44_100, channels=2),
+        write_babble(tmp_path / "c.ogg", 2.2, seed=2, rate=8_000),
+        write_babble(tmp_path / "d.mp3", 5.0, seed=3, rate=22_050),
+    ]
+    pause = np.concatenate([babble(2.0), np.zeros(32_000, np.float32), babble(2.0, 1)])
+    soundfile.write(tmp_path / "pause.wav", pause, 16_000)
+    sources = [Source(str(file), file) for file in [*files, tmp_path / "pause.wav"]]
+    sources += [Source("part", files[1], 1.5, 2.25), Source("right", files[1], channel=1)]
+    for source in sources:
+        check_same(recording_of(source, **how), recording_of(source, workers, **how))
+    assert len(workers.pids) == 1
+    parts = recording_of(sources[4], workers, **how).pieces
+    assert (len(parts) == 2) == ("activity" in how)
+
+
+def test_a_long_file_comes_in_blocks(workers: ReadWorkers, tmp_path: Path) -> None:
+    file = write_babble(tmp_path / "long.flac", 150.0)
+    there = recording_of(file, workers)
+    assert there._file._rolled  # type: ignore[attr-defined]  # no longer in memory
+    check_same(recording_of(file), there)
+
+
+def test_what_is_wrong_with_a_file_is_told_as_here(workers: ReadWorkers, tmp_path: Path) -> None:
+    good = write_babble(tmp_path / "good.flac", 70.0)
+    (tmp_path / "text.wav").write_text("no audio")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "cut.flac").write_bytes(good.read_bytes()[:900_000])
+    soundfile.write(tmp_path / "nan.wav", np.full(9_000, np.nan, np.float32), 16_000, "FLOAT")
+    write_babble(tmp_path / "short.wav", 0.01)
+    sources = [Source(name, tmp_path / name) for name in ("text.wav", "empty.wav", "cut.flac", "nan.wav")]
+    sources += [Source(name, tmp_path / name) for name in ("short.wav", "gone.wav", "\0.wav")]
+    sources += [Source("good.flac", good), Source("late", good, 99.0), Source("third", good, channel=2)]
+    sources += [Source("folder", tmp_path), Source("row 3", good, error="not a row")]
+    codes = set()
+    for source in sources:
+        with pytest.raises(AudioError) as here:
+            recording_of(source, longest=60.0)
+        with pytest.raises(AudioError) as there:
+            recording_of(source, workers, longest=60.0)
+        assert str(there.value) == str(here.value)
+        assert (there.value.hint, there.value.code) == (here.value.hint, here.value.code)
+        codes.add(here.value.code)
+    assert {"not_audio", "empty_file", "damaged", "not_finite", "too_short", "not_found"} < codes
+    assert {"too_long", "no_samples", "channel", "is_directory", "source"} < codes
+    assert len(workers.pids) == 1
+
+
+def test_what_a_process_cannot_open_is_read_here(
+    workers: ReadWorkers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_babble(tmp_path / "folder" / "a.wav", 1.0)
+    content, expected = file.read_bytes(), recording_of(file)
+    check_same(expected, recording_of(Source("-", Path("-")), workers, stdin=io.BytesIO(content)))
+    check_same(expected, recording_of(array_source(soundfile.read(file)[0], 16_000), workers))
+    os.mkfifo(tmp_path / "pipe")
+    threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
+    check_same(expected, recording_of(tmp_path / "pipe", workers))
+    check_same(expected, recording_of(Source(f"file://{file}", Path()), workers))
+    assert workers.pids == []
+    with file.open("rb") as opened:  # a number that is open in this process alone
+        check_same(expected, recording_of(Path(f"/dev/fd/{opened.fileno()}"), workers))
+    [pid] = workers.pids
+    # a name that means another file where the process was started
+    monkeypatch.chdir(tmp_path / "folder")
+    check_same(expected, recording_of(Path("a.wav"), workers))
+    assert workers.pids == [pid]
+
+
+def test_a_process_that_is_killed_costs_one_recording(workers: ReadWorkers, tmp_path: Path) -> None:
+    file = write_babble(tmp_path / "a.wav", 1.0)
+    recording_of(file, workers)
+    [pid] = workers.pids
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(DeadWorkerError) as failed:
+        recording_of(file, workers)
+    assert str(failed.value) == (
+        f"{file}: the process that read it has ended (killed by SIGKILL) "
+        "(where memory is short fewer --read-workers need less)"
+    )
+    check_same(recording_of(file), recording_of(file, workers))
+    assert workers.pids != [pid]
+
+
+def test_a_process_is_no_further_ahead_than_the_socket_holds(workers: ReadWorkers, tmp_path: Path) -> None:
+    file = write_babble(tmp_path / "long.wav", 600.0)
+    blocks = workers.measured(Source(str(file), file), How())
+    next(blocks)
+    [pid] = workers.pids
+    read = Path(f"/proc/{pid}/io")
+    if not read.exists():
+        pytest.skip("needs /proc")
+    time.sleep(1.0)
+    [characters] = [int(line.split()[1]) for line in read.read_text().splitlines() if "rchar" in line]
+    assert characters < 12_000_000  # of 19 MB; some 5 of them are its modules
+    blocks.close()
+    assert workers.pids == []
+
+
+def test_reading_that_is_given_up_leaves_no_process(workers: ReadWorkers, tmp_path: Path) -> None:
+    file = write_babble(tmp_path / "a.wav", 20.0)
+    with pytest.raises(AudioError, match="interrupted"):
+        recording_of(file, workers, cancelled=lambda: True)
+    assert workers.pids == []
+    workers.close()
+    with pytest.raises(InputError, match="the run has ended"):
+        recording_of(file, workers)
+
+
+def test_how_many_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def count(wanted: int | None, device: str, cores: int) -> int | None:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+        pool = read_workers(wanted, device)
+        return None if pool is None else pool.count
+
+    assert [count(None, "cuda:0", cores) for cores in (1, 2, 3, 9, 64)] == [None, 1, 2, 8, 8]
+    assert [count(None, "cpu", cores) for cores in (1, 64)] == [None, None]
+    assert [count(wanted, "cpu", 1) for wanted in (0, 1, 5)] == [None, 1, 5]
+    for wrong in (-1, 1.5, "2"):
+        with pytest.raises(UsageError, match="read_workers="):
+            Options(ChunkPlan.from_seconds(20, 1), read_workers=wrong)  # type: ignore[arg-type]
+    monkeypatch.setattr("sewcli.processes.POSSIBLE", False)
+    assert count(None, "cuda", 8) is None
+    with pytest.raises(UsageError, match="needs a POSIX system"):
+        Options(ChunkPlan.from_seconds(20, 1), read_workers=2)
+
+
+def test_a_handful_of_files_beside_a_gpu_starts_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    file = write_babble(tmp_path / "a.wav", 1.0)
+    pool = read_workers(None, "cuda")
+    assert pool is not None
+    for number in range(10):
+        assert len(pool.pids) == (number > 8)
+        recording_of(file, pool)
+    pool.close()
+
+
+def test_workers_load_neither_torch_nor_transformers(workers: ReadWorkers, tmp_path: Path) -> None:
+    code = (
+        "import sys, sewcli.read_worker;"
+        "print(sorted({'torch', 'transformers', 'librosa', 'typer', 'rich', 'av'} & sys.modules.keys()))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "[]\n"
+    recording_of(write_babble(tmp_path / "a.wav", 1.0), workers)
+    maps = Path(f"/proc/{workers.pids[0]}/maps")
+    if maps.exists():
+        assert "libsndfile" in maps.read_text()
+        assert "torch" not in maps.read_text()

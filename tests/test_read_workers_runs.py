@@ -1,0 +1,249 @@
+"""Commands and Python with --read-workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Sew
+from helpers import write_babble
+from test_ends import Run, await_end
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+
+
+@pytest.fixture
+def inputs(audio: Path, tmp_path: Path) -> tuple[object, ...]:
+    """Inputs good and bad, and a folder."""
+    (tmp_path / "bad.wav").write_text("no audio")
+    good = write_babble(tmp_path / "long.flac", 25.0, seed=7, rate=22_050, channels=2)
+    (tmp_path / "cut.flac").write_bytes(good.read_bytes()[:-9000])
+    return (audio / "a.wav", tmp_path / "bad.wav", good, "gone.wav", tmp_path / "cut.flac", audio)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("transcribe", "-f", "json"),
+        ("transcribe", "-f", "json", "--vad", "--vad-silence", "0.8", "--batch-seconds", "9"),
+        ("transcribe", "-f", "json", "--channel", "split", "--start", "0.5"),
+        (
+            "transcribe",
+            "-f",
+            "json",
+            "--statistics",
+            "chunk",
+            "--chunk",
+            "2",
+            "--stride",
+            "0.2",
+            "--audio-engine",
+            "librosa",
+        ),
+    ],
+)
+def test_results_and_messages_are_the_same_whatever_their_number(
+    sew: Sew, ctc: Path, inputs: tuple[Path, ...], options: tuple[str, ...]
+) -> None:
+    given = (*options, *inputs, "-", "-m", ctc)
+    stdin = Path(inputs[0]).read_bytes()
+    here = sew(*given, "--read-workers", "0", stdin=stdin)
+    assert here.code == 3
+    assert len(here.messages) == (4 if "split" in options else 3)
+    for count in ("1", "3"):
+        there = sew(*given, "--read-workers", count, stdin=stdin)
+        assert (there.code, there.out, there.err) == (3, here.out, here.err)
+
+
+@pytest.mark.parametrize("command", ["classify", "embed", "align", "evaluate", "tune-lm"])
+def test_other_commands_too(
+    sew: Sew, ctc: Path, classifier: Path, audio: Path, manifest: Path, tmp_path: Path, command: str
+) -> None:
+    if command == "tune-lm":
+        pytest.importorskip("kenlm", reason="kenlm is not installed: pip install 'sewcli[lm]'")
+    long = write_babble(tmp_path / "long.wav", 61.0)
+    given = {
+        "classify": ("classify", audio, long, "-m", classifier, "-f", "json"),
+        "embed": ("embed", audio, "-m", ctc, "-f", "json", "--pool", "mean"),
+        "align": ("align", "--files-from", manifest, "-m", ctc, "-f", "json"),
+        "evaluate": ("evaluate", manifest, "-m", ctc, "-f", "json"),
+        "tune-lm": ("tune-lm", manifest, "-m", ctc, "--alphas", "1", "--betas", "1", "--beam-widths", "5"),
+    }[command]
+    here, there = (sew(*given, "--read-workers", count) for count in ("0", "2"))
+    assert here.code == (3 if command == "classify" else 0), here.err
+    assert there.err == here.err
+    if command == "evaluate":
+        scores = [json.loads(one.out) for one in (here, there)]
+        for score in scores:
+            for measured in (score, *score["sets"].values()):
+                for key in ("network_seconds", "rtf", "wall_seconds"):
+                    measured.pop(key, None)
+        assert scores[0] == scores[1]
+    else:
+        assert there.out == here.out
+
+
+def test_names_that_are_not_utf8(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("needs file names that are not UTF-8")
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 \n.wav")
+    shutil.copyfile(audio / "a.wav", name)
+    shutil.copyfile(audio / "a.wav", tmp_path / "a.wav")
+    given = ("transcribe", "-m", ctc, "--read-workers", "1", "-f", "json")
+    awkward, plain = sew(*given, name), sew(*given, tmp_path / "a.wav")
+    assert awkward.code == 0
+    assert awkward.texts == plain.texts
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "1.5", "257"])
+def test_a_number_that_is_none_is_wrong_usage(sew: Sew, given: str) -> None:
+    result = sew("transcribe", "a.wav", "--read-workers", given)
+    assert (result.code, "--read-workers" in result.err) == (2, True)
+
+
+def test_the_number_in_environment_and_file(
+    sew: Sew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEW_READ_WORKERS", "two")
+    assert "two" in sew("transcribe", "a.wav").err
+    monkeypatch.setenv("SEW_READ_WORKERS", "auto")
+    (tmp_path / "sew.toml").write_text("read-workers = 2\n")
+    assert "read-workers\t-\tenvironment" in sew("config", "show").out.decode()
+    monkeypatch.delenv("SEW_READ_WORKERS")
+    assert "read-workers\t2\t" in sew("config", "show").out.decode()
+
+
+def test_python_takes_the_number(ctc: Path, classifier: Path, audio: Path) -> None:
+    import sewcli
+
+    files = [str(audio / "a.wav"), "gone.wav", str(audio / "b.wav")]
+    for model, method in ((ctc, "transcribe"), (classifier, "classify")):
+        loaded = sewcli.load(model)
+        many = getattr(loaded, f"{method}_many")
+        here, there = (list(many(files, read_workers=count)) for count in (0, 2))
+        assert here == there
+        assert isinstance(there[1], sewcli.Failure)
+        assert getattr(loaded, method)(files[0], read_workers=1) == here[0]
+        with pytest.raises(sewcli.UsageError, match="read_workers=-1"):
+            many(files, read_workers=-1)
+
+
+def test_an_interpreter_that_does_not_start_fails_the_inputs(
+    sew: Sew, ctc: Path, audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for executable, reason in (("true", "exit code 0"), ("nothing", "No such file")):
+        monkeypatch.setattr(sys, "executable", shutil.which(executable) or executable)
+        result = sew("transcribe", audio / "a.wav", audio / "b.wav", "-m", ctc, "--read-workers", "1")
+        assert result.code == 4
+        assert len(result.messages) == 2
+        assert all(reason in line and str(audio) in line for line in result.messages)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    for i in range(30):
+        write_babble(tmp_path / "many" / f"{i:02}.flac", 2.0 + i / 20, seed=i)
+    return tmp_path / "many"
+
+
+@pytest.fixture
+def endless(ctc: Path, many: Path, tmp_path: Path) -> Iterator[Run]:
+    """A run with two processes for reading that cannot end: standard input never does."""
+    run = Run(tmp_path, many, "-", "-m", ctc, "-f", "json", "--read-workers", "2", "--batch-seconds", "0")
+    yield run
+    run.process.kill()
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_signals_leave_no_process_and_no_file(endless: Run, number: signal.Signals) -> None:
+    for _ in range(2):
+        assert endless.line().startswith(b"{")
+    workers = endless.children()
+    assert len(workers) == 2
+    endless.process.send_signal(number)
+    code, err = endless.end()
+    await_end(workers)
+    if number == signal.SIGKILL:
+        assert code == -number
+    else:
+        assert (code, err) == (130, b"")
+        assert list(endless.temporary.iterdir()) == []
+
+
+@needs_proc
+def test_a_closed_pipe_leaves_no_process_and_no_file(ctc: Path, many: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path, *(20 * [many]), "-m", ctc, "-f", "json", "--read-workers", "2")
+    assert run.line().startswith(b"{")
+    workers = run.children()
+    assert run.process.stdout is not None
+    run.process.stdout.close()
+    code, err = run.end()
+    await_end(workers)
+    assert (code, err, len(workers)) == (0, b"", 2)
+    assert list(run.temporary.iterdir()) == []
+
+
+@needs_proc
+def test_processes_that_are_killed_cost_their_recordings_alone(endless: Run) -> None:
+    records = [endless.line()]
+    workers = endless.children()
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    records += [endless.line() for _ in range(29)]
+    assert not set(workers) & set(endless.children())
+    assert endless.process.stdin is not None
+    endless.process.stdin.close()
+    assert b'"-"' in endless.line()  # standard input was empty
+    code, err = endless.end()
+    failed = [json.loads(record)["path"] for record in records if b'"worker_died"' in record]
+    assert len(failed) <= 2
+    assert code == 3
+    assert err.count(b"SIGKILL") == len(failed)
+    assert all(os.fsencode(path) in err for path in failed)
+
+
+@needs_proc
+def test_a_process_of_a_run_that_is_killed_ends_while_it_reads(ctc: Path, tmp_path: Path) -> None:
+    write_babble(tmp_path / "long.flac", 400.0)
+    run = Run(tmp_path, *(5 * [tmp_path / "long.flac"]), "-m", ctc, "--read-workers", "1")
+    while not (workers := run.children()):
+        time.sleep(0.02)
+    time.sleep(0.5)
+    run.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.5)  # what it sends is taken by nobody
+    run.process.kill()
+    run.end()
+    await_end(workers)
+
+
+def test_moments_do_not_depend_on_the_threads_of_blas() -> None:
+    code = """
+import ctypes, glob, os, sys, numpy as np
+from sewcli.acoustic.statistics import wave_statistics
+[library] = glob.glob(os.path.join(os.path.dirname(np.__path__[0]), "numpy.libs", "libopenblas*")) or [None]
+names = ("scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "openblas_set_num_threads")
+loaded = library and ctypes.CDLL(library)
+found = [getattr(loaded, name) for name in names if library and hasattr(loaded, name)]
+if not found:
+    sys.exit(9)
+for threads in (1, 4, 8):
+    found[0](threads)
+    made = wave_statistics(np.random.default_rng(0).standard_normal(200_000).astype(np.float32))
+    print(made.mean, made.variance, made.window_mean.tolist(), made.window_covariance.tolist())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if done.returncode == 9:
+        pytest.skip("numpy has no OpenBLAS of its own")
+    first, *others = done.stdout.splitlines()
+    assert others == [first, first], done.stderr
