@@ -118,7 +118,7 @@ def test_the_number_in_environment_and_file(
     assert "two" in sew("transcribe", "a.wav").err
     monkeypatch.setenv("SEW_READ_WORKERS", "auto")
     (tmp_path / "sew.toml").write_text("read-workers = 2\n")
-    assert "read-workers\t-\tenvironment" in sew("config", "show").out.decode()
+    assert "read-workers\t-\tSEW_READ_WORKERS" in sew("config", "show").out.decode()
     monkeypatch.delenv("SEW_READ_WORKERS")
     assert "read-workers\t2\t" in sew("config", "show").out.decode()
 
