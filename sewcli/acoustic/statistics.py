@@ -94,7 +94,7 @@ class StatisticsAccumulator:
         steps = part[: (count + 1) * WINDOW_STRIDE].reshape(count + 1, WINDOW_STRIDE)
         first, second = steps[:-1], steps[1:]
         same, across = first.T @ first.copy(), first.T @ second
-        moved = same + np.outer(steps[-1], steps[-1]) - np.outer(steps[0], steps[0])
+        moved: NDArray[np.float64] = same + np.outer(steps[-1], steps[-1]) - np.outer(steps[0], steps[0])
         half = len(steps) // 2
         total = np.ones(half) @ steps[:half] + np.ones(count + 1 - half) @ steps[half:]
         self._windows += count
