@@ -40,7 +40,7 @@ def test_a_stop_signal_leaves_a_checkpoint_and_loses_no_evaluation(recipe_file, 
     train_model(recipe, tmp_path / "whole")
 
     stop = At(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=f"step {step} is kept in .*parts; go on with --resume"):
         train_model(recipe, tmp_path / "parts", observers=[stop])
     train_model(recipe, tmp_path / "parts")
     expected = load_file(tmp_path / "whole/model/model.safetensors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeVar
@@ -10,7 +11,8 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from sewcli.cli.streams import ClosedPipe
+from sewcli.cli.streams import ClosedPipe, write_message
+from sewcli.errors import EXIT_INTERRUPTED
 
 EXIT_CODES = (
     "Exit codes: 0 every input done, 1 unexpected error, 2 wrong usage, 3 some inputs failed, "
@@ -124,6 +126,16 @@ class CommandGroup(typer.Typer):
 
 class Commands(_Parsing, TyperGroup):
     """The group of all commands."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Control-C ends it with a line on what is there of the run, and exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            if sys.stderr.isatty():  # the terminal has written ^C
+                sys.stderr.write("\n")
+            write_message(f"interrupted: {stop}" if str(stop) else "interrupted")
+            raise typer.Exit(EXIT_INTERRUPTED) from stop
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as click has it
         """The names, in the order of the help."""

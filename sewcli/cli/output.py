@@ -36,6 +36,15 @@ class Sink(Protocol):
             InputError: this one cannot be written. SewError: nothing can.
         """
 
+    def kept(self, done: int) -> str:
+        """What is there of a run that is interrupted after so many inputs; "" where that is plain."""
+
+
+def counted(done: int, total: int | None) -> str:
+    """So many inputs of all of them are done, in words."""
+    of_all = "" if total is None else f" of {total}"
+    return f"{done}{of_all} {'input' if (total or done) == 1 else 'inputs'} done"
+
 
 def chosen_formats(
     names: Sequence[str] | None, output: Path | None, kind: Kind = "transcript"
@@ -116,6 +125,10 @@ class StandardOutput:
         for piece in self._format.pieces(result, self._layout):
             write_stdout(piece)
 
+    def kept(self, done: int) -> str:
+        """See `Sink`; one input, such as a microphone, may have given events and be done when it is over."""
+        return "" if self.total == 1 else counted(done, self.total)
+
 
 class _UnderWay(NamedTuple):
     """An input whose result is awaited, with its files, and the hash of its audio where that is on record."""
@@ -149,6 +162,7 @@ class Directory:
         *,
         resume: bool,
     ) -> None:
+        self._root = root
         self._copies = copies
         self._formats = formats
         self._layout = layout
@@ -219,3 +233,8 @@ class Directory:
                 self._journal.record(one.files, audio, self._run)
             except OSError as error:
                 raise SewError(f"cannot write the journal: {error.strerror}", code="output") from error
+
+    def kept(self, done: int) -> str:
+        """See `Sink`; only what a journal has is known to the next run."""
+        told = f"{counted(self.done_before + done, self.total)}, kept in {self._root}"
+        return told if self._journal is None else f"{told}; go on with --resume"

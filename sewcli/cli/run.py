@@ -118,19 +118,26 @@ def write_all(
 
 
 def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> int:
-    """Write all results, report failures as they come; the exit code that tells how it went."""
+    """Write all results, report failures as they come; the exit code that tells how it went.
+
+    Raises:
+        KeyboardInterrupt: with what is there of the run.
+    """
     done = failed = 0
-    with progress, _ended(results):
-        for result in results:
-            progress.make_room()
-            failure = _written(result, sink)
-            if failure is not None:
-                failed += 1
-                progress.fail()
-                report_failure(failure)
-            elif not isinstance(result, Failure | KeywordEvent):
-                done += 1
-                progress.advance(result)
+    try:
+        with progress, _ended(results):
+            for result in results:
+                progress.make_room()
+                failure = _written(result, sink)
+                if failure is not None:
+                    failed += 1
+                    progress.fail()
+                    report_failure(failure)
+                elif not isinstance(result, Failure | KeywordEvent):
+                    done += 1
+                    progress.advance(result)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(sink.kept(done)) from stop
     return exit_code(done, failed)
 
 

@@ -203,12 +203,15 @@ def score(
     with contextlib.ExitStack() as stack:
         table = stack.enter_context(tables.Table(outputs.table, task)) if outputs.table else None
         report = Report(task, normalize, table)
-        for item in items:
-            if isinstance(item.scored, Failure):
-                report_failure(item.scored)
-                report.add_failure(item.scored, item.set)
-            else:
-                report.add(item.where, item.scored)
+        try:
+            for item in items:
+                if isinstance(item.scored, Failure):
+                    report_failure(item.scored)
+                    report.add_failure(item.scored, item.set)
+                else:
+                    report.add(item.where, item.scored)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(f"{report.scored} utterances were scored, nothing is written") from stop
     for message in listed(report.loss_messages, report.loss_problems):
         log.warning("%s", message)
     if report.scored:

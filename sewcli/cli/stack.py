@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sewcli.cli.atomic import check_writable, write_whole
+from sewcli.cli.output import counted
 from sewcli.errors import SewError, UsageError
 from sewcli.results import Embedding
 from sewcli.sources import Source
@@ -84,6 +85,10 @@ class StackFile:
         content = jsonl.as_object(result)
         self._inputs.append({key: content.pop(key) for key in _OF_ONE_INPUT if key in content})
         self._shared = content
+
+    def kept(self, done: int) -> str:
+        """See `sewcli.cli.output.Sink`."""
+        return f"{counted(done, self.total)}, but {self._file} is written at the end"
 
     def _finish(self) -> None:
         states = self._rows.mapped()

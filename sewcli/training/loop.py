@@ -163,7 +163,7 @@ class Trainer:
                 self._save()
             if self._any_process(stop.requested):
                 self._save()
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt(f"step {self.step} is kept in {self.directory}; go on with --resume")
 
     def _any_process(self, flag: bool) -> bool:
         if self._accelerator.num_processes == 1:
