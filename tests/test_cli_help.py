@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from typing import Any
 
 import pytest
 import typer
+from conftest import Sew
 
 from sewcli import __version__
 from sewcli.cli.app import app
 from sewcli.cli.commands import COMMANDS as COMMANDS_OF_SEW
+from sewcli.writers import Kind, formats_for
 
 HEAVY = (
     "huggingface_hub",
@@ -149,6 +152,35 @@ def test_usage_marks_what_may_be_left_out_and_repeated_once(
     assert f"Usage: sew {command} [OPTIONS] {arguments}" in lines
     told = lines[lines.index("Arguments:") + 1].split()
     assert told[0] == arguments
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        ("transcribe", "transcript"),
+        ("decode", "transcript"),
+        ("align", "alignment"),
+        ("classify", "labels"),
+        ("embed", "features"),
+    ],
+)
+def test_help_and_refusal_name_the_formats_of_the_command(
+    helped: Any, sew: Sew, audio: Path, command: str, kind: Kind
+) -> None:
+    told = " ".join(helped["answer"][command][1].split()).split("-f, --format FORMAT ")[1].split(";")[0]
+    names = set(re.findall(r"\b[a-z_]+\b", told.removesuffix(" for the metadata alone"))) - {"or"}
+    assert names == set(formats_for(kind))
+    wrong = sew(command, audio / "b.wav", "-f", "docx", *(["--text", "A"] if command == "align" else []))
+    assert wrong.code == 2
+    assert f"one of {', '.join(formats_for(kind))})" in wrong.err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "tune-lm"])
+def test_tables_are_text_or_json(helped: Any, sew: Sew, manifest: Path, command: str) -> None:
+    assert "--format <text|json>" in helped["answer"][command][1]
+    wrong = sew(command, manifest, "-f", "srt")
+    assert wrong.code == 2
+    assert "'text', 'json'" in wrong.err
 
 
 @pytest.mark.parametrize("command", ["", "transcribe", "classify", "train"])

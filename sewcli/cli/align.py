@@ -39,7 +39,7 @@ def align(
         ),
     ] = None,
     reading: groups.Reading,
-    formats: files.Formats = None,
+    formats: files.AlignmentFormats = None,
     writing: groups.Writing,
     plot: plotting.Plot = None,
     cues: groups.Cues,

@@ -18,7 +18,7 @@ def classify(
     *,
     context: typer.Context,
     reading: groups.Reading,
-    formats: files.Formats = None,
+    formats: files.LabelFormats = None,
     writing: groups.Writing,
     paths: groups.Paths,
     plot: plotting.Plot = None,

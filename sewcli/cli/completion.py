@@ -25,7 +25,8 @@ def format_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Formats that begin so, of the command that is typed."""
     from sewcli.writers import formats_for
 
-    known = {"classify": "labels", "align": "alignment"}.get(ctx.info_name or "", "transcript")
+    kinds = {"classify": "labels", "align": "alignment", "embed": "features"}
+    known = kinds.get(ctx.info_name or "", "transcript")
     return [name for name in formats_for(known) if name.startswith(incomplete)]  # type: ignore[arg-type]
 
 

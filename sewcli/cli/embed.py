@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sewcli.cli import file_options as files
 from sewcli.cli import groups
 from sewcli.cli import options as opt
 from sewcli.errors import UsageError
@@ -43,16 +44,7 @@ def embed(
             rich_help_panel="Output",
         ),
     ] = False,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-f",
-            "--format",
-            envvar="SEW_FORMAT",
-            help="npy, npz, safetensors, or json for the metadata alone; may be repeated with -o.",
-            rich_help_panel="Output",
-        ),
-    ] = None,
+    formats: files.StateFormats = None,
     writing: groups.Writing,
     stack: Annotated[
         Path | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -141,17 +141,32 @@ RawChannels = Annotated[
         rich_help_panel=_INPUT,
     ),
 ]
-Formats = Annotated[
-    list[str] | None,
-    typer.Option(
+
+
+def _format_option(told: str) -> Any:
+    """-f of a command, with the formats of its results."""
+    return typer.Option(
         "-f",
         "--format",
         envvar="SEW_FORMAT",
         autocompletion=format_names,
-        help="text, json, verbose_json, srt, vtt, tsv, csv, lrc, ctm, stm, trn, textgrid or parquet; "
-        "may be repeated with -o.",
+        metavar="FORMAT",
+        help=f"{told}; may be repeated with -o.",
         rich_help_panel=_OUTPUT,
-    ),
+    )
+
+
+Formats = Annotated[
+    list[str] | None,
+    _format_option("text, json, verbose_json, srt, vtt, tsv, csv, lrc, ctm, stm, trn, textgrid or parquet"),
+]
+LabelFormats = Annotated[list[str] | None, _format_option("text or json")]
+AlignmentFormats = Annotated[
+    list[str] | None,
+    _format_option("json, verbose_json, srt, vtt, tsv, csv, lrc, ctm, textgrid or parquet"),
+]
+StateFormats = Annotated[
+    list[str] | None, _format_option("npy, npz, safetensors, or json for the metadata alone")
 ]
 OutputDirectory = Annotated[
     Path | None,
