@@ -75,6 +75,15 @@ class Command(_Parsing, TyperCommand):
                 error.message += f" ({files[0]} is a file: put -- before the inputs, or write ./{files[0]})"
             raise
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, after a line on each option that was given for nothing."""
+        if not ctx.params.get("quiet"):
+            from sewcli.cli.idle_options import idle_options
+
+            for line in idle_options(ctx):
+                write_message(line)
+        return super().invoke(ctx)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each group of options."""
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -1,0 +1,139 @@
+"""Options of the command line that change nothing beside the others: one table for all commands.
+
+An option of the environment or of a file of settings may be meant for another command, and is passed over.
+What cannot work at all is an error of the command that has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from sewcli.decoding.options import DecodingOptions
+from sewcli.folders import is_folder
+
+Values = Mapping[str, Any]
+"""The parameters of a command by name."""
+
+_LANGUAGE_MODEL = ("alpha", "beta", "unk_score")
+_SEARCH = ("beam_width", "token_min_logp", "beam_prune_logp", "decode_workers")
+_HOTWORDS = ("hotword", "hotwords_file", "hotword_weight")
+_DECODING = ("decoder", "lm", "unigrams", *_LANGUAGE_MODEL, *_SEARCH, *_HOTWORDS)
+_VAD = ("vad_threshold", "vad_silence", "vad_padding")
+_CUES = ("max_chars", "max_lines", "max_gap", "max_duration")
+_CHUNKS = ("chunk", "stride", "statistics")
+_NETWORK = ("model", "revision", "device", "dtype", "threads", "batch_seconds", "offline", "engine")
+
+#: what formats hold, for options that only some of them have a use for; tests hold it against the writers
+WITH_CUES = frozenset({"srt", "vtt", "tsv", "csv", "lrc", "verbose_json"})
+WITH_CHARACTERS = frozenset({"json", "textgrid", "parquet"})
+WITH_ALTERNATIVES = frozenset({"json", "parquet"})
+WITH_OPTIONAL_PATH = frozenset({"text", "tsv", "verbose_json"})
+WITHOUT_TIMES = frozenset({"text", "stm", "trn"})
+
+
+class _Rule(NamedTuple):
+    """Options, what they have no effect without or with, when that is so, and in which commands (all: "")."""
+
+    options: tuple[str, ...]
+    reason: str
+    holds: Callable[[Values], bool]
+    command: str = ""
+
+
+def idle_options(context: Any) -> Iterator[str]:
+    """A line for each option of the command line that has no effect.
+
+    Args:
+        context: of a command whose command line has been read.
+    """
+    given = [
+        parameter
+        for parameter in context.command.params
+        if (source := context.get_parameter_source(parameter.name)) and source.name == "COMMANDLINE"
+    ]
+    values = context.params | {"formats": _formats(context)}
+    for parameter in given:
+        for rule in _RULES:
+            ours = rule.command in ("", context.info_name) and parameter.name in rule.options
+            if ours and rule.holds(values):
+                yield f"{max(parameter.opts, key=len)} has no effect {rule.reason}"
+                break
+
+
+def _formats(context: Any) -> frozenset[str]:
+    """The formats of -f, or the default of the command."""
+    default = "json" if context.info_name == "align" else "text"
+    return frozenset(context.params.get("formats") or [default])
+
+
+def _formats_of(values: Values) -> frozenset[str]:
+    formats: frozenset[str] = values["formats"]
+    return formats
+
+
+def _none_of(*names: str) -> Callable[[Values], bool]:
+    """Whether none of these options is given."""
+    return lambda values: not any(values.get(name) for name in names)
+
+
+def _given(name: str) -> Callable[[Values], bool]:
+    return lambda values: bool(values.get(name))
+
+
+def _no_format_of(formats: frozenset[str]) -> Callable[[Values], bool]:
+    return lambda values: _formats_of(values).isdisjoint(formats)
+
+
+def _is_greedy(values: Values) -> bool:
+    # tune-lm has no --decoder: it always searches
+    return "decoder" in values and not DecodingOptions(values["decoder"], lm=values["lm"]).is_beam
+
+
+def _without_use_of_times(values: Values) -> bool:
+    asked = values["timestamps"] != "none" and not values.get("plot")
+    return asked and not _formats_of(values) - WITHOUT_TIMES
+
+
+def _without_characters(values: Values) -> bool:
+    return values["timestamps"] == "char" and _formats_of(values).isdisjoint(WITH_CHARACTERS)
+
+
+def _without_folder(values: Values) -> bool:
+    return not any(map(is_folder, values["inputs"] or ()))
+
+
+def _is_manifest(values: Values) -> bool:
+    return values["source"].suffix != ".toml"
+
+
+_NO_MODEL = (*_NETWORK, *_DECODING, *_CHUNKS, "audio_engine", "vad", *_VAD)
+#: the first that holds is told
+_RULES = (
+    _Rule(_NO_MODEL, "with --compare", _given("compare"), "evaluate"),
+    _Rule(_NO_MODEL, "with --results", _given("results"), "evaluate"),
+    _Rule((*_DECODING, *_CHUNKS, "normalizer"), "with --window", _given("window"), "evaluate"),
+    _Rule(("resamples", "seed"), "without --compare", _none_of("compare"), "evaluate"),
+    _Rule(("overwrite",), "without --table or --confusion", _none_of("table", "confusion"), "evaluate"),
+    _Rule(("overwrite",), "without -o or --stack", _none_of("output", "stack"), "embed"),
+    _Rule(("overwrite",), "without -o", _none_of("output", "save_logits", "plot")),
+    _Rule(("data",), "with clips, whose paths are their own", _is_manifest, "train"),
+    _Rule(_VAD, "without --vad", _none_of("vad")),
+    _Rule(_LANGUAGE_MODEL, "without --lm", _none_of("lm")),
+    _Rule(_SEARCH, "without --decoder beam", _is_greedy),
+    _Rule(("hotword_weight",), "without --hotword", _none_of("hotword", "hotwords_file")),
+    _Rule(("n_best",), "without -f json or parquet", _no_format_of(WITH_ALTERNATIVES)),
+    _Rule(_CUES, f"without -f {', '.join(sorted(WITH_CUES))}", _no_format_of(WITH_CUES)),
+    _Rule(("timestamps",), "without a format that has times", _without_use_of_times),
+    _Rule(("timestamps",), f"as char without -f {', '.join(sorted(WITH_CHARACTERS))}", _without_characters),
+    _Rule(("with_path", "no_path"), "with -o", _given("output")),
+    _Rule(
+        ("with_path", "no_path"),
+        f"without -f {', '.join(sorted(WITH_OPTIONAL_PATH))}",
+        _no_format_of(WITH_OPTIONAL_PATH),
+    ),
+    _Rule(("no_path",), "with --with-path", _given("with_path")),
+    _Rule(("null",), "without --files-from", _none_of("files_from")),
+    _Rule(("include", "exclude"), "without a directory as input", _without_folder),
+    _Rule(("progress",), "with --no-progress", _given("no_progress")),
+)
