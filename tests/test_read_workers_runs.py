@@ -17,6 +17,8 @@ from conftest import Sew
 from helpers import write_babble
 from test_ends import Run, await_end
 
+from sewcli.read_workers import ReadWorkers
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
@@ -136,6 +138,37 @@ def test_python_takes_the_number(ctc: Path, classifier: Path, audio: Path) -> No
         assert getattr(loaded, method)(files[0], read_workers=1) == here[0]
         with pytest.raises(sewcli.UsageError, match="read_workers=-1"):
             many(files, read_workers=-1)
+
+
+def test_beside_a_gpu_many_files_are_read_in_processes(
+    ctc: Path, audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network runs on the CPU here, and says that it is on a GPU."""
+    import sewcli
+
+    pools: list[ReadWorkers] = []
+    started: list[int] = []
+
+    class Seen(ReadWorkers):
+        def close(self) -> None:
+            started.append(len(self.pids))
+            super().close()
+            pools.append(self)
+
+    model = sewcli.load(ctc, device="cpu")
+    here = list(model.transcribe_many([str(audio / "a.wav"), "gone.wav"]))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    monkeypatch.setattr("sewcli.read_workers.ReadWorkers", Seen)
+    monkeypatch.setattr(model._network, "device", "cuda:0")
+    for count in (8, 20):
+        files = [str(audio / "a.wav")] * count + ["gone.wav"]
+        there = list(model.transcribe_many(files, batch_seconds=30.0))
+        assert [one.text for one in there[:-1]] == [here[0].text] * count
+        assert there[-1] == here[1]
+    assert [pool.count for pool in pools] == [3, 3]
+    assert started[0] == 0
+    assert 1 <= started[1] <= 3
+    assert pools[1].pids == []
 
 
 def test_an_interpreter_that_does_not_start_fails_the_inputs(
