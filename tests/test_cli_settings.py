@@ -132,3 +132,23 @@ def test_quiet_says_nothing_but_errors(sew: Sew, ctc: Path, audio: Path) -> None
     assert len(result.lines) == 1
     [message] = result.messages
     assert "missing.wav" in message
+
+
+def test_a_misspelt_variable_is_told_once_with_the_nearest(
+    sew: Sew, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ("transcribe", audio / "b.wav", "--dry-run")
+    monkeypatch.setenv("SEW_TOP", "2")  # of classify
+    monkeypatch.setenv("SEW_PRUNE", "0")  # of lm build
+    assert sew(*given).err == ""
+    monkeypatch.setenv("SEW_MODLE", "nano")
+    monkeypatch.setenv("SEW_XQZW", "1")
+    result = sew(*given)
+    assert result.code == 0
+    assert result.messages == [
+        "sew: SEW_MODLE is no setting of sew (did you mean SEW_MODEL?)",
+        "sew: SEW_XQZW is no setting of sew (see sew config show)",
+    ]
+    assert sew(*given, "-q").err == ""
+    assert len(sew("models", "list").messages) == 2

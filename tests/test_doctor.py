@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import Sew
 
-from sewcli import doctor as tried
+from sewcli.doctor import packages
 
 
 def examined(sew: Sew, code: int = 0) -> dict[str, dict[str, Any]]:
@@ -92,7 +92,7 @@ def test_missing_extra_names_its_pip_command(monkeypatch: pytest.MonkeyPatch) ->
     ]
     monkeypatch.setattr(importlib.metadata, "metadata", lambda _name: metadata)
     monkeypatch.setattr(importlib.metadata, "requires", lambda _name: wanted)
-    first, second = tried._extras()
+    first, second = packages.extras()
     assert (first.name, first.ok, first.fix) == ("extra first", False, "pip install 'sewcli[first]'")
     assert first.detail == "without no-such-library>=3"
     assert "numpy>=1000 (there is" in second.detail
@@ -104,6 +104,15 @@ def test_bad_settings_are_found(sew: Sew, tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "sew.toml").write_text("chnk = 3\n")
     found = examined(sew, code=5)
     assert "chnk" in found["settings"]["detail"]
+
+
+def test_variables_that_no_command_reads_are_listed(sew: Sew, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert examined(sew)["variables"]["ok"]
+    monkeypatch.setenv("SEW_MODLE", "nano")
+    found = examined(sew)["variables"]
+    assert (found["ok"], found["needed"]) == (False, False)
+    assert found["detail"] == "SEW_MODLE is no setting of sew (did you mean SEW_MODEL?)"
+    assert sew("doctor").err == ""
 
 
 def test_damaged_embedded_model_is_broken(sew: Sew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

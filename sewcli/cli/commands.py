@@ -76,11 +76,14 @@ class Command(_Parsing, TyperCommand):
             raise
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command, after a line on each option that was given for nothing."""
+        """Run the command, after a line on each option and variable that was given for nothing."""
         if not ctx.params.get("quiet"):
             from sewcli.cli.idle_options import idle_options
+            from sewcli.cli.variables import unknown_variables
 
-            for line in idle_options(ctx):
+            # `sew doctor` has them among its findings
+            unknown = [] if ctx.info_name == "doctor" else map(str, unknown_variables(ctx))
+            for line in (*idle_options(ctx), *unknown):
                 write_message(line)
         return super().invoke(ctx)
 

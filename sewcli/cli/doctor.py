@@ -11,7 +11,7 @@ from sewcli.cli.defaults import commands_with_settings
 from sewcli.errors import EXIT_MODEL
 
 if TYPE_CHECKING:
-    from sewcli.doctor import Check
+    from sewcli.doctor.check import Check
 
 
 def doctor(
@@ -25,12 +25,13 @@ def doctor(
     """
     from sewcli.cli.columns import write_columns
     from sewcli.cli.streams import write_stdout
-    from sewcli.doctor import checks
+    from sewcli.cli.variables import unknown_variables
+    from sewcli.doctor.examination import checks
     from sewcli.settings import read_settings
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
     commands = commands_with_settings(context.find_root().command)
-    done = list(checks(lambda: read_settings(commands)))
+    done = list(checks(lambda: read_settings(commands), unknown_variables(context)))
     ok = all(check.ok for check in done if check.needed)
     if form == "json":
         write_stdout(

@@ -91,12 +91,13 @@ def _is_greedy(values: Values) -> bool:
 
 
 def _without_use_of_times(values: Values) -> bool:
-    asked = values["timestamps"] != "none" and not values.get("plot")
-    return asked and not _formats_of(values) - WITHOUT_TIMES
+    unasked = values["timestamps"] == "none" or bool(values.get("plot"))
+    return not unasked and not _formats_of(values) - WITHOUT_TIMES
 
 
 def _without_characters(values: Values) -> bool:
-    return values["timestamps"] == "char" and _formats_of(values).isdisjoint(WITH_CHARACTERS)
+    is_char: bool = values["timestamps"] == "char"
+    return is_char and _formats_of(values).isdisjoint(WITH_CHARACTERS)
 
 
 def _without_folder(values: Values) -> bool:
@@ -104,7 +105,7 @@ def _without_folder(values: Values) -> bool:
 
 
 def _is_manifest(values: Values) -> bool:
-    return values["source"].suffix != ".toml"
+    return bool(values["source"].suffix != ".toml")
 
 
 _NO_MODEL = (*_NETWORK, *_DECODING, *_CHUNKS, "audio_engine", "vad", *_VAD)

@@ -1,0 +1,80 @@
+"""Everything that `sew doctor` tries, one after the other."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from sewcli import __version__
+from sewcli.doctor import machine, packages
+from sewcli.doctor.check import Check, found
+from sewcli.errors import SewError
+
+
+def checks(read_settings: Callable[[], object], unknown: Sequence[object] = ()) -> Iterator[Check]:
+    """Try everything, one after the other.
+
+    Args:
+        read_settings: reads the files of settings, and raises SewError where one is bad.
+        unknown: variables SEW_* that no command reads, each as a message.
+    """
+    for name, attempt in _ATTEMPTS.items():
+        yield _tried(name, attempt)
+    yield _tried("settings", partial(machine.examine_settings, read_settings))
+    yield _tried("variables", partial(machine.examine_variables, unknown))
+    yield from packages.extras()
+    for alias in ("nano", "nano-keywords"):
+        yield _tried(alias, partial(_model, alias))
+
+
+def _tried(name: str, attempt: Callable[[], Check]) -> Check:
+    """What an attempt finds; what it raises is a finding as well."""
+    try:
+        return replace(attempt(), name=name)
+    except SewError as error:
+        return Check(name, False, error.message, error.hint)
+    except Exception as error:
+        # a library that is broken may raise anything when it is imported
+        reason = (str(error).strip().splitlines() or [""])[0]
+        return Check(name, False, f"{type(error).__name__}: {reason}", "install the package again")
+
+
+def _sew() -> Check:
+    return found(f"{__version__} in {Path(__file__).parent.parent}, Python {platform.python_version()}")
+
+
+def _model(alias: str) -> Check:
+    """Load an embedded model and run it on a second of noise."""
+    import numpy as np
+
+    from sewcli.acoustic.load import load_model
+    from sewcli.api import Model
+    from sewcli.hub import fetch
+    from sewcli.registry import find_models_toml, load_registry
+
+    spec = load_registry(find_models_toml()).models[alias]
+    task = spec.task or "ctc"
+    local = fetch(spec)
+    model = Model(local, load_model(local, task, device="cpu"), task)
+    noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) / 8
+    result = model.transcribe(noise, 16_000) if task == "ctc" else model.classify(noise, 16_000)
+    return found(f"the embedded model for {task} loads and runs ({result.duration:g} s of noise)")
+
+
+_ATTEMPTS: dict[str, Callable[[], Check]] = {
+    "sew": _sew,
+    "torch": packages.examine_torch,
+    "transformers": packages.examine_transformers,
+    "device": machine.examine_device,
+    "threads": machine.examine_threads,
+    "audio": packages.examine_libsndfile,
+    "video and m4a": packages.examine_media,
+    "beam search": packages.examine_beam_search,
+    "language models": packages.examine_language_models,
+    "cache": machine.examine_cache,
+    "hub": machine.examine_hub,
+    "temporary": machine.examine_temporary,
+}
