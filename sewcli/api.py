@@ -32,6 +32,7 @@ def load(
     dtype: str = "auto",
     threads: int | None = None,
     engine: str = "auto",
+    compiled: bool = False,
     offline: bool = False,
     progress: bool = True,
 ) -> Model:
@@ -46,6 +47,7 @@ def load(
         dtype: "auto" (float32), "float32", "bfloat16" or "float16".
         threads: CPU threads of torch, for the whole process.
         engine: "auto", "fast" or "reference"; hidden states come from the reference.
+        compiled: compile the attention of SEW-D for the GPU.
         offline: use no network, for the rest of the process.
         progress: progress bars of a download, where standard error is a terminal.
 
@@ -66,7 +68,9 @@ def load(
     from sewcli.acoustic.load import load_model
 
     how = "reference" if found == "features" else engine
-    network = load_model(local, found, engine=how, device=device, dtype=dtype, threads=threads)
+    network = load_model(
+        local, found, engine=how, device=device, dtype=dtype, threads=threads, compiled=compiled
+    )
     return Model(local, network, found)
 
 

@@ -3,8 +3,8 @@
 Recordings are cut into chunks, chunks of one or several recordings make a batch, and the output of
 each chunk goes to the consumer of its recording. Results come in the order of the sources. A
 few recordings are read ahead of their turn, while the network runs, and given back when their result is
-out, so what is held at any time is one batch, the recordings with a part in it, those read ahead and, where
-results are made in threads of their own, a few that wait for these.
+out, so what is held at any time is one batch (two beside a GPU), the recordings with a part in it, those
+read ahead and, where results are made in threads of their own, a few that wait for these.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
+from typing import BinaryIO, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sewcli.acoustic.model import AcousticModel, Attending, Segment
+from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.activity_options import ActivityOptions
 from sewcli.ahead import Ahead
-from sewcli.chunking import SAMPLE_RATE, Chunk, ChunkPlan
-from sewcli.consumer import Consumer, SkipsSilence
+from sewcli.batching import Batcher
+from sewcli.chunking import Chunk, ChunkPlan
+from sewcli.consumer import Consumer
 from sewcli.errors import InputError
 from sewcli.line import Job, Line, Makers
 from sewcli.read_workers import ReadWorkers, check_read_workers, read_workers
@@ -32,8 +30,7 @@ from sewcli.sources import Source
 
 #: seconds; a clip is classified as one piece, whose memory grows with its square
 LONGEST_CLIP = 60.0
-#: rows of a batch, and inputs under way, at the most: each may hold an open file
-_MOST_ROWS = 64
+#: inputs under way, at the most: each may hold an open file
 _MOST_PENDING = 256
 #: decoding gives up the interpreter's lock at times; a GPU transcribes faster than one thread can decode
 _GPU_READERS = 8
@@ -43,14 +40,6 @@ _WAITING = 2
 _PATIENCE = 0.5
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
-
-
-@runtime_checkable
-class TakesAttentions(Protocol):
-    """A consumer of the attentions that a model may give (`sewcli.acoustic.model.Attending`)."""
-
-    def attend(self, weights: NDArray[np.float32], chunk: Chunk) -> None:
-        """Take in those of the next chunk, shape (layers, heads, states, states), before its output."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +111,7 @@ def run(
         DeviceError: the memory of the device is not enough for one chunk.
     """
     pending: Line[ResultT_co] = Line(makers)
-    batch: list[tuple[Job[ResultT_co], Chunk, Segment]] = []
+    batcher: Batcher[ResultT_co] = Batcher(model, options.batch_seconds)
     workers = read_workers(options.read_workers, model.device)
     readers = options.readers or max(
         1 if model.device == "cpu" else _GPU_READERS, workers.count if workers else 0
@@ -139,22 +128,18 @@ def run(
         for opened in ahead.results(_PATIENCE):
             if opened is None:
                 # the next recording takes its time: what is there need not wait for a full batch
-                _run_batch(model, batch)
+                batcher.flush()
                 yield from pending.finished()
                 continue
             pending.append(opened)
             if isinstance(opened, Job):
                 for chunk in options.plan.chunks_of(opened.recording.pieces):
-                    if batch and _padded_seconds(batch, chunk) > options.batch_seconds:
-                        _run_batch(model, batch)
-                        yield from pending.finished()
-                    batch.append((opened, chunk, _segment(opened.recording, chunk, options)))
-                    if _padded_seconds(batch) >= options.batch_seconds or len(batch) >= _MOST_ROWS:
-                        _run_batch(model, batch)
+                    batcher.add(opened, chunk, _segment(opened.recording, chunk, options))
+                    yield from pending.finished()
             if len(pending) >= _MOST_PENDING:
-                _run_batch(model, batch)
+                batcher.flush()
             yield from pending.finished()
-        _run_batch(model, batch)
+        batcher.flush()
         yield from pending.finished(every=True)
     finally:
         stopped.set()
@@ -192,26 +177,3 @@ def _segment(recording: Recording, chunk: Chunk, options: Options) -> Segment:
     samples = recording.read(chunk.start, chunk.stop)
     statistics = recording.statistics if options.file_statistics else wave_statistics(samples)
     return Segment(samples, statistics)
-
-
-def _padded_seconds(batch: list[tuple[Job[ResultT_co], Chunk, Segment]], chunk: Chunk | None = None) -> float:
-    """Audio of a batch, every row as long as the longest, with one more chunk if given."""
-    chunks = [entry[1] for entry in batch] + ([chunk] if chunk else [])
-    return len(chunks) * max(piece.samples for piece in chunks) / SAMPLE_RATE
-
-
-def _run_batch(model: AcousticModel, batch: list[tuple[Job[ResultT_co], Chunk, Segment]]) -> None:
-    """Run a batch, hand its outputs to the consumers, and empty it."""
-    if not batch:
-        return
-    outputs = model([segment for _, _, segment in batch])
-    if isinstance(model, Attending) and (weights := model.take_attentions()):
-        for (job, chunk, _), attentions in zip(batch, weights, strict=True):
-            if isinstance(job.consumer, TakesAttentions):
-                job.consumer.attend(attentions, chunk)
-    for (job, chunk, _), output in zip(batch, outputs, strict=True):
-        if chunk.skipped and isinstance(job.consumer, SkipsSilence):
-            job.consumer.skip(chunk.skipped)
-        job.consumer.push(output[chunk.keep_from : chunk.keep_to] if output.ndim > 1 else output)
-        job.waiting -= 1
-    batch.clear()

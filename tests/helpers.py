@@ -166,6 +166,24 @@ def reference_text(directory: Path, samples: Samples) -> str:
 SPAN_KEYS = ["start", "end", "confidence"]
 
 
+class Logits:
+    """Consumer of `sewcli.pipeline.run` that keeps what it is given: (path, logits)."""
+
+    def __init__(self) -> None:
+        self._parts: list[Any] = []
+
+    def push(self, output: Any) -> None:
+        """See `sewcli.consumer.Consumer`."""
+        self._parts.append(output)
+
+    def result(self, recording: Any) -> tuple[str, Any]:
+        """See `sewcli.consumer.Consumer`."""
+        return recording.source.path, np.concatenate(self._parts)
+
+    def close(self) -> None:
+        """See `sewcli.consumer.Consumer`."""
+
+
 def check_spans(spans: list[dict[str, Any]], key: str, begin: float, end: float) -> None:
     """Spans have the right keys, are in order, do not overlap and lie between two times."""
     assert spans

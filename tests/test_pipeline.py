@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from helpers import Logits
 
 from sewcli import line
 from sewcli.acoustic.load import load_model
@@ -34,22 +35,6 @@ CLIPS = sorted((EXAMPLES / "speech").iterdir())
 @pytest.fixture(scope="module")
 def nano():
     return load_model(fetch(resolve("nano")), "ctc")
-
-
-class Logits:
-    """Consumer that keeps the logits it is given."""
-
-    def __init__(self):
-        self.parts = []
-
-    def push(self, output):
-        self.parts.append(output)
-
-    def result(self, recording):
-        return recording.source.path, np.concatenate(self.parts)
-
-    def close(self):
-        pass
 
 
 @pytest.fixture(scope="module")

@@ -20,27 +20,34 @@ class Batch:
     Attributes:
         samples: (B, n) float32; n gives an even number of frames.
         frames: (B,) int64, frames of each row, the odd last one counted.
+        frame_counts: the same, on the host: reading them from a GPU would wait for it.
         window_mean: (B, kernel) float32, of the normalised waveform.
         window_covariance: (B, kernel, kernel) float32, likewise.
     """
 
     samples: torch.Tensor
     frames: torch.Tensor
+    frame_counts: tuple[int, ...]
     window_mean: torch.Tensor
     window_covariance: torch.Tensor
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Batch:
         """The same batch on another device, its samples in `dtype`; the moments stay float32."""
         return Batch(
-            self.samples.to(device, dtype),
-            self.frames.to(device),
-            self.window_mean.to(device),
-            self.window_covariance.to(device),
+            self.samples.to(device, dtype, non_blocking=True),
+            self.frames.to(device, non_blocking=True),
+            self.frame_counts,
+            self.window_mean.to(device, non_blocking=True),
+            self.window_covariance.to(device, non_blocking=True),
         )
 
 
 def make_batch(
-    rows: Sequence[NDArray[np.float32]], statistics: Sequence[WaveStatistics], *, normalize: bool
+    rows: Sequence[NDArray[np.float32]],
+    statistics: Sequence[WaveStatistics],
+    *,
+    normalize: bool,
+    pinned: bool = False,
 ) -> Batch:
     """Pad raw waveforms to one batch.
 
@@ -49,6 +56,7 @@ def make_batch(
             because channels would pass for clips.
         statistics: of the utterance each row belongs to (the row itself, or the whole file).
         normalize: bring each row to zero mean and unit variance by its statistics.
+        pinned: in memory that CUDA copies from by itself.
     """
     if any(row.ndim != 1 for row in rows):
         raise ValueError("a row is one channel: mix channels down before they become a batch")
@@ -56,17 +64,23 @@ def make_batch(
     longest = max(max(frames) + max(frames) % PAIR, PAIR)
     # a row may carry samples past its last full frame; they belong to no frame and are left out
     width = samples_for_frames(longest)
-    samples = np.zeros((len(rows), width), dtype=np.float32)
+    samples = torch.zeros((len(rows), width), pin_memory=pinned)
     means, covariances = [], []
-    for line, row, moments in zip(samples, rows, statistics, strict=True):
+    for line, row, moments in zip(samples.numpy(), rows, statistics, strict=True):
         mean, scale = (moments.mean, moments.scale) if normalize else (0.0, 1.0)
-        used = min(row.size, width)
-        line[:used] = (row[:used] - np.float32(mean)) * np.float32(scale)
+        used = line[: min(row.size, width)]
+        np.subtract(row[: used.size], np.float32(mean), out=used)
+        np.multiply(used, np.float32(scale), out=used)
         means.append((moments.window_mean - mean) * scale)
         covariances.append(moments.window_covariance * scale**2)
+
+    def tensor(values: object, dtype: torch.dtype) -> torch.Tensor:
+        return torch.tensor(values, dtype=dtype, pin_memory=pinned)
+
     return Batch(
-        torch.from_numpy(samples),
-        torch.tensor(frames),
-        torch.from_numpy(np.stack(means).astype(np.float32)),
-        torch.from_numpy(np.stack(covariances).astype(np.float32)),
+        samples,
+        tensor(frames, torch.int64),
+        tuple(frames),
+        tensor(np.stack(means), torch.float32),
+        tensor(np.stack(covariances), torch.float32),
     )

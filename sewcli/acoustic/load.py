@@ -28,6 +28,7 @@ def load_model(
     device: str = "auto",
     dtype: str = "auto",
     threads: int | None = None,
+    compiled: bool = False,
 ) -> RunningModel:
     """Load a model for `task` ("ctc", "classification" or "features").
 
@@ -38,6 +39,8 @@ def load_model(
         device: "auto" takes CUDA where there is one.
         dtype: "auto" is float32.
         threads: CPU threads of the network; torch's own choice when None.
+        compiled: let torch.compile make the attention of SEW-D, on a GPU; elsewhere a warning says that it
+            has no effect.
 
     Raises:
         ModelError: the directory does not hold such a model, or the fast engine does not cover it.
@@ -56,9 +59,11 @@ def load_model(
     if dtype != "auto" and dtype not in DTYPES:
         raise UsageError(f"unknown dtype {dtype!r}", hint=f"one of auto, {', '.join(DTYPES)}")
     place, kind = find_device(device), DTYPES.get(dtype, torch.float32)
+    if compiled and (place.type != "cuda" or engine == "reference" or checkpoint.family != "sew-d"):
+        _log.warning("--compile has no effect: it is for the attention of SEW-D in the fast engine, on a GPU")
     if engine != "reference":
         try:
-            return _told(_fast(checkpoint, place, kind), local, started)
+            return _told(_fast(checkpoint, place, kind, compiled=compiled), local, started)
         except NotCoveredError as reason:
             if engine == "fast":
                 raise ModelError(
@@ -88,14 +93,16 @@ def _told(model: RunningModel, local: LocalModel, started: float) -> RunningMode
     return model
 
 
-def _fast(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> RunningModel:
+def _fast(
+    checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, *, compiled: bool
+) -> RunningModel:
     if device.type == "mps":
         raise NotCoveredError("device mps")
     config = read_config(checkpoint)
     from sewcli.engine.fast import FastModel
 
     try:
-        return FastModel(checkpoint, config, device, dtype)
+        return FastModel(checkpoint, config, device, dtype, compiled=compiled)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise DeviceError(f"not enough memory for the weights of {checkpoint.directory}") from error

@@ -57,6 +57,28 @@ class AcousticModel(Protocol):
         """
 
 
+class Underway(Protocol):
+    """A batch that was begun."""
+
+    def ready(self) -> bool:
+        """Whether `result` would not wait."""
+
+    def result(self) -> list[NDArray[np.float32]]:
+        """What `AcousticModel` returns, and raises, for the batch."""
+
+
+@runtime_checkable
+class Starting(Protocol):
+    """An acoustic model that can begin a batch before the result of the last one is asked for."""
+
+    def start(self, segments: Sequence[Segment]) -> Underway:
+        """Begin a batch; on a GPU the call returns while the card computes.
+
+        Raises:
+            DeviceError: out of memory even for one segment.
+        """
+
+
 @runtime_checkable
 class Attending(Protocol):
     """An acoustic model that can also tell what its layers attended to."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, check_names, damaged
 from sewcli.acoustic.forward import class_logits, ctc_logits, encode, hidden_layers, recorded_attentions
-from sewcli.acoustic.model import Segment
+from sewcli.acoustic.model import Segment, Underway
 from sewcli.acoustic.running import RunningModel, is_out_of_memory
 from sewcli.chunking import PAIR
 from sewcli.errors import DeviceError, UsageError
@@ -42,7 +42,7 @@ class TransformersModel(RunningModel):
         if checkpoint.task == "classification":
             labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
         widths = {"ctc": config.vocab_size, "classification": len(labels), "features": config.hidden_size}
-        super().__init__(checkpoint, labels, int(widths[checkpoint.task]), device, dtype)
+        super().__init__(checkpoint, labels, int(widths[checkpoint.task]), device, dtype, dtype)
         #: weights of the batch that runs, and of those before it in this call
         self._of_batch: list[NDArray[np.float32]] = []
         self._attentions: list[NDArray[np.float32]] = []
@@ -51,16 +51,15 @@ class TransformersModel(RunningModel):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """See `RunningModel`; hidden states (B, frames, hidden) for features."""
-        moved = batch.to(self._device, self._dtype)
         if not self._attend:
-            return self._forward(moved)
+            return self._forward(batch)
         with recorded_attentions(self._model) as recorded:
-            output = self._forward(moved)
+            output = self._forward(batch)
         # a layer at a time: they are most of what such a run holds
         layers = [layer.float().cpu().numpy() for layer in recorded]
         self._of_batch = [
             np.stack([layer[row, :, :states, :states] for layer in layers])
-            for row, states in enumerate((batch.frames // PAIR).tolist())
+            for row, states in enumerate(frames // PAIR for frames in batch.frame_counts)
         ]
         return output
 
@@ -69,12 +68,12 @@ class TransformersModel(RunningModel):
             return _FORWARD[self.checkpoint.task](self._model, batch)
         return hidden_layers(self._model, batch)[self._layer].repeat_interleave(PAIR, dim=1)
 
-    def _run(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
-        rows = super()._run(segments)
+    def _start(self, segments: Sequence[Segment]) -> Underway:
+        started = super()._start(segments)
         # halves of a batch that does not fit the memory come one after the other
         self._attentions += self._of_batch
         self._of_batch = []
-        return rows
+        return started
 
     def take_attentions(self) -> list[NDArray[np.float32]]:
         """See `sewcli.acoustic.model.Attending`."""

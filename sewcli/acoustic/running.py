@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.checkpoint import Checkpoint
-from sewcli.acoustic.model import Segment
+from sewcli.acoustic.model import Segment, Underway
+from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE, kept_frame_count
 from sewcli.errors import DeviceError, ModelError
 
@@ -29,6 +30,7 @@ class RunningModel(ABC):
         columns: width of the logits.
         device: where batches run.
         dtype: of weights and activations.
+        samples_dtype: of the samples that `forward` is given.
     """
 
     engine: str
@@ -41,6 +43,7 @@ class RunningModel(ABC):
         columns: int,
         device: torch.device,
         dtype: torch.dtype,
+        samples_dtype: torch.dtype,
     ) -> None:
         self.checkpoint = checkpoint
         self.labels = labels
@@ -48,17 +51,22 @@ class RunningModel(ABC):
         self.device = str(device)
         self.dtype = str(dtype).removeprefix("torch.")
         self._device = device
-        self._dtype = dtype
+        self._samples_dtype = samples_dtype
+        self._transfers = Transfers.of(device)
 
     @abstractmethod
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Logits of a batch: (B, frames, columns), or (B, columns) for classification."""
+        """Logits of a batch on the device: (B, frames, columns), or (B, columns) for classification."""
 
-    @torch.inference_mode()
     def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
         """See `AcousticModel`; a batch that does not fit the memory is run in halves."""
+        return self.start(segments).result()
+
+    @torch.inference_mode()
+    def start(self, segments: Sequence[Segment]) -> Underway:
+        """See `sewcli.acoustic.model.Starting`; a batch that does not fit the memory is run in halves."""
         try:
-            return self._run(segments)
+            return self._start(segments)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -71,32 +79,65 @@ class RunningModel(ABC):
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         half = len(segments) // 2
-        return self(segments[:half]) + self(segments[half:])
+        return _Halves(self.start(segments[:half]), self.start(segments[half:]))
 
-    def _run(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
+    def _start(self, segments: Sequence[Segment]) -> Underway:
         if any(segment.samples.size < MIN_SAMPLES for segment in segments):
             raise ValueError(f"a segment has fewer than {MIN_SAMPLES} samples")
         batch = make_batch(
             [segment.samples for segment in segments],
             [segment.statistics for segment in segments],
             normalize=self.checkpoint.normalize,
+            pinned=self._transfers.pinned,
         )
-        logits = self.forward(batch).float().cpu().numpy()
-        rows = (
-            list(logits)
-            if self.labels
-            else [
-                row[: kept_frame_count(segment.samples.size)]
-                for row, segment in zip(logits, segments, strict=True)
-            ]
-        )
+        logits = self.forward(self._transfers.to_device(batch, self._samples_dtype))
+        counts = None if self.labels else [kept_frame_count(segment.samples.size) for segment in segments]
+        return _Running(self, self._transfers.to_host(logits), counts)
+
+    def check_finite(self, rows: Sequence[NDArray[np.float32]]) -> None:
+        """Refuse logits that are not numbers (ModelError)."""
         if not all(np.isfinite(row).all() for row in rows):
             raise ModelError(
                 f"{self.checkpoint.directory} gives logits that are not numbers in {self.dtype}",
                 hint="use --dtype float32; if it is that already, the weights are damaged",
                 code="not_finite",
             )
+
+
+class _Running:
+    """A batch whose logits are on their way to the host.
+
+    Args:
+        model: that runs it.
+        logits: (B, frames, columns), or (B, columns) where `counts` is None.
+        counts: frames of each row that are its own.
+    """
+
+    def __init__(self, model: RunningModel, logits: Copied, counts: Sequence[int] | None) -> None:
+        self._model, self._logits, self._counts = model, logits, counts
+
+    def ready(self) -> bool:
+        return self._logits.ready()
+
+    def result(self) -> list[NDArray[np.float32]]:
+        rows = list(self._logits.array())
+        if self._counts is not None:
+            rows = [row[:count] for row, count in zip(rows, self._counts, strict=True)]
+        self._model.check_finite(rows)
         return rows
+
+
+class _Halves:
+    """A batch that ran as two."""
+
+    def __init__(self, first: Underway, second: Underway) -> None:
+        self._first, self._second = first, second
+
+    def ready(self) -> bool:
+        return self._first.ready() and self._second.ready()
+
+    def result(self) -> list[NDArray[np.float32]]:
+        return self._first.result() + self._second.result()
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -185,7 +185,7 @@ def _plain_run(network: Any, batch: Batch, device: str) -> Callable[[], torch.Te
 
 def _engine_run(model: RunningModel, batch: Batch) -> Callable[[], torch.Tensor]:
     """The same of the engine."""
-    return lambda: model.forward(batch).cpu()
+    return lambda: model.forward(batch.to(torch.device(model.device))).cpu()
 
 
 def _operations(run: Callable[[], Any]) -> float:

@@ -166,6 +166,7 @@ class Network:
     device: opt.Device = "auto"
     dtype: opt.Dtype = "auto"
     threads: opt.Threads = None
+    compile: opt.Compile = False
     batch_seconds: opt.BatchSeconds = None
     read_workers: opt.ReadWorkers = None
     offline: opt.Offline = False
@@ -175,7 +176,14 @@ class Network:
         from sewcli.cli.run import ModelOptions
 
         return ModelOptions(
-            self.model, self.revision, self.device, self.dtype, self.threads, engine, self.offline
+            self.model,
+            self.revision,
+            self.device,
+            self.dtype,
+            self.threads,
+            engine,
+            self.offline,
+            self.compile,
         )
 
 

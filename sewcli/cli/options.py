@@ -110,6 +110,15 @@ Threads = Annotated[
         rich_help_panel=_RUN,
     ),
 ]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile/--no-compile",
+        envvar="SEW_COMPILE",
+        help="Compile the attention of SEW-D for the GPU: a long run is faster, its start slower.",
+        rich_help_panel=_RUN,
+    ),
+]
 Engine = Annotated[
     Literal["auto", "fast", "reference"],
     typer.Option(

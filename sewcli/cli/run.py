@@ -54,6 +54,7 @@ class ModelOptions:
     threads: int | None
     engine: str
     offline: bool
+    compile: bool = False
 
     def fetch(self, task: str, *, progress: bool) -> LocalModel:
         """The files of the model named, or of the default for `task`.
@@ -83,7 +84,13 @@ class ModelOptions:
         from sewcli.acoustic.load import load_model
 
         return load_model(
-            local, task, engine=self.engine, device=self.device, dtype=self.dtype, threads=self.threads
+            local,
+            task,
+            engine=self.engine,
+            device=self.device,
+            dtype=self.dtype,
+            threads=self.threads,
+            compiled=self.compile,
         )
 
 

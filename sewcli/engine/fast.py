@@ -25,6 +25,7 @@ class FastModel(RunningModel):
         device: "cpu", "cuda", "cuda:1" ...
         dtype: of weights and activations; moments, the first convolution and the logits are float32
             in any case.
+        compiled: compile what gains by it, on a GPU.
 
     Raises:
         ModelError: weights are missing, damaged or of another shape.
@@ -34,12 +35,19 @@ class FastModel(RunningModel):
 
     @torch.inference_mode()
     def __init__(
-        self, checkpoint: Checkpoint, config: EngineConfig, device: torch.device, dtype: torch.dtype
+        self,
+        checkpoint: Checkpoint,
+        config: EngineConfig,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        compiled: bool = False,
     ) -> None:
         labels = label_names(checkpoint.config) if checkpoint.task == "classification" else ()
         widths = {"ctc": config.columns, "classification": len(labels), "features": config.hidden}
-        super().__init__(checkpoint, labels, widths[checkpoint.task], device, dtype)
-        operators = find_operators(device, dtype)
+        # the samples stay float32: the first convolution reads them
+        super().__init__(checkpoint, labels, widths[checkpoint.task], device, dtype, torch.float32)
+        operators = find_operators(device, dtype, compiled=compiled)
         weights = Weights(checkpoint, device, dtype)
         encoder = Sew if config.family == "sew" else SewD
         self._encoder = encoder(config, weights, operators)
@@ -57,6 +65,4 @@ class FastModel(RunningModel):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """See `RunningModel`."""
-        # the samples stay float32: the first convolution reads them
-        batch = batch.to(self._device)
         return self._head(self._encoder(batch), batch)

@@ -44,12 +44,11 @@ class Lengths:
     @classmethod
     def of(cls, batch: Batch) -> Lengths:
         """Lengths of the rows of a batch."""
-        states = batch.frames // PAIR
         width = (batch.samples.shape[1] // HOP) // PAIR
-        rows = states.tolist()
+        rows = [frames // PAIR for frames in batch.frame_counts]
         if all(length == width for length in rows):
             return cls(rows, None)
-        inside = torch.arange(width, device=states.device) < states[:, None]
+        inside = torch.arange(width, device=batch.frames.device) < batch.frames[:, None] // PAIR
         return cls(rows, inside[:, None, None, :])
 
 
@@ -147,7 +146,7 @@ class FeatureExtractor:
         features = torch.zeros(
             len(batch.samples), frames, self._config.channels[-1], dtype=self._dtype, device=weight.device
         )
-        for row, length in enumerate(batch.frames.tolist()):
+        for row, length in enumerate(batch.frame_counts):
             for start in range(0, length, _TILE_FRAMES):
                 stop = min(start + _TILE_FRAMES, length)
                 samples = batch.samples[row, start * HOP :][: samples_for_frames(stop - start)]
@@ -180,9 +179,7 @@ def _windows(hidden: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
     """Windows of the time axis: (B, T, C) -> (B, windows, kernel C), a view."""
     rows, time, channels = hidden.shape
     count = (time - kernel) // stride + 1
-    return hidden.as_strided(
-        (rows, count, kernel * channels), (time * channels, stride * channels, 1), hidden.storage_offset()
-    )
+    return hidden.as_strided((rows, count, kernel * channels), (time * channels, stride * channels, 1))
 
 
 class FeatureProjection:

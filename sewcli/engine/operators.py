@@ -13,11 +13,16 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol
 
 import torch
 from torch.nn import functional as F
+
+from sewcli.engine.compiled import Compiled
+
+P = ParamSpec("P")
 
 _log = logging.getLogger("sewcli")
 
@@ -49,12 +54,24 @@ class Operators(Protocol):
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """left @ right.T for two matrices (m, k), (n, k)."""
 
+    def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
+        """A function of tensors, compiled where that was asked for."""
+
 
 class PublicOperators:
-    """Public functions of torch, on any device."""
+    """Public functions of torch, on any device.
+
+    Args:
+        compiled: give `fused` functions to torch.compile.
+    """
 
     by_matrix = False
     heads_apart = False
+
+    def __init__(self, *, compiled: bool = False) -> None:
+        self._compiled = compiled
+        #: one for all layers of a network
+        self._fused: dict[Any, Any] = {}
 
     def pack(self, weight: torch.Tensor) -> torch.Tensor:
         """See `Operators`."""
@@ -71,6 +88,14 @@ class PublicOperators:
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """See `Operators`."""
         return left @ right.T
+
+    def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
+        """See `Operators`."""
+        if not self._compiled:
+            return function
+        if function not in self._fused:
+            self._fused[function] = Compiled(function)
+        return self._fused[function]  # type: ignore[no-any-return]
 
 
 class OneDnnOperators:
@@ -105,6 +130,10 @@ class OneDnnOperators:
         # given a matrix with gaps between its rows oneDNN takes a kernel some hundred times as slow
         return self._linear(left, right.contiguous(), None, "none", [], "")  # type: ignore[no-any-return]
 
+    def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
+        """See `Operators`; compiled for a CPU, the attention of SEW-D is 0.9 to 1.0 times as fast."""
+        return function
+
 
 def _mkl_is_slow() -> bool:
     """Whether the processor is AMD's; scaled_dot_product_attention multiplies with MKL."""
@@ -115,10 +144,16 @@ def _mkl_is_slow() -> bool:
 
 
 @functools.cache
-def find_operators(device: torch.device, dtype: torch.dtype) -> Operators:
-    """The fastest operators that work for a device and a dtype; tried once in a process."""
+def find_operators(device: torch.device, dtype: torch.dtype, *, compiled: bool = False) -> Operators:
+    """The fastest operators that work for a device and a dtype; tried once in a process.
+
+    Args:
+        device: where the network runs.
+        dtype: of its weights.
+        compiled: compile what gains by it, on a GPU.
+    """
     if device.type != "cpu" or dtype not in _TOLERANCE:
-        return PublicOperators()
+        return PublicOperators(compiled=compiled and device.type != "cpu")
     return try_private(getattr(torch.ops, "mkldnn", None), dtype)
 
 

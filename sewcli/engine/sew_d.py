@@ -120,6 +120,35 @@ class _Layer:
         return self._final_norm(states + self._down(self._up(states)))
 
 
+def disentangled_attention(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    position_queries: torch.Tensor,
+    position_keys: torch.Tensor,
+    positions: torch.Tensor,
+    mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """The attention of all rows and heads at once: (B, heads, N, d).
+
+    Args:
+        queries, keys, values: (B, heads, N, d).
+        position_queries, position_keys: relative embeddings projected, (heads, 2 span, d).
+        positions: (2 N - 1,), see `relative_positions`.
+        mask: (B, 1, 1, N) bool, the keys of each row; None for all.
+    """
+    queries = queries.flip(2)
+    rows, heads, count, _ = queries.shape
+    distances = positions.as_strided((count, count), (1, 1)).expand(rows, heads, count, count)
+    scores = queries @ keys.transpose(2, 3)
+    scores += torch.gather(queries @ position_keys.transpose(1, 2), 3, distances)
+    scores += torch.gather(position_queries @ keys.transpose(2, 3), 2, distances)
+    if mask is not None:
+        scores.masked_fill_(~mask, -torch.inf)
+    context: torch.Tensor = torch.softmax(scores, dim=-1) @ values
+    return context.flip(2)
+
+
 class _Attention:
     """DisentangledSelfAttention with SEWDSelfOutput.dense.
 
@@ -143,6 +172,7 @@ class _Attention:
         hidden = config.hidden
         self._heads, self._size = config.heads, config.head_size
         self._operators = operators
+        self._disentangled = operators.fused(disentangled_attention)
         scale = 1.0 / math.sqrt(3 * config.head_size)
         names = [name + f"self.{part}_proj" for part in ("query", "key", "value")]
         self._project = Linear(weights, operators, tuple(names), hidden, hidden, scale=scale)
@@ -174,16 +204,10 @@ class _Attention:
     def _at_once(self, projected: torch.Tensor, lengths: Lengths, positions: torch.Tensor) -> torch.Tensor:
         """All rows and heads: (B, N, heads, d)."""
         queries, keys, values = projected
-        queries = queries.flip(2)
-        rows, heads, count, _ = queries.shape
-        distances = positions.as_strided((count, count), (1, 1)).expand(rows, heads, count, count)
-        scores = queries @ keys.transpose(2, 3)
-        scores += torch.gather(queries @ self._position_keys.transpose(1, 2), 3, distances)
-        scores += torch.gather(self._position_queries @ keys.transpose(2, 3), 2, distances)
-        if lengths.mask is not None:
-            scores.masked_fill_(~lengths.mask, -torch.inf)
-        context: torch.Tensor = torch.softmax(scores, dim=-1) @ values
-        return context.flip(2).transpose(1, 2)
+        context = self._disentangled(
+            queries, keys, values, self._position_queries, self._position_keys, positions, lengths.mask
+        )
+        return context.transpose(1, 2)
 
     def _by_head(self, projected: torch.Tensor, lengths: Lengths, positions: torch.Tensor) -> torch.Tensor:
         """The same, one row and head at a time, on matrices that fit the cache, without padding.

@@ -1,0 +1,105 @@
+"""Copies between the memory of the host and that of a device, beside the computing where the device can."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sewcli.acoustic.batch import Batch
+
+
+class Copied(Protocol):
+    """A tensor on its way to the host."""
+
+    def ready(self) -> bool:
+        """Whether `array` would not wait."""
+
+    def array(self) -> NDArray[np.float32]:
+        """The tensor, once it is there."""
+
+
+class Transfers:
+    """Copies to and from a device: at once, but for CUDA, whose copies are queued and not waited for."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    @classmethod
+    def of(cls, device: torch.device) -> Transfers:
+        """Those that suit the device."""
+        return CudaTransfers(device) if device.type == "cuda" else cls(device)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether batches should lie in memory that never moves, from which a card copies by itself."""
+        return False
+
+    def to_device(self, batch: Batch, dtype: torch.dtype) -> Batch:
+        """The batch on the device, its samples in `dtype`."""
+        return batch.to(self._device, dtype)
+
+    def to_host(self, tensor: torch.Tensor) -> Copied:
+        """The tensor in float32 on the host, now or later."""
+        return _AtOnce(tensor.float().cpu().numpy())
+
+
+class CudaTransfers(Transfers):
+    """Copies by the card itself: a batch goes up while the one before it is computed."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    @property
+    def pinned(self) -> bool:
+        """See `Transfers`."""
+        return True
+
+    def to_device(self, batch: Batch, dtype: torch.dtype) -> Batch:
+        """See `Transfers`; what computes on the current stream waits for the copy, this thread does not."""
+        computing = torch.cuda.current_stream(self._device)
+        with torch.cuda.stream(self._stream):
+            moved = batch.to(self._device)
+        computing.wait_stream(self._stream)
+        for field in fields(moved):
+            value = getattr(moved, field.name)
+            if isinstance(value, torch.Tensor):
+                # allocated on the stream of the copies: not to be given away while the other still reads it
+                value.record_stream(computing)
+        return replace(moved, samples=moved.samples.to(dtype))
+
+    def to_host(self, tensor: torch.Tensor) -> Copied:
+        """See `Transfers`."""
+        host = torch.empty(tensor.shape, dtype=torch.float32, pin_memory=True)
+        host.copy_(tensor.float(), non_blocking=True)
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record(torch.cuda.current_stream(self._device))
+        return _Later(host, done)
+
+
+class _AtOnce:
+    def __init__(self, array: NDArray[np.float32]) -> None:
+        self._array = array
+
+    def ready(self) -> bool:
+        return True
+
+    def array(self) -> NDArray[np.float32]:
+        return self._array
+
+
+class _Later:
+    def __init__(self, host: torch.Tensor, done: torch.cuda.Event) -> None:
+        self._host, self._done = host, done
+
+    def ready(self) -> bool:
+        return bool(self._done.query())  # type: ignore[no-untyped-call]
+
+    def array(self) -> NDArray[np.float32]:
+        self._done.synchronize()
+        array: NDArray[np.float32] = self._host.numpy()
+        return array

@@ -1,0 +1,52 @@
+"""Functions through torch.compile, for long runs on a GPU."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec
+
+import torch
+
+from sewcli.acoustic.running import is_out_of_memory
+
+_log = logging.getLogger("sewcli")
+
+P = ParamSpec("P")
+
+
+class Compiled(Generic[P]):
+    """A function that is compiled when first called, for all sizes of its tensors at once.
+
+    What torch cannot compile runs as it is, after a warning.
+
+    Args:
+        function: of tensors.
+        backend: of torch.compile, by name or itself.
+    """
+
+    def __init__(
+        self, function: Callable[P, torch.Tensor], backend: str | Callable[..., Any] = "inductor"
+    ) -> None:
+        self._plain = function
+        self._function = torch.compile(function, dynamic=True, fullgraph=True, backend=backend)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the compiled function is called; False once it has failed."""
+        return self._function is not self._plain
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> torch.Tensor:
+        """What the function gives."""
+        try:
+            return self._function(*args, **kwargs)
+        except Exception as error:
+            # whatever the compiler, or the one of C++ or CUDA behind it, raises
+            if is_out_of_memory(error) or not self.is_compiled:
+                raise
+            # dynamo wraps what its back end raised
+            reason = getattr(error, "inner_exception", error)
+            lines = str(reason).strip().splitlines() or [type(reason).__name__]
+            _log.warning("%s runs without torch.compile, which failed: %s", self._plain.__name__, lines[0])
+            self._function = self._plain
+        return self._plain(*args, **kwargs)

@@ -1,0 +1,152 @@
+"""Batches under way beside the host, halves of those that do not fit: the way of a GPU, run on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import Logits
+
+from sewcli.acoustic.load import load_model
+from sewcli.acoustic.model import Segment, Starting, Underway
+from sewcli.acoustic.running import RunningModel
+from sewcli.acoustic.transfers import Copied, Transfers
+from sewcli.chunking import ChunkPlan
+from sewcli.errors import DeviceError
+from sewcli.hub import fetch
+from sewcli.pipeline import Options, run
+from sewcli.registry import resolve
+from sewcli.results import Failure
+from sewcli.sources import Source
+
+FOLDER = Path(__file__).parent.parent / "examples" / "speech"
+CLIPS = [Source(str(clip), clip) for clip in sorted(FOLDER.iterdir())] * 2
+PLAN = ChunkPlan.from_seconds(2.0, 0.2)
+
+
+@pytest.fixture(scope="module")
+def nano() -> RunningModel:
+    return load_model(fetch(resolve("nano")), "ctc")
+
+
+class Slow(Transfers):
+    """Copies to the host that are not there when first asked for, as those of a card that computes."""
+
+    def __init__(self, device: torch.device, readiness: Iterator[bool]) -> None:
+        super().__init__(device)
+        self.readiness = readiness
+        self.underway = self.most = 0
+
+    def to_host(self, tensor: torch.Tensor) -> Copied:
+        self.underway += 1
+        self.most = max(self.most, self.underway)
+        return _SlowCopy(self, super().to_host(tensor))
+
+
+class _SlowCopy:
+    def __init__(self, owner: Slow, copied: Copied) -> None:
+        self._owner, self._copied = owner, copied
+
+    def ready(self) -> bool:
+        return next(self._owner.readiness)
+
+    def array(self) -> Any:
+        self._owner.underway -= 1
+        return self._copied.array()
+
+
+def logits(model: Any, **options: Any) -> list[Any]:
+    return list(run(CLIPS, model, Logits, Options(PLAN, **options)))
+
+
+@pytest.mark.parametrize("pattern", [[False], [True], [False, False, True]])
+def test_a_batch_goes_on_while_the_next_is_made(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch, pattern: list[bool]
+) -> None:
+    """The same logits in the same order, and never more than two batches at once."""
+    expected = logits(nano, batch_seconds=5.0)
+
+    def readiness() -> Iterator[bool]:
+        while True:
+            yield from pattern
+
+    slow = Slow(torch.device("cpu"), readiness())
+    monkeypatch.setattr(nano, "_transfers", slow)
+    got = logits(nano, batch_seconds=5.0)
+    assert [path for path, _ in got] == [source.path for source in CLIPS]
+    for (_, ours), (_, theirs) in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert slow.underway == 0
+    assert slow.most == (1 if pattern == [True] else 2)
+
+
+def test_every_engine_can_begin_a_batch(nano: RunningModel) -> None:
+    assert isinstance(nano, Starting)
+
+
+class Small:
+    """A model on a device whose memory takes so many rows at a time."""
+
+    def __init__(self, model: RunningModel, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tried: list[int] = []
+        start = model._start
+
+        def limited(segments: Sequence[Segment]) -> Underway:
+            self.tried.append(len(segments))
+            if len(segments) > rows:
+                raise torch.OutOfMemoryError("no memory left")
+            return start(segments)
+
+        monkeypatch.setattr(model, "_start", limited)
+
+
+def test_a_batch_that_does_not_fit_runs_in_halves(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = logits(nano, batch_seconds=30.0)
+    small = Small(nano, 2, monkeypatch)
+    got = logits(nano, batch_seconds=30.0)
+    assert max(small.tried) > 2
+    for (path, ours), (other, theirs) in zip(got, expected, strict=True):
+        assert path == other
+        scale = np.abs(theirs).max()
+        np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-5)
+
+
+def test_one_piece_that_does_not_fit_ends_the_run(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Small(nano, 0, monkeypatch)
+    with pytest.raises(DeviceError, match=r"one piece of \d\.\d s"):
+        logits(nano, batch_seconds=30.0)
+
+
+def test_a_batch_under_way_is_finished_before_a_failure_behind_it(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no audio")
+    sources = [CLIPS[0], Source(str(bad), bad), CLIPS[1]]
+    monkeypatch.setattr(nano, "_transfers", Slow(torch.device("cpu"), iter(lambda: False, True)))
+    results = list(run(sources, nano, Logits, Options(PLAN, batch_seconds=5.0)))
+    assert isinstance(results[1], Failure)
+    assert [results[0][0], results[2][0]] == [CLIPS[0].path, CLIPS[1].path]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_gpu_gives_the_text_of_the_cpu(dtype: str) -> None:
+    """In float32 the logits of the CPU to 1e-4; in bfloat16 nearly the same labels."""
+    on_cpu = load_model(fetch(resolve("nano")), "ctc", device="cpu")
+    on_gpu = load_model(fetch(resolve("nano")), "ctc", device="cuda", dtype=dtype)
+    expected = dict(run(CLIPS, on_cpu, Logits, Options(PLAN)))
+    got = dict(run(CLIPS, on_gpu, Logits, Options(PLAN, batch_seconds=60.0)))
+    for path, theirs in expected.items():
+        if dtype == "float32":
+            np.testing.assert_allclose(got[path], theirs, atol=1e-4 * np.abs(theirs).max())
+        else:
+            assert np.mean(got[path].argmax(1) == theirs.argmax(1)) > 0.95

@@ -1,0 +1,100 @@
+"""The attention of SEW-D through torch.compile, on the CPU as a GPU would run it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import tiny_model
+
+from sewcli.acoustic.load import load_model
+from sewcli.acoustic.model import Segment
+from sewcli.acoustic.running import RunningModel
+from sewcli.acoustic.statistics import wave_statistics
+from sewcli.engine import fast, operators
+from sewcli.engine.compiled import Compiled
+from sewcli.engine.operators import PublicOperators
+from sewcli.hub import LocalModel
+from sewcli.models_toml import ModelSpec
+
+#: samples of the rows of each batch: one row and several, full and padded, of one pair of frames too
+BATCHES = ([16_000, 9_000, 720], [32_000], [24_000, 24_000], [5_000, 1_234, 40_000, 16_123])
+
+
+def load(directory: Path) -> RunningModel:
+    return load_model(LocalModel(ModelSpec(path=directory), directory, None), "ctc", engine="fast")
+
+
+def batches() -> list[list[Segment]]:
+    generator = np.random.default_rng(0)
+    rows = [[generator.standard_normal(size).astype(np.float32) for size in sizes] for sizes in BATCHES]
+    return [[Segment(row, wave_statistics(row)) for row in batch] for batch in rows]
+
+
+def test_compiled_attention_gives_the_logits_of_the_plain_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captured by dynamo as one graph for all sizes; its code generator takes half a minute here."""
+    directory = tiny_model(tmp_path, "sew-d", "ctc")
+    monkeypatch.setattr(fast, "find_operators", lambda *_, **_options: PublicOperators())
+    plain = load(directory)
+    traced: list[Compiled[...]] = []
+
+    def compiled(function):
+        traced.append(Compiled(function, backend="eager"))
+        return traced[-1]
+
+    monkeypatch.setattr(operators, "Compiled", compiled)
+    monkeypatch.setattr(fast, "find_operators", lambda *_, **_options: PublicOperators(compiled=True))
+    model = load(directory)
+    for segments in batches():
+        for ours, theirs in zip(model(segments), plain(segments), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5 * max(1.0, np.abs(theirs).max(initial=0.0)))
+    assert len(traced) == 1  # one for all layers
+    assert traced[0].is_compiled
+
+
+def test_what_cannot_be_compiled_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    def double(values: torch.Tensor) -> torch.Tensor:
+        return values * 2
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no compiler on this machine\nand more about it")
+
+    compiled = Compiled(double, backend=broken)
+    with caplog.at_level(logging.WARNING, "sewcli"):
+        for _ in range(2):
+            assert compiled(torch.ones(2)).tolist() == [2.0, 2.0]
+    assert not compiled.is_compiled
+    assert len(caplog.records) == 1
+    assert "double runs without torch.compile" in caplog.text
+    assert "no compiler on this machine" in caplog.text
+
+
+def test_out_of_memory_is_no_failure_of_the_compiler() -> None:
+    def hungry(values: torch.Tensor) -> torch.Tensor:
+        return values * 2
+
+    def backend(_graph: object, _inputs: object) -> object:
+        def run(*_: object) -> None:
+            raise torch.OutOfMemoryError("no memory left")
+
+        return run
+
+    compiled = Compiled(hungry, backend=backend)
+    with pytest.raises(torch.OutOfMemoryError):
+        compiled(torch.ones(2))
+    assert compiled.is_compiled
+
+
+@pytest.mark.parametrize("family", ["sew", "sew-d"])
+def test_compiling_has_no_effect_on_a_cpu_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, family: str
+) -> None:
+    directory = tiny_model(tmp_path, family, "ctc")
+    with caplog.at_level(logging.WARNING, "sewcli"):
+        load_model(LocalModel(ModelSpec(path=directory), directory, None), "ctc", device="cpu", compiled=True)
+    assert "--compile has no effect" in caplog.text
