@@ -104,8 +104,12 @@ def test_other_commands(sew: Sew, audio: Path, tmp_path: Path, manifest: Path, c
     assert idle(sew, "embed", audio / "b.wav", "--dry-run", "--overwrite") == [
         "--overwrite has no effect without -o or --stack"
     ]
+    given = ("--pool", "mean", "--stack", tmp_path / "s.npy", "--overwrite", "--dry-run")
+    assert idle(sew, "embed", audio / "b.wav", *given) == []
+    for _ in range(2):
+        assert sew("models", "add", "mine", ctc, "--overwrite", "-q").err.count("no effect") == 0
     table = tmp_path / "t.jsonl"
-    assert sew("evaluate", manifest, "-m", ctc, "--table", table).code == 0
+    assert idle(sew, "evaluate", manifest, "-m", ctc, "--table", table, "--overwrite") == []
     assert idle(sew, "evaluate", "--results", table, "-m", "nano", "--chunk", "9", "--seed", "1") == [
         "--seed has no effect without --compare",
         "--model has no effect with --results",

@@ -104,6 +104,11 @@ def _without_folder(values: Values) -> bool:
     return not any(map(is_folder, values["inputs"] or ()))
 
 
+def _writes_no_file(values: Values) -> bool:
+    # what `sew models add` replaces is no file
+    return "output" in values and not any(map(values.get, ("output", "save_logits", "plot", "stack")))
+
+
 def _is_manifest(values: Values) -> bool:
     return bool(values["source"].suffix != ".toml")
 
@@ -117,7 +122,7 @@ _RULES = (
     _Rule(("resamples", "seed"), "without --compare", _none_of("compare"), "evaluate"),
     _Rule(("overwrite",), "without --table or --confusion", _none_of("table", "confusion"), "evaluate"),
     _Rule(("overwrite",), "without -o or --stack", _none_of("output", "stack"), "embed"),
-    _Rule(("overwrite",), "without -o", _none_of("output", "save_logits", "plot")),
+    _Rule(("overwrite",), "without -o", _writes_no_file),
     _Rule(("data",), "with clips, whose paths are their own", _is_manifest, "train"),
     _Rule(_VAD, "without --vad", _none_of("vad")),
     _Rule(_LANGUAGE_MODEL, "without --lm", _none_of("lm")),
