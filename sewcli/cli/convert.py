@@ -26,6 +26,7 @@ def convert(
 
     sew models convert someone/sew-model -o sew-model && sew transcribe -m ./sew-model talk.wav
     """
+    from sewcli.cli.places import check_folder
     from sewcli.cli.run import set_up_messages
     from sewcli.cli.streams import write_stdout
     from sewcli.hub import fetch, set_offline
@@ -33,6 +34,7 @@ def convert(
     from sewcli.registry import resolve
 
     set_up_messages(quiet=quiet)
+    check_folder("-o", output, "name a new directory")
     if offline:
         set_offline()
     local = fetch(resolve(model, revision=revision), offline=offline, progress=not quiet, pickles=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sewcli.cli.atomic import check_writable, remove_stale, write_whole
+from sewcli.cli.atomic import remove_stale, write_whole
+from sewcli.cli.places import make_folder
 from sewcli.cli.targets import Template, plan
-from sewcli.errors import SewError, UsageError
+from sewcli.errors import SewError
 from sewcli.sources import Source
 from sewcli.writers import Format
 
@@ -48,14 +49,7 @@ class Beside:
 
     def make(self) -> None:
         """Make the directory, if it is not there (UsageError where it cannot be written to)."""
-        try:
-            self._root.mkdir(parents=True, exist_ok=True)
-            check_writable(self._root)
-        except OSError as error:
-            raise UsageError(
-                f"{self._option} {self._root}: cannot be written to: {error.strerror}",
-                hint="choose a directory that is yours to write",
-            ) from error
+        make_folder(self._option, self._root)
         remove_stale({self._root} | {target.parent for target in self.targets.values()})
 
     def write(self, source: Source, content: bytes | Iterable[bytes]) -> None:

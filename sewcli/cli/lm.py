@@ -70,12 +70,14 @@ def build(
     """
     from sewcli.cli import run
     from sewcli.cli.atomic import write_whole
+    from sewcli.cli.places import check_file
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.lm.arpa import lines, packed
     from sewcli.lm.counting import count, read_text
     from sewcli.lm.smoothing import estimate, thresholds
 
     run.set_up_messages(quiet=quiet)
+    check_file("-o", output)
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists", hint="add --overwrite to replace it")
     if not output.parent.is_dir():

@@ -11,8 +11,9 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from sewcli.cli.atomic import check_writable, remove_stale, write_whole
+from sewcli.cli.atomic import remove_stale, write_whole
 from sewcli.cli.journal import Journal, audio_fingerprint
+from sewcli.cli.places import make_folder
 from sewcli.cli.streams import write_stdout
 from sewcli.cli.targets import Planned
 from sewcli.errors import InputError, SewError, UsageError
@@ -22,6 +23,7 @@ from sewcli.writers import FORMATS, Format, Kind, Layout, Result, formats_for
 
 _log = logging.getLogger("sewcli")
 
+HINT_OF_OUTPUT = "name a directory, or write one file with > FILE, without -o"
 #: the name of one output file is at fault, not the place where all of them go
 _OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
 
@@ -171,9 +173,8 @@ class Directory:
         self._run = ""
         self.done_before = 0
         self.total = len(planned)
+        make_folder("-o", root, HINT_OF_OUTPUT)
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            check_writable(root)
             self._journal = Journal(root) if resume else None
         except OSError as error:
             raise UsageError(

@@ -12,7 +12,8 @@ from typing import Any
 
 from sewcli.cli.journal import not_done, run_fingerprint
 from sewcli.cli.keeping import Beside
-from sewcli.cli.output import Directory, StandardOutput, chosen_formats
+from sewcli.cli.output import HINT_OF_OUTPUT, Directory, StandardOutput, chosen_formats
+from sewcli.cli.places import check_folder
 from sewcli.cli.targets import Planned, Template, plan, with_beside
 from sewcli.errors import UsageError
 from sewcli.folders import is_folder
@@ -190,6 +191,7 @@ class OutputOptions:
             UsageError: output files collide or exist.
         """
         assert self.directory is not None
+        check_folder("-o", self.directory, HINT_OF_OUTPUT)
         planned = plan(
             self.directory,
             inputs.sources(),

@@ -12,6 +12,7 @@ from typing import Any
 
 from sewcli.cli.atomic import write_whole
 from sewcli.cli.console import report_failure
+from sewcli.cli.places import check_file
 from sewcli.cli.run import exit_code
 from sewcli.cli.streams import write_stdout
 from sewcli.errors import SewError, UsageError
@@ -151,7 +152,9 @@ class Outputs:
             tables.check_target(self.table)
         for file in self.confusion:
             matrix.check_target(file)
-        for file in [*([self.table] if self.table else []), *self.confusion]:
+        files = [("--table", self.table)] if self.table else []
+        for option, file in [*files, *(("--confusion", file) for file in self.confusion)]:
+            check_file(option, file)
             if file.exists() and not self.overwrite:
                 raise UsageError(f"{file} exists", hint="add --overwrite to replace it")
             if not file.parent.is_dir():

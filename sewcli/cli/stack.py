@@ -10,6 +10,7 @@ from typing import Any
 
 from sewcli.cli.atomic import check_writable, write_whole
 from sewcli.cli.output import counted
+from sewcli.cli.places import check_file
 from sewcli.errors import SewError, UsageError
 from sewcli.results import Embedding
 from sewcli.sources import Source
@@ -42,6 +43,7 @@ class StackFile:
         self._file = file
         self._beside = file.with_suffix(".json") if file.suffix == ".npy" else None
         for target in filter(None, (file, self._beside)):
+            check_file("--stack", target)
             if os.path.lexists(target) and not overwrite:
                 raise UsageError(f"{target} exists", hint="add --overwrite to replace it")
         try:

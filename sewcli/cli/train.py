@@ -82,10 +82,12 @@ def train(
     sew train my-clips.jsonl -m sew-tiny -o runs/mine
     """
     from sewcli.cli import run
+    from sewcli.cli.places import check_folder
     from sewcli.errors import UsageError
     from sewcli.hub import set_offline
 
     run.set_up_messages(quiet=quiet)
+    check_folder("-o", output)
     if offline:
         set_offline()
 
