@@ -141,5 +141,4 @@ _RULES = (
     _Rule(("no_path",), "with --with-path", _given("with_path")),
     _Rule(("null",), "without --files-from", _none_of("files_from")),
     _Rule(("include", "exclude"), "without a directory as input", _without_folder),
-    _Rule(("progress",), "with --no-progress", _given("no_progress")),
 )
