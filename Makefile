@@ -17,11 +17,11 @@ test: $(VENV)/installed-test ## run the tests
 test-reference: $(VENV)/installed-test ## the tests of the commands, with transformers as the engine
 	TEST_SEW_ENGINE=reference OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto tests/test_cli_*.py tests/test_embedded.py
 
-test-matrix: $(VENV)/installed-test ## the tests with every engine, dtype and number of threads (hours)
+test-matrix: test ## the tests of the commands with every engine, dtype and number of threads too (an hour)
 	for engine in fast reference; do for dtype in float32 bfloat16; do for threads in 1 2; do \
 		echo "engine $$engine, $$dtype, $$threads threads"; \
 		TEST_SEW_ENGINE=$$engine TEST_SEW_DTYPE=$$dtype TEST_SEW_THREADS=$$threads \
-		OMP_NUM_THREADS=$$threads $(BIN)/python -m pytest -q || exit 1; \
+		OMP_NUM_THREADS=$$threads $(BIN)/python -m pytest -q -n auto || exit 1; \
 	done; done; done
 
 lint: $(VENV)/installed-dev ## style

@@ -31,8 +31,12 @@ MATRIX = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what does not hold for the settings of the matrix."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the settings of the matrix do not reach, skip what does not hold for them."""
+    if MATRIX:
+        idle = [item for item in items if "sew" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=idle)
+        items[:] = [item for item in items if item not in idle]
     for item in items:
         if MATRIX.get("DTYPE", "float32") != "float32" and item.get_closest_marker("float32"):
             item.add_marker(pytest.mark.skip(reason="holds in full precision only"))
