@@ -22,7 +22,10 @@ _DECODING = ("decoder", "lm", "unigrams", *_LANGUAGE_MODEL, *_SEARCH, *_HOTWORDS
 _VAD = ("vad_threshold", "vad_silence", "vad_padding")
 _CUES = ("max_chars", "max_lines", "max_gap", "max_duration")
 _CHUNKS = ("chunk", "stride", "statistics")
-_NETWORK = ("model", "revision", "device", "dtype", "threads", "batch_seconds", "offline", "engine")
+_NETWORK = (
+    *("model", "revision", "device", "dtype", "threads", "compile", "batch_seconds", "read_workers"),
+    *("offline", "engine"),
+)
 
 #: what formats hold, for options that only some of them have a use for; tests hold it against the writers
 WITH_CUES = frozenset({"srt", "vtt", "tsv", "csv", "lrc", "verbose_json"})
@@ -119,6 +122,7 @@ _RULES = (
     _Rule(_NO_MODEL, "with --compare", _given("compare"), "evaluate"),
     _Rule(_NO_MODEL, "with --results", _given("results"), "evaluate"),
     _Rule((*_DECODING, *_CHUNKS, "normalizer"), "with --window", _given("window"), "evaluate"),
+    _Rule(("read_workers",), "with --window", _given("window")),
     _Rule(("resamples", "seed"), "without --compare", _none_of("compare"), "evaluate"),
     _Rule(("overwrite",), "without --table or --confusion", _none_of("table", "confusion"), "evaluate"),
     _Rule(("overwrite",), "without -o or --stack", _none_of("output", "stack"), "embed"),
