@@ -77,6 +77,10 @@ class Batcher(Generic[ResultT_co]):
     def flush(self) -> None:
         """Run what is there, and wait until all outputs are handed on."""
         self.run()
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait for what is under way, and begin nothing more."""
         while self._underway:
             self._settle()
 

@@ -21,7 +21,7 @@ from sewcli.ahead import Ahead
 from sewcli.batching import Batcher
 from sewcli.chunking import Chunk, ChunkPlan
 from sewcli.consumer import Consumer
-from sewcli.errors import InputError
+from sewcli.errors import DeviceError, InputError
 from sewcli.line import Job, Line, Makers
 from sewcli.read_workers import ReadWorkers, check_read_workers, read_workers
 from sewcli.recording import Recording
@@ -141,6 +141,11 @@ def run(
             yield from pending.finished()
         batcher.flush()
         yield from pending.finished(every=True)
+    except DeviceError:
+        # the batches before the one that does not fit are no less good
+        batcher.settle()
+        yield from pending.finished(every=True)
+        raise
     finally:
         stopped.set()
         if workers is not None:

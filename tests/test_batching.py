@@ -9,13 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import Logits
+from helpers import Logits, tiny_model
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from sewcli.acoustic.batch import make_batch
+from sewcli.acoustic.checkpoint import inspect
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment, Starting, Underway
 from sewcli.acoustic.running import RunningModel
+from sewcli.acoustic.statistics import wave_statistics
 from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import ChunkPlan
+from sewcli.engine.config import read_config
+from sewcli.engine.fast import FastModel
 from sewcli.errors import DeviceError
 from sewcli.hub import fetch
 from sewcli.pipeline import Options, run
@@ -125,6 +131,27 @@ def test_one_piece_that_does_not_fit_ends_the_run(
         logits(nano, batch_seconds=30.0)
 
 
+def test_results_of_a_batch_under_way_come_before_the_end_of_the_run(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch holds all of the first recording, and the second does not fit."""
+    start, begun = nano._start, []
+
+    def once(segments: Sequence[Segment]) -> Underway:
+        begun.append(len(segments))
+        if len(begun) > 1:
+            raise torch.OutOfMemoryError("no memory left")
+        return start(segments)
+
+    monkeypatch.setattr(nano, "_transfers", Slow(torch.device("cpu"), iter(lambda: False, True)))
+    monkeypatch.setattr(nano, "_start", once)
+    results = run(CLIPS, nano, Logits, Options(PLAN, batch_seconds=7.0))
+    assert next(results)[0] == CLIPS[0].path
+    with pytest.raises(DeviceError, match="one piece"):
+        next(results)
+    assert begun[0] > 1
+
+
 def test_a_batch_under_way_is_finished_before_a_failure_behind_it(
     nano: RunningModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -135,6 +162,35 @@ def test_a_batch_under_way_is_finished_before_a_failure_behind_it(
     results = list(run(sources, nano, Logits, Options(PLAN, batch_seconds=5.0)))
     assert isinstance(results[1], Failure)
     assert [results[0][0], results[2][0]] == [CLIPS[0].path, CLIPS[1].path]
+
+
+class _Copies(TorchDispatchMode):
+    """Notes each copy from the host to a device: whether it is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[bool] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and args[0].device.type == "cpu" != result.device.type:
+            self.waited.append(not (kwargs or {}).get("non_blocking", False))
+        return result
+
+
+@pytest.mark.parametrize("family", ["sew", "sew-d"])
+def test_a_forward_pass_neither_waits_for_a_device_nor_reads_from_it(tmp_path: Path, family: str) -> None:
+    """On the device "meta", which has no values to read; waiting for a copy is waiting for the last batch."""
+    checkpoint = inspect(tiny_model(tmp_path, family, "classification"), "classification")
+    device = torch.device("meta")
+    model = FastModel(checkpoint, read_config(checkpoint), device, torch.float32)
+    rows = [np.ones(size, np.float32) for size in (16_000, 9_000)]
+    batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
+    with torch.no_grad(), _Copies() as copies:
+        logits = model.forward(batch.to(device))
+    assert logits.shape == (2, len(model.labels))
+    assert len(copies.waited) >= 4
+    assert not any(copies.waited)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -94,7 +94,9 @@ def relative_positions(count: int, config: EngineConfig, device: torch.device) -
         far = bucket * torch.sign(distance)
         distance = torch.where(reach <= middle, distance.type_as(far), far).long()
     span = _span(config)
-    return (distance + span).clamp(0, 2 * span - 1).to(device)
+    rows = (distance + span).clamp(0, 2 * span - 1)
+    # to wait for this copy would be to wait for the batch before
+    return (rows.pin_memory() if device.type == "cuda" else rows).to(device, non_blocking=True)
 
 
 class _Layer:
