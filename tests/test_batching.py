@@ -16,7 +16,7 @@ from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.checkpoint import inspect
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment, Starting, Underway
-from sewcli.acoustic.running import RunningModel
+from sewcli.acoustic.running import RunningModel, is_out_of_memory
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import ChunkPlan
@@ -129,6 +129,19 @@ def test_one_piece_that_does_not_fit_ends_the_run(
     Small(nano, 0, monkeypatch)
     with pytest.raises(DeviceError, match=r"one piece of \d\.\d s"):
         logits(nano, batch_seconds=30.0)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.",
+        "CUDA error: out of memory\nCUDA kernel errors might be reported at some other call",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_want_of_memory_is_told_by_what_torch_says(told: str) -> None:
+    assert is_out_of_memory(RuntimeError(told))
+    assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
 
 
 def test_results_of_a_batch_under_way_come_before_the_end_of_the_run(

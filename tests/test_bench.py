@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sewcli.bench import whole
 from sewcli.bench.timing import medians, peak_megabytes, run_process
 from sewcli.errors import SewError
 
@@ -48,6 +50,12 @@ def test_whole_runs_are_measured_against_the_pipeline_of_transformers(sew: Sew) 
     assert table["rows"][0][0] == "sew, defaults"
     assert len(table["rows"]) == 3
     assert all(float(row[1]) > 0 for row in table["rows"])
+
+
+def test_both_of_what_is_compared_run_on_the_device_asked_for() -> None:
+    options = whole.WholeOptions("nano", 1, 1, quick=True, device="cuda:1")
+    for command in (whole._transcribe, whole._pipeline):
+        assert "cuda:1" in command(options, Path("model"), [Path("a.wav")])
 
 
 def test_a_measurement_that_does_not_exist_is_wrong_usage(sew: Sew) -> None:

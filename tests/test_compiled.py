@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import queue
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +90,36 @@ def test_out_of_memory_is_no_failure_of_the_compiler() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         compiled(torch.ones(2))
     assert compiled.is_compiled
+
+
+def test_two_threads_may_find_that_it_cannot_be_compiled() -> None:
+    """The second fails after the first has gone over to the plain function."""
+    meet = threading.Barrier(2, timeout=60)
+    given_up = threading.Event()
+
+    def double(values: torch.Tensor) -> torch.Tensor:
+        return values * 2
+
+    compiled = Compiled(double)
+
+    def broken(_values: torch.Tensor) -> torch.Tensor:
+        if meet.wait():
+            given_up.wait(60)
+        raise RuntimeError("no compiler on this machine")
+
+    compiled._function = broken
+    results: queue.SimpleQueue[list[float]] = queue.SimpleQueue()
+
+    def call() -> None:
+        results.put(compiled(torch.ones(1)).tolist())
+        given_up.set()
+
+    threads = [threading.Thread(target=call) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [results.get_nowait() for _ in threads] == [[2.0], [2.0]]
 
 
 @pytest.mark.parametrize("family", ["sew", "sew-d"])

@@ -59,11 +59,10 @@ def load_model(
     if dtype != "auto" and dtype not in DTYPES:
         raise UsageError(f"unknown dtype {dtype!r}", hint=f"one of auto, {', '.join(DTYPES)}")
     place, kind = find_device(device), DTYPES.get(dtype, torch.float32)
-    if compiled and (place.type != "cuda" or engine == "reference" or checkpoint.family != "sew-d"):
-        _log.warning("--compile has no effect: it is for the attention of SEW-D in the fast engine, on a GPU")
     if engine != "reference":
         try:
-            return _told(_fast(checkpoint, place, kind, compiled=compiled), local, started)
+            fast = _fast(checkpoint, place, kind, compiled=compiled)
+            return _told(fast, local, started, compiled=compiled)
         except NotCoveredError as reason:
             if engine == "fast":
                 raise ModelError(
@@ -74,11 +73,14 @@ def load_model(
             _log.info("%s runs on transformers, not on the fast engine: %s", local.spec.name, reason)
     from sewcli.acoustic.reference import TransformersModel
 
-    return _told(TransformersModel(checkpoint, place, kind), local, started)
+    return _told(TransformersModel(checkpoint, place, kind), local, started, compiled=compiled)
 
 
-def _told(model: RunningModel, local: LocalModel, started: float) -> RunningModel:
-    """The model, after a line about it for --verbose."""
+def _told(model: RunningModel, local: LocalModel, started: float, *, compiled: bool) -> RunningModel:
+    """The model, after a line about it for --verbose, and one on `compiled` where that changes nothing."""
+    fits = model.engine == "fast" and model.device.startswith("cuda") and model.checkpoint.family == "sew-d"
+    if compiled and not fits:
+        _log.warning("--compile has no effect: it is for the attention of SEW-D in the fast engine, on a GPU")
     _log.debug(
         "%s (revision %s, %s): %s engine on %s in %s, %d threads, loaded in %.2f s",
         local.spec.name,

@@ -16,6 +16,9 @@ from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE, kept_frame_count
 from sewcli.errors import DeviceError, ModelError
 
+#: what the allocator of the CPU, CUDA itself (for pinned memory, and while it starts) and cuBLAS say
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 
 class RunningModel(ABC):
     """An `AcousticModel` whose subclass supplies the forward pass.
@@ -141,7 +144,7 @@ class _Halves:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an allocation has failed; the allocator of the CPU raises a plain RuntimeError."""
+    """Whether an allocation has failed; only the allocator of CUDA has an error of its own for that."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(told in str(error) for told in _NO_MEMORY)

@@ -107,11 +107,11 @@ def threads(options: NetworkOptions) -> Iterator[Table]:
         for name in options.models:
             with model_directory(name) as local:
                 model = load_model(local, "ctc", engine="fast", device=options.device)
-            batch = _batch(options.seconds)
+            forward = _engine_run(model, _batch(options.seconds))
 
-            def run(count: int, model: RunningModel = model, batch: Batch = batch) -> None:
+            def run(count: int, forward: Callable[[], torch.Tensor] = forward) -> None:
                 torch.set_num_threads(count)
-                model.forward(batch)
+                forward()
 
             taken = medians([functools.partial(run, count) for count in counts], options.repeats)
             rows.append((name, *(f"{taken[0] / seconds:.2f}" for seconds in taken)))

@@ -17,14 +17,14 @@ from sewcli.bench.table import Table
 from sewcli.bench.timing import medians, peak_megabytes, run_process, sew_command
 
 #: transcribes files with the pipeline of transformers: model directory, batch size, chunk and stride in
-#: seconds (0: those of the pipeline), threads, files
+#: seconds (0: those of the pipeline), threads, device, files
 _PIPELINE = """
 import sys
 import torch
 from transformers import pipeline
-model, batch, chunk, stride, threads, *files = sys.argv[1:]
+model, batch, chunk, stride, threads, device, *files = sys.argv[1:]
 torch.set_num_threads(int(threads))
-asr = pipeline("automatic-speech-recognition", model=model, device="cpu")
+asr = pipeline("automatic-speech-recognition", model=model, device=device)
 lengths = {"chunk_length_s": float(chunk)} if float(chunk) else {}
 if float(stride):
     lengths["stride_length_s"] = float(stride)
@@ -42,12 +42,14 @@ class WholeOptions:
         repeats: rounds.
         threads: of torch.
         quick: a tenth of the audio.
+        device: of both.
     """
 
     model: str
     repeats: int
     threads: int
     quick: bool
+    device: str
 
     def seconds(self, full: float) -> float:
         """Length of a recording."""
@@ -67,7 +69,10 @@ def long_file(options: WholeOptions) -> Iterator[Table]:
             ),
         }
         taken = _process_medians(runs.values(), options)
-    title = f"A recording of {seconds / 60:g} min, {options.model}, float32, whole processes, batch 1."
+    title = (
+        f"A recording of {seconds / 60:g} min, {options.model}, float32, whole processes, "
+        "those of the pipeline with batch 1."
+    )
     yield _against_first("long-file", title, list(runs), taken)
 
 
@@ -158,7 +163,7 @@ def memory(options: WholeOptions) -> Iterator[Table]:
 
 
 def _transcribe(options: WholeOptions, model: Path, files: Sequence[Path]) -> list[str]:
-    settings = ["--offline", "--no-progress", "--threads", str(options.threads)]
+    settings = ["--offline", "--no-progress", "--threads", str(options.threads), "--device", options.device]
     return sew_command("transcribe", "-m", str(model), *settings, *map(str, files))
 
 
@@ -171,7 +176,7 @@ def _pipeline(
     chunk: float = 0.0,
     stride: float = 0.0,
 ) -> list[str]:
-    settings = [str(model), str(batch), str(chunk), str(stride), str(options.threads)]
+    settings = [str(model), str(batch), str(chunk), str(stride), str(options.threads), options.device]
     return [sys.executable, "-c", _PIPELINE, *settings, *map(str, files)]
 
 

@@ -96,7 +96,7 @@ def _tables(
         torch.set_num_threads(threads)
     place = str(find_device(device))
     network = networks.NetworkOptions(models or ["sew-tiny", "sew-d-tiny"], dtypes, seconds, repeats, place)
-    run = whole.WholeOptions((models or ["sew-tiny"])[0], repeats, torch.get_num_threads(), quick)
+    run = whole.WholeOptions((models or ["sew-tiny"])[0], repeats, torch.get_num_threads(), quick, place)
     yield Table("machine", "What the figures hold for.", ("", ""), tuple(machine().items()))
     measurements: dict[str, Callable[[], Iterator[Table]]] = {
         "network": lambda: networks.network(network),

@@ -38,11 +38,12 @@ class Compiled(Generic[P]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> torch.Tensor:
         """What the function gives."""
+        function = self._function  # another thread may give it up meanwhile
         try:
-            return self._function(*args, **kwargs)
+            return function(*args, **kwargs)
         except Exception as error:
             # whatever the compiler, or the one of C++ or CUDA behind it, raises
-            if is_out_of_memory(error) or not self.is_compiled:
+            if is_out_of_memory(error) or function is self._plain:
                 raise
             # dynamo wraps what its back end raised
             reason = getattr(error, "inner_exception", error)
