@@ -200,10 +200,19 @@ def test_a_forward_pass_neither_waits_for_a_device_nor_reads_from_it(tmp_path: P
     rows = [np.ones(size, np.float32) for size in (16_000, 9_000)]
     batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
     with torch.no_grad(), _Copies() as copies:
-        logits = model.forward(batch.to(device))
+        logits = model.forward(batch.to(device, non_blocking=True))
     assert logits.shape == (2, len(model.labels))
     assert len(copies.waited) >= 4
     assert not any(copies.waited)
+
+
+def test_copies_to_other_devices_than_cuda_are_waited_for() -> None:
+    """A copy to MPS that is not would read what has been given back (pytorch issue 189690)."""
+    row = np.ones(16_000, np.float32)
+    batch = make_batch([row], [wave_statistics(row)], normalize=True)
+    with torch.no_grad(), _Copies() as copies:
+        Transfers(torch.device("meta")).to_device(batch, torch.bfloat16)
+    assert copies.waited == [True] * 4
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -31,14 +31,23 @@ class Batch:
     window_mean: torch.Tensor
     window_covariance: torch.Tensor
 
-    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Batch:
-        """The same batch on another device, its samples in `dtype`; the moments stay float32."""
+    def to(
+        self, device: torch.device, dtype: torch.dtype = torch.float32, *, non_blocking: bool = False
+    ) -> Batch:
+        """The same batch on another device.
+
+        Args:
+            device: where to.
+            dtype: of the samples; the moments stay float32.
+            non_blocking: return before it is there. For pinned batches and CUDA alone: other devices may read
+                memory that has been given back meanwhile.
+        """
         return Batch(
-            self.samples.to(device, dtype, non_blocking=True),
-            self.frames.to(device, non_blocking=True),
+            self.samples.to(device, dtype, non_blocking=non_blocking),
+            self.frames.to(device, non_blocking=non_blocking),
             self.frame_counts,
-            self.window_mean.to(device, non_blocking=True),
-            self.window_covariance.to(device, non_blocking=True),
+            self.window_mean.to(device, non_blocking=non_blocking),
+            self.window_covariance.to(device, non_blocking=non_blocking),
         )
 
 

@@ -63,7 +63,7 @@ class CudaTransfers(Transfers):
         """See `Transfers`; what computes on the current stream waits for the copy, this thread does not."""
         computing = torch.cuda.current_stream(self._device)
         with torch.cuda.stream(self._stream):
-            moved = batch.to(self._device)
+            moved = batch.to(self._device, non_blocking=True)
         computing.wait_stream(self._stream)
         for field in fields(moved):
             value = getattr(moved, field.name)
