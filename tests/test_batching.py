@@ -36,7 +36,7 @@ PLAN = ChunkPlan.from_seconds(2.0, 0.2)
 
 @pytest.fixture(scope="module")
 def nano() -> RunningModel:
-    return load_model(fetch(resolve("nano")), "ctc")
+    return load_model(fetch(resolve("nano")), "ctc", device="cpu")
 
 
 class Slow(Transfers):

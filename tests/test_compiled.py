@@ -19,6 +19,7 @@ from sewcli.acoustic.statistics import wave_statistics
 from sewcli.engine import fast, operators
 from sewcli.engine.compiled import Compiled
 from sewcli.engine.operators import PublicOperators
+from sewcli.engine.sew_d import disentangled_attention
 from sewcli.hub import LocalModel
 from sewcli.models_toml import ModelSpec
 
@@ -26,8 +27,9 @@ from sewcli.models_toml import ModelSpec
 BATCHES = ([16_000, 9_000, 720], [32_000], [24_000, 24_000], [5_000, 1_234, 40_000, 16_123])
 
 
-def load(directory: Path) -> RunningModel:
-    return load_model(LocalModel(ModelSpec(path=directory), directory, None), "ctc", engine="fast")
+def load(directory: Path, device: str = "cpu", *, compiled: bool = False) -> RunningModel:
+    local = LocalModel(ModelSpec(path=directory), directory, None)
+    return load_model(local, "ctc", engine="fast", device=device, compiled=compiled)
 
 
 def batches() -> list[list[Segment]]:
@@ -57,6 +59,39 @@ def test_compiled_attention_gives_the_logits_of_the_plain_one(
             np.testing.assert_allclose(ours, theirs, atol=1e-5 * max(1.0, np.abs(theirs).max(initial=0.0)))
     assert len(traced) == 1  # one for all layers
     assert traced[0].is_compiled
+
+
+def test_sizes_that_are_equal_by_chance_do_not_bind_the_next_batch() -> None:
+    """As many rows as heads, as many states as a head has values: one graph for these and for all others."""
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: object) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = Compiled(disentangled_attention, backend=backend)
+    heads, size, span = 4, 16, 32
+    embedded = torch.randn(2, heads, 2 * span, size)
+    for rows, count in ((heads, size), (heads, heads), (size, size), (7, 9), (2, 2 * span)):
+        parts = torch.randn(3, rows, heads, count, size)
+        positions = torch.arange(2 * count - 1) % (2 * span)
+        given = (*parts, *embedded, positions, None)
+        np.testing.assert_allclose(compiled(*given), disentangled_attention(*given), atol=1e-5)
+    assert len(graphs) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_compiles_it_and_gives_the_logits_of_the_cpu(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = tiny_model(tmp_path, "sew-d", "ctc")
+    with caplog.at_level(logging.WARNING, "sewcli"):
+        on_gpu, on_cpu = load(directory, "cuda", compiled=True), load(directory)
+        for segments in batches():
+            for ours, theirs in zip(on_gpu(segments), on_cpu(segments), strict=True):
+                scale = max(1.0, np.abs(theirs).max(initial=0.0))
+                np.testing.assert_allclose(ours, theirs, atol=1e-4 * scale)
+    assert caplog.text == ""  # neither without effect nor given up
 
 
 def test_what_cannot_be_compiled_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Generic, ParamSpec
 
 import torch
+from torch.fx.experimental import _config as _shapes
 
 from sewcli.acoustic.running import is_out_of_memory
 
@@ -40,7 +41,9 @@ class Compiled(Generic[P]):
         """What the function gives."""
         function = self._function  # another thread may give it up meanwhile
         try:
-            return function(*args, **kwargs)
+            # else sizes that are equal in one batch by chance share a symbol, and the next is compiled anew
+            with _shapes.patch(use_duck_shape=False):  # type: ignore[attr-defined]
+                return function(*args, **kwargs)
         except Exception as error:
             # whatever the compiler, or the one of C++ or CUDA behind it, raises
             if is_out_of_memory(error) or function is self._plain:
