@@ -1,0 +1,89 @@
+"""The recipes of the embedded models: one script from nothing to all of them, tried with two updates each."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parent.parent
+RECIPES = ROOT / "recipes"
+pytestmark = pytest.mark.skipif(
+    shutil.which("sh") is None or not RECIPES.is_dir(), reason="needs sh and the recipes"
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder as the recipes want it, out of the examples, with nothing left to synthesise."""
+    data = tmp_path / "data"
+    for name, source in (("train", "speech"), ("keywords-train", "keywords"), ("synthetic", "speech")):
+        rows = [json.loads(line) for line in (ROOT / "examples" / f"{source}.jsonl").open()]
+        for row in rows:
+            row["audio_filepath"] = str(ROOT / "examples" / row["audio_filepath"])
+        files = [data / "synthetic" / "manifest.jsonl"]
+        if name != "synthetic":
+            files = [data / "manifests" / f"{each}.jsonl" for each in (name, name.replace("train", "dev"))]
+        if source == "keywords":
+            files.append(data / "kw" / "manifest.jsonl")
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (data / "noise").mkdir()
+    hiss = np.random.default_rng(0).standard_normal(48_000) * 0.1
+    soundfile.write(data / "noise" / "noise-hiss.flac", hiss, 16_000)
+    soundfile.write(data / "noise" / "rir-room.flac", np.exp(-np.arange(4_000) / 500) * hiss[:4_000], 16_000)
+    return data
+
+
+def embedded(data: Path, runs: Path, *settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the script, with `settings` for every training."""
+    given = [part for setting in settings for part in ("--set", setting)]
+    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [RECIPES / "embedded.sh", data, runs, *given],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_one_script_makes_all_embedded_models(data: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    settings = ("steps=2", "warmup=1", "batch_seconds=4", "pool_batches=2", "front_end_steps=2")
+    done = embedded(data, runs, *settings)
+    assert done.returncode == 0, done.stderr
+    for name in ("nano", "nano-d", "nano-keywords"):
+        ours, packaged = runs / "embedded" / name, ROOT / "sewcli" / "models" / name
+        shapes = [
+            {
+                key: value.shape
+                for key, value in load_file(folder / "model.safetensors").items()
+                if "masked_spec_embed" not in key  # only training has and needs it
+            }
+            for folder in (ours, packaged)
+        ]
+        assert shapes[0] == shapes[1]
+        assert json.loads((ours / "config.json").read_text())["model_type"] in ("sew", "sew-d")
+    # each step went on from the one before
+    before, after = (load_file(runs / part / "model.safetensors") for part in ("nano-3/mean", "nano-4/model"))
+    name = "sew.feature_extractor.conv_layers.3.conv.weight"
+    assert before[name].float().equal(after[name].float())  # frozen
+    assert not before["lm_head.weight"].equal(after["lm_head.weight"])
+
+
+@pytest.mark.parametrize("file", sorted(RECIPES.glob("*.toml")), ids=lambda file: file.stem)
+def test_every_recipe_has_its_place_in_the_script(file: Path) -> None:
+    recipe = tomllib.loads(file.read_text())
+    assert f"train {file.stem} " in (RECIPES / "embedded.sh").read_text()
+    assert isinstance(recipe["seed"], int)
