@@ -36,6 +36,7 @@ class NetworkOptions:
         seconds: length of the audio.
         repeats: rounds.
         device: of both.
+        compiled: see `load_model`.
     """
 
     models: Sequence[str]
@@ -43,6 +44,7 @@ class NetworkOptions:
     seconds: float
     repeats: int
     device: str
+    compiled: bool = False
 
 
 @torch.inference_mode()
@@ -55,7 +57,14 @@ def network(options: NetworkOptions) -> Iterator[Table]:
         with model_directory(name) as local:
             reference = plain_network(local, options.device)
             engines = {
-                dtype: load_model(local, "ctc", engine="fast", dtype=dtype, device=options.device)
+                dtype: load_model(
+                    local,
+                    "ctc",
+                    engine="fast",
+                    dtype=dtype,
+                    device=options.device,
+                    compiled=options.compiled,
+                )
                 for dtype in options.dtypes
             }
         runs = [_plain_run(reference, batch, options.device)]
@@ -106,7 +115,9 @@ def threads(options: NetworkOptions) -> Iterator[Table]:
     try:
         for name in options.models:
             with model_directory(name) as local:
-                model = load_model(local, "ctc", engine="fast", device=options.device)
+                model = load_model(
+                    local, "ctc", engine="fast", device=options.device, compiled=options.compiled
+                )
             forward = _engine_run(model, _batch(options.seconds))
 
             def run(count: int, forward: Callable[[], torch.Tensor] = forward) -> None:
@@ -130,7 +141,7 @@ def chunks(options: NetworkOptions) -> Iterator[Table]:
     rows = []
     for name in options.models:
         with model_directory(name) as local:
-            model = load_model(local, "ctc", engine="fast", device=options.device)
+            model = load_model(local, "ctc", engine="fast", device=options.device, compiled=options.compiled)
 
         def run(chunk: float, model: RunningModel = model) -> None:
             for piece in ChunkPlan.from_seconds(chunk, 1.0).chunks(whole.size):

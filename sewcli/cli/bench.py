@@ -50,6 +50,7 @@ def bench(
     ] = "text",
     device: shared.Device = "auto",
     threads: shared.Threads = None,
+    compiled: shared.Compile = False,
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,  # noqa: ARG001 - read where errors are told
 ) -> None:
@@ -68,7 +69,7 @@ def bench(
             f"nothing called {', '.join(map(repr, unknown))} to measure", hint=f"one of {', '.join(_NAMES)}"
         )
     for table in _tables(
-        chosen, models or [], dtypes or ["float32"], seconds, repeats, quick, device, threads
+        chosen, models or [], dtypes or ["float32"], seconds, repeats, quick, device, threads, compiled
     ):
         _show(table, form)
 
@@ -82,6 +83,7 @@ def _tables(
     quick: bool,
     device: str,
     threads: int | None,
+    compiled: bool,
 ) -> Iterator[Table]:
     import torch
     import transformers
@@ -95,7 +97,9 @@ def _tables(
     if threads is not None:
         torch.set_num_threads(threads)
     place = str(find_device(device))
-    network = networks.NetworkOptions(models or ["sew-tiny", "sew-d-tiny"], dtypes, seconds, repeats, place)
+    network = networks.NetworkOptions(
+        models or ["sew-tiny", "sew-d-tiny"], dtypes, seconds, repeats, place, compiled
+    )
     run = whole.WholeOptions((models or ["sew-tiny"])[0], repeats, torch.get_num_threads(), quick, place)
     yield Table("machine", "What the figures hold for.", ("", ""), tuple(machine().items()))
     measurements: dict[str, Callable[[], Iterator[Table]]] = {
