@@ -113,7 +113,7 @@ Threads = Annotated[
 Compile = Annotated[
     bool,
     typer.Option(
-        "--compile/--no-compile",
+        "--compile",
         envvar="SEW_COMPILE",
         help="Compile the attention of SEW-D for the GPU: a long run is faster, its start slower.",
         rich_help_panel=_RUN,
