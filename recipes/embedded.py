@@ -1,0 +1,105 @@
+"""Makes all embedded models from nothing, each from the one before it; run again it goes on where it stopped.
+
+    python recipes/embedded.py DATA RUNS [--set KEY=VALUE ...]
+
+DATA holds manifests/, audio/, noise/ and, of text for synthetic speech, text/*.txt.gz; DATA/synthetic and
+DATA/kw are made there with flite and espeak-ng where they are missing. The models come to RUNS/embedded.
+Settings are given to every training: `--set steps=2` tries the whole way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+from sewcli.cli.app import main as sew
+
+RECIPES = Path(__file__).parent
+#: the run whose model ends up under that name
+EMBEDDED = {"nano": "nano-4", "nano-d": "nano-d-2", "nano-keywords": "nano-keywords"}
+
+
+def call(program: Path | None, *arguments: object) -> None:
+    """Run a program of this directory, or `sew` where it is None; SystemExit where it fails."""
+    sys.argv = [str(program or "sew"), *map(str, arguments)]
+    try:
+        if program is None:
+            sew()
+        else:
+            runpy.run_path(str(program), run_name="__main__")
+    except SystemExit as ended:
+        if ended.code:
+            raise
+
+
+def synthesise(*arguments: object) -> None:
+    """Make synthetic speech, unless its manifest, at the end of the directory after -o, is there."""
+    folder = Path(str(arguments[arguments.index("-o") + 1]))
+    if not (folder / "manifest.jsonl").exists():
+        call(RECIPES / "synthesise.py", *arguments)
+
+
+class Way:
+    """The trainings of one run of this program.
+
+    Args:
+        data: with manifests/.
+        runs: gets a directory for each recipe.
+        settings: KEY=VALUE for all.
+    """
+
+    def __init__(self, data: Path, runs: Path, settings: list[str]) -> None:
+        self._data, self._runs, self._settings = data, runs, settings
+
+    def train(self, name: str, init: str | None = None) -> None:
+        """Train by the recipe of that name, from the model `init` of these runs."""
+        settings = [*self._settings, *([f"init={self._runs / init}"] if init else [])]
+        given = [part for setting in settings for part in ("--set", setting)]
+        recipe, run = RECIPES / f"{name}.toml", self._runs / name
+        call(None, "train", recipe, "--data", self._data, "-o", run, "--skip-bad", "--resume", *given)
+
+    def mean(self, target: str, **shares: float) -> None:
+        """The mean of the models of runs (dashes of their names written as underscores)."""
+        parts = [f"{self._runs / name.replace('_', '-') / 'model'}={share}" for name, share in shares.items()]
+        call(RECIPES / "average.py", *parts, "-o", self._runs / target)
+
+    def collect(self) -> Path:
+        """Copy the models that are embedded to one directory."""
+        folder = self._runs / "embedded"
+        for name, run in EMBEDDED.items():
+            shutil.rmtree(folder / name, ignore_errors=True)
+            shutil.copytree(self._runs / run / "model", folder / name)
+        return folder
+
+
+def main() -> None:
+    """Go the whole way."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
+    options = parser.parse_args()
+    data: Path = options.data
+    synthesise(*sorted((data / "text").glob("*.txt.gz")), "-o", data / "synthetic", "--hours", 17)
+    synthesise(RECIPES / "keywords.txt", "-o", data / "kw", "--labels", 120)
+    way = Way(data, options.runs, options.settings)
+    # each step of nano ends at a rate of zero; the next begins from the mean of it and the one before
+    way.train("nano")
+    way.train("nano-2", "nano/model")
+    way.mean("nano-2/mean", nano_2=0.5, nano=0.5)
+    way.train("nano-3", "nano-2/mean")
+    way.mean("nano-3/mean", nano_3=0.7, nano_2=0.3)
+    way.train("nano-4", "nano-3/mean")
+    # the weights that both families share, then its own
+    way.train("nano-d", "nano/model")
+    way.train("nano-d-2", "nano-d/model")
+    # the encoder of nano
+    way.train("nano-keywords", "nano-3/mean")
+    print(f"the models are in {way.collect()}")
+
+
+if __name__ == "__main__":
+    main()
