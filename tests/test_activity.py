@@ -139,6 +139,7 @@ def test_silence_has_an_empty_transcript(sew: Sew, ctc: Path, tmp_path: Path) ->
     assert (result.texts, result.records[0]["words"]) == ([""], [])
 
 
+@pytest.mark.defaults
 def test_resume_and_python_know_of_it(sew: Sew, ctc: Path, file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     given = ("transcribe", file, "-m", ctc, "-o", out, "-f", "json", "--resume")

@@ -49,6 +49,7 @@ def test_import_is_light_and_the_names_are_there() -> None:
         _ = sewcli.no_such_name
 
 
+@pytest.mark.defaults
 def test_transcripts_are_those_of_the_command(sew: Sew, model: sewcli.Model, ctc: Path, audio: Path) -> None:
     records = sew("transcribe", audio, "-m", ctc, "-f", "json", "--chunk", "2", "--stride", "0.5").records
     results = list(model.transcribe_many([record["path"] for record in records], chunk=2, stride=0.5))
@@ -61,6 +62,7 @@ def test_transcripts_are_those_of_the_command(sew: Sew, model: sewcli.Model, ctc
     assert any(record["text"] for record in records)
 
 
+@pytest.mark.defaults
 def test_labels_are_those_of_the_command(
     sew: Sew, labeller: sewcli.Model, classifier: Path, audio: Path
 ) -> None:
@@ -145,6 +147,7 @@ def test_file_named_dash_is_a_file(
     assert model.transcribe("-").text == model.transcribe(audio / "b.wav").text
 
 
+@pytest.mark.defaults
 @needs_pyctcdecode
 def test_beam_search_with_hotwords(sew: Sew, model: sewcli.Model, ctc: Path, audio: Path) -> None:
     result = model.transcribe(audio / "b.wav", decoder="beam", beam_width=5, hotwords=["abc"])

@@ -36,6 +36,7 @@ def png_size(file: Path) -> tuple[int, ...]:
     return struct.unpack(">II", content[16:24])
 
 
+@pytest.mark.defaults
 def test_alignments_are_those_of_the_command(sew: Sew, model: sewcli.Model, ctc: Path, audio: Path) -> None:
     options = ("-f", "json", "--min-confidence", "0.03", "--chunk", "2", "--stride", "0.5")
     [record] = sew("align", audio / "a.wav", "--text", "the cat sat", "-m", ctc, *options).records
@@ -67,6 +68,7 @@ def test_texts_that_cannot_be_aligned(model: sewcli.Model, audio: Path) -> None:
     assert codes == ["the cat", "source", "a", "not_found", "text_too_long"]
 
 
+@pytest.mark.defaults
 def test_hidden_states_are_those_of_the_command(
     sew: Sew, encoder: sewcli.Model, ctc_d: Path, audio: Path, tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_options_of_one_run_do_not_reach_into_another(encoder: sewcli.Model, aud
         encoder.embed_many(inputs, layer=9)
 
 
+@pytest.mark.defaults
 @needs_pyctcdecode
 def test_saved_logits_are_decoded_again(
     sew: Sew, model: sewcli.Model, ctc: Path, audio: Path, tmp_path: Path
@@ -137,6 +140,7 @@ def test_pictures(model: sewcli.Model, classifier: Path, audio: Path, tmp_path: 
         model.transcribe(audio / "b.wav", plot=tmp_path / "a.jpg")
 
 
+@pytest.mark.defaults
 def test_long_silences_are_left_out_as_by_the_command(
     sew: Sew, model: sewcli.Model, ctc: Path, tmp_path: Path
 ) -> None:

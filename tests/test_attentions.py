@@ -47,6 +47,7 @@ def read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return arrays, json.loads(str(arrays.pop("metadata")))
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("seconds", [1.0, 1.00625])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_attentions_are_those_of_transformers(
@@ -75,6 +76,7 @@ def test_attentions_are_those_of_transformers(
     }
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_state_of_a_long_recording_asks_once(
     sew: Sew, encoders: dict[str, Path], tmp_path: Path, family: str

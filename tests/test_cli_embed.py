@@ -52,6 +52,7 @@ def embedded(sew: Sew, *arguments: Any) -> Any:
     return np.load(io.BytesIO(result.out))
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("samples", [ODD, EVEN])
 @pytest.mark.parametrize("family", ["sew", "sew-d"])
 def test_states_are_those_of_transformers_but_for_the_odd_last_frame(
@@ -75,6 +76,7 @@ def test_states_are_those_of_transformers_but_for_the_odd_last_frame(
     assert np.abs(hidden[1] - hidden[2]).max() > 0.1
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("model", ["ctc", "ctc_d", "classifier", "classifier_d"])
 def test_any_head_will_do(sew: Sew, model: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     file, sound = saved(tmp_path, EVEN)
@@ -93,6 +95,7 @@ def test_nano_is_the_default_and_a_model_of_the_environment_comes_first(
     assert sew("embed", file, "-f", "json").records[0]["shape"] == [50, 64]
 
 
+@pytest.mark.float32
 def test_batches_of_files_give_what_each_gives_alone(
     sew: Sew, encoders: dict[str, Path], audio: Path, tmp_path: Path
 ) -> None:

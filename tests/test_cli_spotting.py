@@ -215,6 +215,7 @@ def test_settings_of_the_environment_are_no_error_for_clips(
     assert sew("classify", audio / "b.wav", "-m", classifier).code == 0
 
 
+@pytest.mark.defaults
 def test_python_gives_the_events_of_the_command(sew: Sew, classifier: Path, long: Path) -> None:
     records = sew("classify", long, "-m", classifier, *SPOT, "-f", "json").records
     model = sewcli.load(classifier)

@@ -63,6 +63,7 @@ def evaluated(sew, folder, directory, clips, texts, *options):
     return done.records[0], [json.loads(line) for line in table.read_text().splitlines()], done
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("family", ["ctc", "ctc_d"])
 @pytest.mark.parametrize("samples", LENGTHS)
 def test_the_loss_is_that_of_transformers_for_each_utterance_and_for_the_batch(
@@ -77,6 +78,7 @@ def test_the_loss_is_that_of_transformers_for_each_utterance_and_for_the_batch(
     assert scores["loss_utterances"] == 3
 
 
+@pytest.mark.float32
 def test_the_loss_does_not_depend_on_the_batch(sew, ctc, tmp_path):
     clips = [babble(seconds, seed) for seed, seconds in enumerate((1.0, 2.3, 0.7))]
     alone = evaluated(sew, tmp_path, ctc, clips, TEXTS)[1]
@@ -86,6 +88,7 @@ def test_the_loss_does_not_depend_on_the_batch(sew, ctc, tmp_path):
         assert other["loss"] == pytest.approx(one["loss"], abs=1e-4)
 
 
+@pytest.mark.float32
 def test_the_loss_of_nano_is_that_of_transformers(sew, tmp_path):
     directory = fetch(resolve("nano")).directory
     clip = babble(1.5, 4)
@@ -94,6 +97,7 @@ def test_the_loss_of_nano_is_that_of_transformers(sew, tmp_path):
     assert scores["loss"] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize(
     "config",
     [
@@ -120,6 +124,7 @@ def test_the_defaults_are_those_of_the_configurations_of_transformers(ctc):
         assert loss.blank == config.pad_token_id
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("zero_infinity", [True, False])
 def test_a_text_that_does_not_fit_its_frames_is_counted_and_told(sew, tmp_path, zero_infinity):
     directory = tiny_model(tmp_path / "model", "sew", "ctc", ctc_zero_infinity=zero_infinity)
@@ -137,6 +142,7 @@ def test_a_text_that_does_not_fit_its_frames_is_counted_and_told(sew, tmp_path, 
         assert (scores["loss_utterances"], table[1]["loss"]) == (1, None)
 
 
+@pytest.mark.float32
 def test_a_text_that_cannot_be_spelled_is_counted_and_told_and_scored_all_the_same(sew, ctc, tmp_path):
     clips = [babble(1.0, seed) for seed in range(2)]
     scores, table, done = evaluated(sew, tmp_path, ctc, clips, ["It's 7 o'clock!", "fine"])
@@ -149,6 +155,7 @@ def test_a_text_that_cannot_be_spelled_is_counted_and_told_and_scored_all_the_sa
     assert table[1]["loss"] == pytest.approx(reference_loss(ctc, clips[1:], ["FINE"]), abs=1e-4)
 
 
+@pytest.mark.float32
 def test_a_normalizer_lets_punctuated_texts_have_a_loss(sew, ctc, tmp_path):
     clip = babble(1.5, 3)
     scores = evaluated(sew, tmp_path, ctc, [clip], ["Yes, it's - two!"], "--normalizer", "whisper-en")[0]

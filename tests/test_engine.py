@@ -81,6 +81,7 @@ class TestChoice:
             load(directory, task, engine="fast")
         assert reason in str(error.value)
 
+    @pytest.mark.defaults
     def test_the_command_says_so_on_standard_error(self, sew, tmp_path):
         directory = tiny_model(tmp_path / "model", "sew", "ctc", hidden_act="relu")
         clip = EXAMPLES / "speech/go-forward.wav"
@@ -228,6 +229,7 @@ class TestPrivateOperators:
         assert isinstance(try_private(agreeing, dtype), OneDnnOperators)
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize(
     ("command", "folder"), [("transcribe", EXAMPLES / "speech"), ("classify", EXAMPLES / "keywords")]
 )

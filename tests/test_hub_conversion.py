@@ -73,6 +73,7 @@ def offering(ctc: Path) -> Iterator[Offering]:
         yield state
 
 
+@pytest.mark.defaults
 def test_the_safetensors_of_the_bot_come_before_the_pickle(
     offering: Offering, sew: Sew, ctc: Path, audio: Path, tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def run(hub: FakeHub, home: Path, *arguments: str | Path) -> subprocess.Complete
     return subprocess.run(command, env=kept | ours, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.defaults
 def test_a_packaged_alias_loads_its_pickle_and_keeps_safetensors(
     published: FakeHub, sew: Sew, ctc: Path, audio: Path, tmp_path: Path
 ) -> None:

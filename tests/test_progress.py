@@ -68,6 +68,7 @@ def test_log_lines_are_asked_for_and_the_output_is_the_same(
     assert run.LOG_EVERY == 30
 
 
+@pytest.mark.defaults
 def test_verbose_tells_engine_device_and_the_time_of_each_file(sew: Sew, ctc: Path, audio: Path) -> None:
     for option in ("-v", "--debug"):
         result = sew("transcribe", "-m", ctc, audio, option)
@@ -82,6 +83,7 @@ def test_verbose_tells_engine_device_and_the_time_of_each_file(sew: Sew, ctc: Pa
     assert "exclude each other" in both.messages[0]
 
 
+@pytest.mark.defaults
 def test_a_fall_back_to_the_reference_says_why(sew: Sew, audio: Path, tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model", "sew", "ctc", feat_extract_norm="layer")
     result = sew("transcribe", "-m", model, audio / "b.wav", "-v")

@@ -220,6 +220,7 @@ def many(tmp_path: Path) -> Path:
     return tmp_path / "many"
 
 
+@pytest.mark.defaults
 @posix
 def test_kills_at_random_moments_leave_what_an_uninterrupted_run_leaves(
     sew: Sew, ctc: Path, many: Path, tmp_path: Path

@@ -64,6 +64,7 @@ def test_option_environment_project_user_default(
     assert chunk("--chunk", "10") == 10
 
 
+@pytest.mark.defaults
 def test_config_show_tells_value_and_place(
     sew: Sew, project: Path, user_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
