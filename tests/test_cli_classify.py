@@ -120,7 +120,7 @@ def test_label_with_a_space_is_spelled_as_in_the_model(sew: Sew, audio: Path, tm
     assert {line.split("\t")[0] for line in lines} == set(labels)
 
 
-@pytest.mark.float32
+@pytest.mark.defaults
 def test_weighted_sum_of_layers_gives_the_scores_of_transformers(
     sew: Sew, audio: Path, tmp_path: Path
 ) -> None:
