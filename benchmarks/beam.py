@@ -29,8 +29,8 @@ from sewcli.bench.material import model_directory
 from sewcli.decoding.decoders import decoders
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.vocabulary import load_vocabulary
-from sewcli.hub import fetch
-from sewcli.manifest import read_manifest
+from sewcli.hub.fetching import fetch
+from sewcli.inputs.manifest import read_manifest
 from sewcli.registry import resolve
 
 SEARCHES = {

@@ -30,13 +30,13 @@ from sewcli.acoustic.load import load_model
 from sewcli.audio import SAMPLE_RATE, read_blocks
 from sewcli.chunking import ChunkPlan
 from sewcli.decoding.vocabulary import load_vocabulary
-from sewcli.hub import fetch
-from sewcli.manifest import Row, read_manifest
-from sewcli.pipeline import Options, run
+from sewcli.hub.fetching import fetch
+from sewcli.inputs.manifest import Row, read_manifest
+from sewcli.inputs.sources import Source
+from sewcli.pipeline.run import Options, run
 from sewcli.recognition import Aligner
 from sewcli.registry import resolve
 from sewcli.results import Transcript
-from sewcli.sources import Source
 from sewcli.tasks import model_info
 
 Samples = NDArray[np.float32]

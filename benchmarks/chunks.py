@@ -23,13 +23,13 @@ from sewcli.chunking import ChunkPlan
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import Vocabulary, load_vocabulary
 from sewcli.evaluation import Scored, error_rates
-from sewcli.hub import fetch
-from sewcli.manifest import Row, read_manifest
-from sewcli.pipeline import Options, run
+from sewcli.hub.fetching import fetch
+from sewcli.inputs.manifest import Row, read_manifest
+from sewcli.inputs.sources import Source
+from sewcli.pipeline.run import Options, run
 from sewcli.recognition import Transcriber
 from sewcli.registry import resolve
 from sewcli.results import ModelInfo, Transcript
-from sewcli.sources import Source
 
 LONG = 120.0
 CHOICES = [

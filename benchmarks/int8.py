@@ -28,8 +28,8 @@ from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.engine import fast
 from sewcli.engine.operators import OneDnnOperators, find_operators
-from sewcli.manifest import read_manifest
-from sewcli.recording import Recording
+from sewcli.inputs.manifest import read_manifest
+from sewcli.reading.recording import Recording
 
 
 class Int8Operators(OneDnnOperators):

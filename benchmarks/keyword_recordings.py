@@ -21,8 +21,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from sewcli.audio import SAMPLE_RATE, read_blocks
-from sewcli.manifest import Row, read_manifest
-from sewcli.sources import Source
+from sewcli.inputs.manifest import Row, read_manifest
+from sewcli.inputs.sources import Source
 
 Samples = NDArray[np.float32]
 #: seconds of one recording

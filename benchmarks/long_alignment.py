@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 
 from sewcli.audio import SAMPLE_RATE, read_blocks
-from sewcli.manifest import read_manifest
+from sewcli.inputs.manifest import read_manifest
 
 
 def main() -> None:

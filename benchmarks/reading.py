@@ -1,4 +1,4 @@
-"""What it costs to decode recordings in a process instead of a thread: `sewcli.read_workers`.
+"""What it costs to decode recordings in a process instead of a thread: `sewcli.reading.read_workers`.
 
     python benchmarks/reading.py FOLDER [--rounds 5]
 
@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sewcli.read_workers import ReadWorkers
-from sewcli.recording import Recording
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
+from sewcli.reading.read_workers import ReadWorkers
+from sewcli.reading.recording import Recording
 
 CLIPS = 200
 MINUTES = 30

@@ -19,12 +19,12 @@ import numpy as np
 import soundfile
 
 import sewcli
-from sewcli.activity import LevelMeter, active, pieces
-from sewcli.activity_options import ActivityOptions
 from sewcli.audio import SAMPLE_RATE, read_blocks
 from sewcli.evaluation import Scored, error_rates
-from sewcli.manifest import Row, read_manifest
-from sewcli.sources import Source
+from sewcli.inputs.manifest import Row, read_manifest
+from sewcli.inputs.sources import Source
+from sewcli.reading.activity import LevelMeter, active, pieces
+from sewcli.reading.activity_options import ActivityOptions
 
 #: clips of a recording, and recordings a set
 CLIPS, RECORDINGS = 8, 3

@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sewcli.activity_options import ActivityOptions
     from sewcli.api import Model, decode, decode_many, load
     from sewcli.errors import AudioError, DeviceError, ModelError, SewError, UsageError
+    from sewcli.reading.activity_options import ActivityOptions
     from sewcli.results import (
         Attention,
         Classification,
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "activity_options": ("ActivityOptions",),
+    "reading.activity_options": ("ActivityOptions",),
     "api": ("Model", "decode", "decode_many", "load"),
     "results": (
         *("Attention", "Classification", "Embedding", "Failure"),

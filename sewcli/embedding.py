@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from sewcli.chunking import FRAME_SECONDS, PAIR, PAIR_SAMPLES, STATE_SECONDS, Chunk
 from sewcli.decoding.frames import FrameFile
 from sewcli.errors import UsageError
+from sewcli.inputs.sources import Source
+from sewcli.reading.recording import Recording
 from sewcli.recognition import part_offset
-from sewcli.recording import Recording
 from sewcli.results import Attention, Embedding, Failure, ModelInfo
-from sewcli.sources import Source
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-    from sewcli.hub import LocalModel
-    from sewcli.pipeline import Options
+    from sewcli.hub.fetching import LocalModel
+    from sewcli.pipeline.run import Options
 
 
 @dataclass
@@ -167,8 +167,8 @@ class Encoding:
         self.choice = {"layer": layer, "pool": pool} | ({"attentions": True} if attentions else {})
 
     def results(self, sources: Iterable[Source]) -> Iterator[Embedding | Failure]:
-        """The hidden states or a failure for each source, in order; see `sewcli.pipeline.run`."""
-        from sewcli.pipeline import run
+        """The hidden states or a failure for each source, in order; see `sewcli.pipeline.run.run`."""
+        from sewcli.pipeline.run import run
 
         return run(sources, self._network, self._consumer, self._options)
 

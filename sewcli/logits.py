@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.ahead import in_order
-from sewcli.consumer import Consumer
 from sewcli.decoding.decoders import Decoder, decoders
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.search_workers import search_workers
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import InputError
+from sewcli.inputs.sources import Source
+from sewcli.pipeline.ahead import in_order
+from sewcli.pipeline.consumer import Consumer
+from sewcli.reading.recording import Recording
 from sewcli.recognition import Transcriber
-from sewcli.recording import Recording
 from sewcli.results import Failure, ModelInfo, Transcript
-from sewcli.sources import Source
 from sewcli.writers.arrays import safetensors
 
 #: after the stem of the input

@@ -19,9 +19,9 @@ from sewcli.decoding.offsets import corrected
 from sewcli.decoding.pauses import PausingDecoder
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import InputError
-from sewcli.recording import Recording
+from sewcli.inputs.sources import Source
+from sewcli.reading.recording import Recording
 from sewcli.results import Classification, Failure, LabelScore, ModelInfo, Span, Transcript
-from sewcli.sources import Source
 
 _log = logging.getLogger("sewcli")
 

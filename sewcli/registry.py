@@ -2,8 +2,8 @@
 
 A name is looked up in this order: an alias of the registry, an existing local directory, a hub identifier
 (`owner/name`). The registry is the packaged models.toml with the user's own laid over it. Nothing here
-touches the network or imports a heavy library; `sewcli.hub` turns the specification into a directory with
-files.
+touches the network or imports a heavy library; `sewcli.hub.fetching` turns the specification into a directory
+with files.
 """
 
 from __future__ import annotations

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE, DecodingOptions
 from sewcli.errors import UsageError
-from sewcli.hub import LocalModel
+from sewcli.hub.fetching import LocalModel
 from sewcli.results import Classification, Detections, Failure, KeywordEvent, ModelInfo, Transcript
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-    from sewcli.consumer import Consumer
-    from sewcli.pipeline import Options
-    from sewcli.sources import Source
+    from sewcli.inputs.sources import Source
+    from sewcli.pipeline.consumer import Consumer
+    from sewcli.pipeline.run import Options
     from sewcli.spotting.options import SpottingOptions
 
 
@@ -109,9 +109,9 @@ class Transcribing:
             self.settings |= {"vad": options.activity.as_settings()}
 
     def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
-        """A transcript or a failure for each source, in order; see `sewcli.pipeline.run`."""
-        from sewcli.line import Makers
-        from sewcli.pipeline import run
+        """A transcript or a failure for each source, in order; see `sewcli.pipeline.run.run`."""
+        from sewcli.pipeline.line import Makers
+        from sewcli.pipeline.run import run
 
         workers = self._workers
         makers = None if workers is None else Makers(workers.count, workers.close)
@@ -181,11 +181,11 @@ class Aligning:
             )
 
     def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
-        """The aligned text or a failure for each source, in order; see `sewcli.pipeline.run`.
+        """The aligned text or a failure for each source, in order; see `sewcli.pipeline.run.run`.
 
         A source whose text cannot be aligned fails before its audio is read.
         """
-        from sewcli.pipeline import run
+        from sewcli.pipeline.run import run
 
         spelled = (
             replace(source, error=source.error or self._problem(source.text or "")) for source in sources
@@ -242,8 +242,8 @@ class Classifying:
         self.settings = {"top": top, **run_settings(network, options)}
 
     def results(self, sources: Iterable[Source]) -> Iterator[Classification | Failure]:
-        """The labels or a failure for each source, in order; see `sewcli.pipeline.run`."""
-        from sewcli.pipeline import run
+        """The labels or a failure for each source, in order; see `sewcli.pipeline.run.run`."""
+        from sewcli.pipeline.run import run
 
         return run(sources, self._network, self._consumer, self._options)
 

@@ -41,14 +41,14 @@ FILES = {
 DRIVER = """
 import json, logging, sys
 logging.basicConfig(format="LOG %(message)s")
-from sewcli import hub
+from sewcli.hub import fetching
 from sewcli.errors import ModelError
 from sewcli.registry import ModelSpec
 kind, spec, options = json.loads(sys.argv[1])
 if kind == "set_offline":
-    hub.set_offline()
+    fetching.set_offline()
 try:
-    model = hub.fetch(ModelSpec(**spec), **options)
+    model = fetching.fetch(ModelSpec(**spec), **options)
     files = sorted(p.name for p in model.directory.iterdir())
     print(json.dumps({"directory": str(model.directory), "revision": model.revision, "files": files}))
 except ModelError as e:

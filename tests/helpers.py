@@ -167,21 +167,21 @@ SPAN_KEYS = ["start", "end", "confidence"]
 
 
 class Logits:
-    """Consumer of `sewcli.pipeline.run` that keeps what it is given: (path, logits)."""
+    """Consumer of `sewcli.pipeline.run.run` that keeps what it is given: (path, logits)."""
 
     def __init__(self) -> None:
         self._parts: list[Any] = []
 
     def push(self, output: Any) -> None:
-        """See `sewcli.consumer.Consumer`."""
+        """See `sewcli.pipeline.consumer.Consumer`."""
         self._parts.append(output)
 
     def result(self, recording: Any) -> tuple[str, Any]:
-        """See `sewcli.consumer.Consumer`."""
+        """See `sewcli.pipeline.consumer.Consumer`."""
         return recording.source.path, np.concatenate(self._parts)
 
     def close(self) -> None:
-        """See `sewcli.consumer.Consumer`."""
+        """See `sewcli.pipeline.consumer.Consumer`."""
 
 
 def check_spans(spans: list[dict[str, Any]], key: str, begin: float, end: float) -> None:

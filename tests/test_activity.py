@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sewcli
-from sewcli.activity import LevelMeter, active, pieces
-from sewcli.activity_options import ActivityOptions
 from sewcli.chunking import HOP, PAIR_SAMPLES, ChunkPlan, kept_frame_count
 from sewcli.errors import UsageError
+from sewcli.reading.activity import LevelMeter, active, pieces
+from sewcli.reading.activity_options import ActivityOptions
 
 RATE = 16_000
 

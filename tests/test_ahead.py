@@ -10,7 +10,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from sewcli.ahead import Ahead
+from sewcli.pipeline.ahead import Ahead
 
 
 def take_all(ahead: Ahead[int, int]) -> list[int | None]:

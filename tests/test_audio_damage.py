@@ -14,7 +14,7 @@ from audio_files import failure, posix, read, signal, written
 
 from sewcli.audio import SAMPLE_RATE, read_blocks
 from sewcli.errors import AudioError
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
 
 
 class TestNothingToRead:

@@ -23,11 +23,11 @@ from sewcli.chunking import ChunkPlan
 from sewcli.engine.config import read_config
 from sewcli.engine.fast import FastModel
 from sewcli.errors import DeviceError
-from sewcli.hub import fetch
-from sewcli.pipeline import Options, run
+from sewcli.hub.fetching import fetch
+from sewcli.inputs.sources import Source
+from sewcli.pipeline.run import Options, run
 from sewcli.registry import resolve
 from sewcli.results import Failure
-from sewcli.sources import Source
 
 FOLDER = Path(__file__).parent.parent / "examples" / "speech"
 CLIPS = [Source(str(clip), clip) for clip in sorted(FOLDER.iterdir())] * 2

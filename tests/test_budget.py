@@ -16,7 +16,7 @@ from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.engine import fast
 from sewcli.engine.operators import PublicOperators
-from sewcli.hub import LocalModel
+from sewcli.hub.fetching import LocalModel
 from sewcli.models_toml import ModelSpec
 
 

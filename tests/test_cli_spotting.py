@@ -106,7 +106,7 @@ def test_events_do_not_depend_on_batch_container_or_pipe(
 @pytest.mark.parametrize("form", ["WAV", "WAVEX"])
 def test_wav_from_a_pipe_has_the_samples_that_libsndfile_reads(subtype: str, form: str) -> None:
     from sewcli.audio import read_blocks
-    from sewcli.sources import Source
+    from sewcli.inputs.sources import Source
 
     sound = np.stack([babble(1.0, 1), babble(1.0, 2)], axis=1)
     held = io.BytesIO()

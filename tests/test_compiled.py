@@ -20,7 +20,7 @@ from sewcli.engine import fast, operators
 from sewcli.engine.compiled import Compiled
 from sewcli.engine.operators import PublicOperators
 from sewcli.engine.sew_d import disentangled_attention
-from sewcli.hub import LocalModel
+from sewcli.hub.fetching import LocalModel
 from sewcli.models_toml import ModelSpec
 
 #: samples of the rows of each batch: one row and several, full and padded, of one pair of frames too

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.evaluation.loss import CtcLoss, negative_log_likelihood
-from sewcli.hub import fetch
+from sewcli.hub.fetching import fetch
 from sewcli.registry import resolve
 
 TEXTS = ["HELLO WORLD", "SEE ALL", "IT'S A QUIZ"]

@@ -29,7 +29,7 @@ from sewcli.decoding.search import Setup  # noqa: E402
 from sewcli.decoding.search_workers import SearchWorkers, search_workers  # noqa: E402
 from sewcli.decoding.vocabulary import Vocabulary  # noqa: E402
 from sewcli.errors import UsageError  # noqa: E402
-from sewcli.processes import DeadWorkerError  # noqa: E402
+from sewcli.processes.pool import DeadWorkerError  # noqa: E402
 
 TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|", "A", "B", "C", "D", "E")
 VOCABULARY = Vocabulary(TOKENS, blank=0, delimiter=4, special=frozenset({1, 2, 3}))

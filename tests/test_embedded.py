@@ -9,7 +9,7 @@ import transformers
 from safetensors.torch import load_file
 
 from sewcli.evaluation import Scored, error_rates
-from sewcli.hub import fetch
+from sewcli.hub.fetching import fetch
 from sewcli.registry import load_registry, resolve
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

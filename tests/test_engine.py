@@ -19,7 +19,7 @@ from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.engine.operators import OneDnnOperators, PublicOperators, try_private
 from sewcli.errors import ModelError, UsageError
-from sewcli.hub import LocalModel, fetch
+from sewcli.hub.fetching import LocalModel, fetch
 from sewcli.registry import ModelSpec, resolve
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

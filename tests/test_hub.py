@@ -25,8 +25,8 @@ from fake_hub import (
 )
 
 import sewcli
-from sewcli import hub, hub_cache
 from sewcli.errors import ModelError
+from sewcli.hub import cache, fetching
 from sewcli.registry import ModelSpec
 
 
@@ -134,9 +134,9 @@ def test_offline_run_reads_the_cache_without_a_request(client: Client, server: F
 
 def test_cache_directory_is_that_of_the_library(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from sewcli import hub_cache;"
+        "from pathlib import Path; from sewcli.hub import cache;"
         "from huggingface_hub import constants as theirs;"
-        "assert hub_cache.cache_directory() == Path(theirs.HF_HUB_CACHE), hub_cache.cache_directory()"
+        "assert cache.cache_directory() == Path(theirs.HF_HUB_CACHE), cache.cache_directory()"
     )
     base = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE", "XDG_"))}
     base["PYTHONPATH"] = str(Path(sewcli.__file__).parent.parent)
@@ -155,11 +155,11 @@ def test_snapshot_counts_as_cached_only_in_full(
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     snapshot = make_snapshot(tmp_path, OLD, FILES, "main")
-    assert hub_cache.cached_snapshot("owner/name") == hub_cache.cached_snapshot("owner/name", OLD) == snapshot
-    assert hub_cache.cached_snapshot("owner/name", "other") is None
+    assert cache.cached_snapshot("owner/name") == cache.cached_snapshot("owner/name", OLD) == snapshot
+    assert cache.cached_snapshot("owner/name", "other") is None
     (snapshot / missing).unlink()
     (snapshot / missing).symlink_to(tmp_path / "blob that is gone")
-    assert hub_cache.cached_snapshot("owner/name") is None
+    assert cache.cached_snapshot("owner/name") is None
 
 
 def test_shards_count_as_cached_only_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,20 +168,20 @@ def test_shards_count_as_cached_only_together(tmp_path: Path, monkeypatch: pytes
     index = json.dumps({"weight_map": {"a": shards[0], "b": shards[1]}}).encode()
     files = {"config.json": b"{}", "model.safetensors.index.json": index, shards[0]: b"x"}
     snapshot = make_snapshot(tmp_path, OLD, files)
-    assert hub_cache.cached_snapshot("owner/name", OLD) is None
+    assert cache.cached_snapshot("owner/name", OLD) is None
     (snapshot / shards[1]).touch()
-    assert hub_cache.cached_snapshot("owner/name", OLD) == snapshot
+    assert cache.cached_snapshot("owner/name", OLD) == snapshot
 
 
 def test_directories_are_checked(tmp_path: Path) -> None:
     local = ModelSpec(path=tmp_path / "model")
     with pytest.raises(ModelError, match="no directory"):
-        hub.fetch(local)
+        fetching.fetch(local)
     (tmp_path / "model").mkdir()
     with pytest.raises(ModelError, match=r"no config\.json") as caught:
-        hub.fetch(local)
+        fetching.fetch(local)
     assert caught.value.code == "damaged_model"
     (tmp_path / "model" / "config.json").write_bytes(CONFIG)
-    assert hub.fetch(local) == hub.LocalModel(local, tmp_path / "model", None)
+    assert fetching.fetch(local) == fetching.LocalModel(local, tmp_path / "model", None)
     embedded = ModelSpec(alias="nano", path=tmp_path / "model", embedded=True)
-    assert hub.fetch(embedded, offline=True).revision == sewcli.__version__
+    assert fetching.fetch(embedded, offline=True).revision == sewcli.__version__

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from sewcli.errors import ModelError
-from sewcli.hub import fetch
-from sewcli.pipeline import Options, run
+from sewcli.hub.fetching import fetch
+from sewcli.inputs.sources import Source
+from sewcli.pipeline.run import Options, run
 from sewcli.registry import resolve
-from sewcli.sources import Source
 
 pytestmark = pytest.mark.hub
 
@@ -34,7 +34,7 @@ def logits_of(alias, task):
     """Output of a checkpoint for the clip."""
     from sewcli.acoustic.load import load_model
     from sewcli.acoustic.model import Segment
-    from sewcli.recording import Recording
+    from sewcli.reading.recording import Recording
 
     local = checkpoint(alias)
     recording = Recording(Source(str(QUILTER), QUILTER))

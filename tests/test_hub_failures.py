@@ -18,7 +18,7 @@ from fake_hub import (
     make_snapshot,
 )
 
-from sewcli import hub_cache
+from sewcli.hub import cache
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,9 @@ def test_revision_cannot_lead_out_of_the_cache(tmp_path: Path, monkeypatch: pyte
     make_snapshot(tmp_path, OLD, FILES, "main")
     outside = tmp_path / "outside"
     outside.write_text(OLD)
-    assert hub_cache.cached_snapshot("owner/name", "main")
-    assert hub_cache.cached_snapshot("owner/name", str(outside)) is None
-    assert hub_cache.cached_snapshot("owner/name", "../../../outside") is None
+    assert cache.cached_snapshot("owner/name", "main")
+    assert cache.cached_snapshot("owner/name", str(outside)) is None
+    assert cache.cached_snapshot("owner/name", "../../../outside") is None
 
 
 def test_something_else_than_a_hub_answers(client: Client, server: FakeHub) -> None:

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from sewcli.errors import UsageError
-from sewcli.manifest import NAMED, load_manifest, read_manifest
+from sewcli.inputs.manifest import NAMED, load_manifest, read_manifest
 
 GOOD = {"audio_filepath": "a.wav", "text": "ONE", "set": "x"}
 

@@ -15,7 +15,7 @@ from sewcli.acoustic.statistics import StatisticsAccumulator, wave_statistics
 from sewcli.chunking import frame_count, kept_frame_count
 from sewcli.engine import fast
 from sewcli.engine.operators import OneDnnOperators, PublicOperators, find_operators
-from sewcli.hub import LocalModel
+from sewcli.hub.fetching import LocalModel
 from sewcli.registry import ModelSpec
 
 SIZES = {

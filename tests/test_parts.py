@@ -16,9 +16,9 @@ from helpers import babble
 from sewcli.audio import channels_apart, read_blocks
 from sewcli.audio.decoding import decoding
 from sewcli.errors import AudioError, UsageError
-from sewcli.parts import Window, parse_time
-from sewcli.selection import Selection
-from sewcli.sources import Source, check, expand
+from sewcli.inputs.parts import Window, parse_time
+from sewcli.inputs.selection import Selection
+from sewcli.inputs.sources import Source, check, expand
 
 TREE = ["a.wav", "b.FLAC", "calls/a.wav", "calls/old/x.wav", "calls/old/y.mp3", "music/m.ogg", "notes.txt"]
 

@@ -13,20 +13,20 @@ import pytest
 import soundfile
 from helpers import Logits
 
-from sewcli import line
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.chunking import ChunkPlan, kept_frame_count
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary
-from sewcli.hub import fetch
-from sewcli.line import Makers
-from sewcli.pipeline import Options, run
+from sewcli.hub.fetching import fetch
+from sewcli.inputs.sources import Source
+from sewcli.pipeline import line
+from sewcli.pipeline.line import Makers
+from sewcli.pipeline.run import Options, run
+from sewcli.reading.recording import Recording
 from sewcli.recognition import Transcriber
-from sewcli.recording import Recording
 from sewcli.registry import resolve
 from sewcli.results import Failure, ModelInfo, Transcript
-from sewcli.sources import Source
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CLIPS = sorted((EXAMPLES / "speech").iterdir())
@@ -122,14 +122,14 @@ from sewcli.acoustic.load import load_model
 from sewcli.chunking import ChunkPlan
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary
-from sewcli.hub import fetch
-from sewcli import line
-from sewcli.line import Makers
-from sewcli.pipeline import Options, run
+from sewcli.hub.fetching import fetch
+from sewcli.pipeline import line
+from sewcli.pipeline.line import Makers
+from sewcli.pipeline.run import Options, run
 from sewcli.recognition import Transcriber
 from sewcli.registry import resolve
 from sewcli.results import ModelInfo
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
 
 model = load_model(fetch(resolve(sys.argv[1])), "ctc", threads=1)
 vocabulary = load_vocabulary(model.checkpoint.directory, model.columns)

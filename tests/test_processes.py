@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from sewcli.errors import InputError
-from sewcli.processes import DeadWorkerError, Processes
-from sewcli.serving import portable
+from sewcli.processes.pool import DeadWorkerError, Processes
+from sewcli.processes.serving import portable
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 MODULE = """
 import os, subprocess
-from sewcli.serving import Messages, serve
+from sewcli.processes.serving import Messages, serve
 
 messages = Messages()
 
@@ -63,7 +63,7 @@ def test_a_request_has_any_number_of_answers_and_messages_come_with_them(
     assert asked(pool, 3, 4) == [0, 1, 2, ((30, "3 is odd"),)]
     assert asked(pool, 1, 2) == [0, ((30, "1 is odd"),)]
     assert len(pool.pids) == 1
-    monkeypatch.setattr("sewcli.processes._log.propagate", True)
+    monkeypatch.setattr("sewcli.processes.pool._log.propagate", True)
     for _ in range(2):
         pool.tell([(30, "1 is odd"), (30, "3 is odd"), (30, "1 is odd")])
     assert caplog.messages == ["1 is odd", "3 is odd"]

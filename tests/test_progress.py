@@ -18,8 +18,8 @@ from helpers import tiny_model
 import sewcli
 from sewcli.cli import run
 from sewcli.cli.console import Progress
+from sewcli.inputs.sources import Source
 from sewcli.results import ModelInfo, Transcript
-from sewcli.sources import Source
 
 
 def transcript(path: str, seconds: float) -> Transcript:

@@ -19,16 +19,16 @@ import soundfile
 from helpers import babble, write_babble
 
 from sewcli.acoustic.statistics import WaveStatistics
-from sewcli.activity_options import ActivityOptions
 from sewcli.audio.arrays import array_source
 from sewcli.chunking import ChunkPlan
 from sewcli.errors import AudioError, InputError, UsageError
-from sewcli.measured import How
-from sewcli.pipeline import Options
-from sewcli.processes import DeadWorkerError
-from sewcli.read_workers import ReadWorkers, read_workers
-from sewcli.recording import Recording
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
+from sewcli.pipeline.run import Options
+from sewcli.processes.pool import DeadWorkerError
+from sewcli.reading.activity_options import ActivityOptions
+from sewcli.reading.measured import How
+from sewcli.reading.read_workers import ReadWorkers, read_workers
+from sewcli.reading.recording import Recording
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
@@ -180,7 +180,7 @@ def test_how_many_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in (-1, 1.5, "2"):
         with pytest.raises(UsageError, match="read_workers="):
             Options(ChunkPlan.from_seconds(20, 1), read_workers=wrong)  # type: ignore[arg-type]
-    monkeypatch.setattr("sewcli.processes.POSSIBLE", False)
+    monkeypatch.setattr("sewcli.processes.pool.POSSIBLE", False)
     assert count(None, "cuda", 8) is None
     with pytest.raises(UsageError, match="needs a POSIX system"):
         Options(ChunkPlan.from_seconds(20, 1), read_workers=2)
@@ -199,7 +199,7 @@ def test_a_handful_of_files_beside_a_gpu_starts_none(tmp_path: Path, monkeypatch
 
 def test_workers_load_neither_torch_nor_transformers(workers: ReadWorkers, tmp_path: Path) -> None:
     code = (
-        "import sys, sewcli.read_worker;"
+        "import sys, sewcli.reading.read_worker;"
         "print(sorted({'torch', 'transformers', 'librosa', 'typer', 'rich', 'av'} & sys.modules.keys()))"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

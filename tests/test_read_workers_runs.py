@@ -18,7 +18,7 @@ from conftest import Sew
 from helpers import write_babble
 from test_ends import Run, await_end
 
-from sewcli.read_workers import ReadWorkers
+from sewcli.reading.read_workers import ReadWorkers
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
@@ -159,7 +159,7 @@ def test_beside_a_gpu_many_files_are_read_in_processes(
     model = sewcli.load(ctc, device="cpu")
     here = list(model.transcribe_many([str(audio / "a.wav"), "gone.wav"]))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
-    monkeypatch.setattr("sewcli.read_workers.ReadWorkers", Seen)
+    monkeypatch.setattr("sewcli.reading.read_workers.ReadWorkers", Seen)
     monkeypatch.setattr(model._network, "device", "cuda:0")
     for count in (8, 20):
         files = [str(audio / "a.wav")] * count + ["gone.wav"]

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewcli.errors import UsageError
-from sewcli.formats import AUDIO_EXTENSIONS
-from sewcli.sources import Source, check, expand
+from sewcli.inputs.formats import AUDIO_EXTENSIONS
+from sewcli.inputs.sources import Source, check, expand
 
 
 def touch(*files: Path) -> None:
@@ -224,5 +224,5 @@ def test_bytes_of_a_row_that_are_not_utf8_survive() -> None:
 
 
 def test_numpy_is_not_imported() -> None:
-    program = "import sys, sewcli.sources; sys.exit('numpy' in sys.modules)"
+    program = "import sys, sewcli.inputs.sources; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

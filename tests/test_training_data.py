@@ -11,7 +11,7 @@ import torch
 from trainings import EXAMPLES
 
 from sewcli.errors import UsageError
-from sewcli.manifest import read_manifest
+from sewcli.inputs.manifest import read_manifest
 from sewcli.training.augment import add_noise, add_room, change_speed, cut, limit_band
 from sewcli.training.batches import Bucketing, endless, epoch_batches
 from sewcli.training.corpus import read_corpus

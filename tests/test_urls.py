@@ -20,8 +20,8 @@ from conftest import Sew
 from helpers import write_babble
 
 import sewcli
-from sewcli.names import plain_name, plain_stem
-from sewcli.urls import is_url, needs_network, protocols
+from sewcli.inputs.names import plain_name, plain_stem
+from sewcli.inputs.urls import is_url, needs_network, protocols
 
 
 class Handler(SimpleHTTPRequestHandler):

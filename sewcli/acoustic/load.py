@@ -12,7 +12,7 @@ from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.running import RunningModel, is_out_of_memory
 from sewcli.engine.config import NotCoveredError, read_config
 from sewcli.errors import DeviceError, ModelError, UsageError
-from sewcli.hub import LocalModel
+from sewcli.hub.fetching import LocalModel
 
 _log = logging.getLogger("sewcli")
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from sewcli.acoustic.checkpoint import damaged
 from sewcli.errors import ModelError
-from sewcli.hub import LocalModel
-from sewcli.hub_cache import PICKLED, WEIGHTS, is_pickled
+from sewcli.hub.cache import PICKLED, WEIGHTS, is_pickled
+from sewcli.hub.fetching import LocalModel
 
 _log = logging.getLogger("sewcli")
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sewcli.audio.dsp import Block, block_frames, cut, frames_in
 from sewcli.audio.native import NativeAudio
 from sewcli.errors import UsageError
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
 
 #: what results and messages call it
 ARRAY = "<array>"

@@ -11,7 +11,7 @@ from sewcli.audio.checks import shown
 from sewcli.audio.decoding import decoding
 from sewcli.audio.spool import on_disk
 from sewcli.errors import AudioError
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
 
 
 def channels_apart(

@@ -17,7 +17,7 @@ import numpy as np
 from sewcli.audio.dsp import Block
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE
 from sewcli.errors import AudioError
-from sewcli.sources import STDIN, Source
+from sewcli.inputs.sources import STDIN, Source
 
 MIN_RATE = 1_000
 MAX_RATE = 768_000

@@ -11,8 +11,14 @@ from sewcli.audio import containers, ffmpeg, libsndfile
 from sewcli.audio.checks import damaged
 from sewcli.audio.native import NO_AUDIO_STREAM, NativeAudio, UnreadableError
 from sewcli.errors import AudioError
-from sewcli.formats import INSTALL_MEDIA, LIBSNDFILE_EXTENSIONS, MEDIA_EXTENSIONS, ffmpeg_program, has_pyav
-from sewcli.raw import RawAudio
+from sewcli.inputs.formats import (
+    INSTALL_MEDIA,
+    LIBSNDFILE_EXTENSIONS,
+    MEDIA_EXTENSIONS,
+    ffmpeg_program,
+    has_pyav,
+)
+from sewcli.inputs.raw import RawAudio
 
 MediaDecoder = Callable[[str, Path, float, float | None], AbstractContextManager[NativeAudio]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sewcli.errors import AudioError
-from sewcli.urls import is_forbidden, missing, protocols
+from sewcli.inputs.urls import is_forbidden, missing, protocols
 
 _HTTP = ("http", "https")
 #: seconds to reach a server, and for its next bytes; a whole file may take any time

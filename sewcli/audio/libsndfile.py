@@ -16,7 +16,7 @@ from sewcli.audio.checks import damaged
 from sewcli.audio.dsp import Block, block_frames, cut, frames_in
 from sewcli.audio.native import NativeAudio, UnreadableError
 from sewcli.errors import AudioError
-from sewcli.raw import RAW_FORMATS, RawAudio
+from sewcli.inputs.raw import RAW_FORMATS, RawAudio
 
 _UNKNOWN_LENGTH = (1 << 63) - 1
 

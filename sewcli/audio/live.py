@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from sewcli.audio.checks import damaged
 from sewcli.audio.dsp import Block, cut, frames_in
 from sewcli.audio.native import NativeAudio
-from sewcli.raw import RawAudio
-from sewcli.sources import Source
+from sewcli.inputs.raw import RawAudio
+from sewcli.inputs.sources import Source
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _RAW = {

@@ -21,7 +21,7 @@ from sewcli.audio.native import NativeAudio
 from sewcli.audio.spool import on_disk
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import AudioError
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
 
 ENGINES = ("soundfile", "librosa")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
-from sewcli.hub import LocalModel, fetch
+from sewcli.hub.fetching import LocalModel, fetch
 from sewcli.registry import ModelSpec, resolve
 
 #: hidden size, layers, heads and positional kernel of the published models

@@ -114,8 +114,8 @@ def audio(options: WholeOptions) -> Iterator[Table]:
     """Decoding to 16 kHz mono against librosa.load."""
     import librosa
 
-    from sewcli.recording import Recording
-    from sewcli.sources import Source
+    from sewcli.inputs.sources import Source
+    from sewcli.reading.recording import Recording
 
     seconds = options.seconds(3600.0)
     rows = []

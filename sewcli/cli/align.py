@@ -13,7 +13,7 @@ from sewcli.cli import groups, plotting
 from sewcli.cli import options as opt
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
 from sewcli.errors import UsageError
-from sewcli.sources import STDIN
+from sewcli.inputs.sources import STDIN
 
 if TYPE_CHECKING:
     from sewcli.cli.request import InputOptions
@@ -92,7 +92,7 @@ def align(
     local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed
-    from sewcli.pipeline import Options
+    from sewcli.pipeline.run import Options
     from sewcli.tasks import Aligning
 
     network = chosen.load(local, "ctc")

@@ -69,9 +69,9 @@ def command() -> NoReturn:
 
 
 def _threads_left() -> bool:
-    if "sewcli.ahead" not in sys.modules:
+    if "sewcli.pipeline.ahead" not in sys.modules:
         return False
-    from sewcli.ahead import THREADS
+    from sewcli.pipeline.ahead import THREADS
 
     return any(thread.name.startswith(THREADS) for thread in threading.enumerate())
 

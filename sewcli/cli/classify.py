@@ -64,7 +64,7 @@ def classify(
     local = chosen.fetch("classification", progress=messages.bars)
 
     # from here on torch is needed
-    from sewcli.pipeline import Options
+    from sewcli.pipeline.run import Options
     from sewcli.tasks import Classifying, Spotting
 
     network = chosen.load(local, "classification")

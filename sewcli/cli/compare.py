@@ -13,7 +13,7 @@ from sewcli.evaluation.pairs import pair
 from sewcli.writers.jsonl import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from sewcli.manifest import Row
+    from sewcli.inputs.manifest import Row
 
 log = logging.getLogger("sewcli")
 

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any
 
 from sewcli.cli.streams import write_message
+from sewcli.inputs.sources import Source
 from sewcli.results import Classification, Detections, Embedding, Failure, Transcript
-from sewcli.sources import Source
 
 _log = logging.getLogger("sewcli")
 

@@ -29,8 +29,8 @@ def convert(
     from sewcli.cli.places import check_folder
     from sewcli.cli.run import set_up_messages
     from sewcli.cli.streams import write_stdout
-    from sewcli.hub import fetch, set_offline
-    from sewcli.hub_cache import PICKLED, WEIGHTS
+    from sewcli.hub.cache import PICKLED, WEIGHTS
+    from sewcli.hub.fetching import fetch, set_offline
     from sewcli.registry import resolve
 
     set_up_messages(quiet=quiet)

@@ -15,7 +15,7 @@ from sewcli.cli import groups
 from sewcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from sewcli.sources import Source
+    from sewcli.inputs.sources import Source
 
 
 @groups.grouped
@@ -72,8 +72,8 @@ def _sources(inputs: list[Path]) -> Iterator[Source]:
     Raises:
         UsageError: a directory holds none.
     """
+    from sewcli.inputs.sources import Source
     from sewcli.logits import EXTENSION, SavedLogits
-    from sewcli.sources import Source
 
     for given in inputs:
         found = sorted(given.rglob(f"*{EXTENSION}")) if given.is_dir() else [given]

@@ -16,9 +16,9 @@ from sewcli.cli.scoring import Outputs
 from sewcli.errors import InputError, UsageError
 from sewcli.evaluation.detection import DetectionSum
 from sewcli.evaluation.measuring import Stopwatch
-from sewcli.manifest import LabelSpan, Row, load_manifest
+from sewcli.inputs.manifest import LabelSpan, Row, load_manifest
+from sewcli.inputs.sources import Source
 from sewcli.results import Detections, Failure
-from sewcli.sources import Source
 from sewcli.spotting.events import EventFinder, Run
 from sewcli.spotting.options import SpottingOptions
 from sewcli.spotting.spotter import Listening, Spotter

@@ -102,7 +102,7 @@ def embed(
 
     # from here on torch is needed
     from sewcli.embedding import Encoding
-    from sewcli.pipeline import Options
+    from sewcli.pipeline.run import Options
 
     network = chosen.load(local, "features")
     padded = run.batch_seconds(machine.batch_seconds, network)

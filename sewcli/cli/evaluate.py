@@ -164,7 +164,7 @@ def evaluate(
 
     # from here on torch is needed
     from sewcli.cli.measure import measure
-    from sewcli.pipeline import Options
+    from sewcli.pipeline.run import Options
 
     network = chosen.load(local, task)
     padded = run.batch_seconds(machine.batch_seconds, network)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from sewcli.activity_options import ActivityOptions
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
@@ -15,6 +14,7 @@ from sewcli.cli import options as opt
 from sewcli.cli import silence_options as silent
 from sewcli.cli import spotting_options as spot
 from sewcli.decoding import options as decoding
+from sewcli.reading.activity_options import ActivityOptions
 from sewcli.spotting.options import DEFAULTS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sewcli.decoding.options import DecodingOptions
-from sewcli.folders import is_folder
+from sewcli.inputs.folders import is_folder
 
 Values = Mapping[str, Any]
 """The parameters of a command by name."""

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from sewcli.cli.targets import RESERVED, Planned
 from sewcli.errors import UsageError
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
 
 JOURNAL = f"{RESERVED}journal.jsonl"
 LOCK = f"{RESERVED}lock"

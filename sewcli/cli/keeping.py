@@ -9,7 +9,7 @@ from sewcli.cli.atomic import remove_stale, write_whole
 from sewcli.cli.places import make_folder
 from sewcli.cli.targets import Template, plan
 from sewcli.errors import SewError
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
 from sewcli.writers import Format
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from sewcli.cli.console import Progress
 from sewcli.cli.scoring import Item, References
-from sewcli.consumer import Consumer
 from sewcli.decoding.decoders import decoders
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.pauses import PausingDecoder
@@ -19,14 +18,15 @@ from sewcli.evaluation.loss import CtcLoss
 from sewcli.evaluation.measuring import Measured, MeasuringConsumer, Stopwatch
 from sewcli.evaluation.normalizers import basic, unchanged
 from sewcli.evaluation.scores import Scored
-from sewcli.pipeline import Options, run
+from sewcli.pipeline.consumer import Consumer
+from sewcli.pipeline.run import Options, run
 from sewcli.recognition import Classifier, Transcriber
 from sewcli.results import Classification, Failure, Transcript
 from sewcli.tasks import chunk_settings, model_info, run_settings
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-    from sewcli.hub import LocalModel
+    from sewcli.hub.fetching import LocalModel
 
 log = logging.getLogger("sewcli")
 

@@ -111,7 +111,7 @@ def default(
 
 def _facts(spec: ModelSpec) -> dict[str, Any]:
     """What the file says of a model: where it is, and what its files or another alias tell."""
-    from sewcli.hub_cache import cached_snapshot
+    from sewcli.hub.cache import cached_snapshot
 
     directory = spec.path
     where: dict[str, Any] = {"path": str(directory.absolute())} if directory is not None else {}

@@ -11,7 +11,7 @@ import typer
 from sewcli.errors import EXIT_MODEL, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from sewcli.hub import LocalModel
+    from sewcli.hub.fetching import LocalModel
     from sewcli.models_toml import ModelSpec
 
 _log = logging.getLogger("sewcli")
@@ -32,8 +32,8 @@ def pull(
     """
     from sewcli.cli.run import set_up_messages
     from sewcli.cli.streams import write_stdout
-    from sewcli.hub import fetch
-    from sewcli.hub_cache import is_pickled
+    from sewcli.hub.cache import is_pickled
+    from sewcli.hub.fetching import fetch
     from sewcli.registry import DEFAULT_REVISION, load_registry, resolve
 
     set_up_messages(quiet=quiet)
@@ -57,7 +57,7 @@ def path(
 ) -> None:
     """Print the directory of a model that is on this machine, or the cache where hub models lie."""
     from sewcli.cli.streams import write_stdout
-    from sewcli.hub_cache import cache_directory
+    from sewcli.hub.cache import cache_directory
     from sewcli.registry import resolve
 
     directory = cache_directory()
@@ -108,8 +108,8 @@ def verify(
 
 def _on_this_machine(spec: ModelSpec) -> LocalModel:
     """The files of a model, without the network (ModelError where they are not here)."""
-    from sewcli.hub import fetch
-    from sewcli.hub_cache import cached_snapshot
+    from sewcli.hub.cache import cached_snapshot
+    from sewcli.hub.fetching import fetch
 
     if spec.repo is not None and cached_snapshot(spec.repo, spec.revision) is None:
         raise ModelError(
@@ -122,7 +122,7 @@ def _on_this_machine(spec: ModelSpec) -> LocalModel:
 
 def _here() -> Iterator[ModelSpec]:
     """The aliases whose files should be on this machine."""
-    from sewcli.hub_cache import cached_snapshot
+    from sewcli.hub.cache import cached_snapshot
     from sewcli.registry import load_registry
 
     for spec in load_registry().models.values():
@@ -133,7 +133,7 @@ def _here() -> Iterator[ModelSpec]:
 def _verify(local: LocalModel) -> None:
     """Raise ModelError unless the files of a model are whole and belong together."""
     from sewcli.acoustic.checkpoint import declared_task
-    from sewcli.hub_cache import check_hashes
+    from sewcli.hub.cache import check_hashes
 
     check_hashes(local.directory)
     _check_finite(local)

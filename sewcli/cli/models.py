@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sewcli import hub_cache
 from sewcli.cli import convert, model_aliases, model_files
 from sewcli.cli.commands import CommandGroup
 from sewcli.cli.streams import write_stdout
+from sewcli.hub import cache
 from sewcli.registry import ModelSpec, Registry, load_registry, resolve
 
 app = CommandGroup("The models that -m knows, their aliases and their files.")
@@ -91,7 +91,7 @@ def describe(spec: ModelSpec, registry: Registry) -> dict[str, Any]:
     """
     directory = spec.path
     if spec.repo is not None:
-        directory = hub_cache.cached_snapshot(spec.repo, spec.revision)
+        directory = cache.cached_snapshot(spec.repo, spec.revision)
         where = "hub" if directory is None else "cached"
     elif directory is None or not directory.is_dir():
         where = "missing"

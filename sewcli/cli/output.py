@@ -17,8 +17,8 @@ from sewcli.cli.places import make_folder
 from sewcli.cli.streams import write_stdout
 from sewcli.cli.targets import Planned
 from sewcli.errors import InputError, SewError, UsageError
+from sewcli.inputs.sources import Source
 from sewcli.results import Failure
-from sewcli.sources import Source
 from sewcli.writers import FORMATS, Format, Kind, Layout, Result, formats_for
 
 _log = logging.getLogger("sewcli")

@@ -16,12 +16,12 @@ from sewcli.cli.output import HINT_OF_OUTPUT, Directory, StandardOutput, chosen_
 from sewcli.cli.places import check_folder
 from sewcli.cli.targets import Planned, Template, plan, with_beside
 from sewcli.errors import UsageError
-from sewcli.folders import is_folder
-from sewcli.hub import LocalModel
-from sewcli.parts import Window
-from sewcli.raw import RawAudio
-from sewcli.selection import Selection
-from sewcli.sources import STDIN, Source, check, expand
+from sewcli.hub.fetching import LocalModel
+from sewcli.inputs.folders import is_folder
+from sewcli.inputs.parts import Window
+from sewcli.inputs.raw import RawAudio
+from sewcli.inputs.selection import Selection
+from sewcli.inputs.sources import STDIN, Source, check, expand
 from sewcli.subtitles import Shape
 from sewcli.writers import Format, Kind, Layout
 

@@ -20,7 +20,7 @@ from sewcli.cli.output import Directory, Sink, StandardOutput
 from sewcli.cli.stack import StackFile
 from sewcli.decoding.tally import Tally
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, UsageError
-from sewcli.hub import LocalModel, fetch, set_offline
+from sewcli.hub.fetching import LocalModel, fetch, set_offline
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, KeywordEvent, Transcript
 from sewcli.tasks import batch_seconds, model_info

@@ -22,7 +22,7 @@ from sewcli.evaluation.answers import Answer, read_answers, with_references
 from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.report import Report, lines
 from sewcli.evaluation.scores import Scored
-from sewcli.manifest import Row, Task, listed, load_manifest
+from sewcli.inputs.manifest import Row, Task, listed, load_manifest
 from sewcli.results import Failure
 from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 

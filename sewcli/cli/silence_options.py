@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sewcli.activity_options import ActivityOptions
+from sewcli.reading.activity_options import ActivityOptions
 
 DEFAULTS = ActivityOptions()
 _PANEL = "Silence"

@@ -12,8 +12,8 @@ from sewcli.cli.atomic import check_writable, write_whole
 from sewcli.cli.output import counted
 from sewcli.cli.places import check_file
 from sewcli.errors import SewError, UsageError
+from sewcli.inputs.sources import Source
 from sewcli.results import Embedding
-from sewcli.sources import Source
 from sewcli.writers import Result, arrays, jsonl
 
 _EXTENSIONS = (".npy", ".npz", ".safetensors")

@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from sewcli.errors import UsageError
-from sewcli.names import part_suffix, plain_name, plain_stem
-from sewcli.sources import Source
+from sewcli.inputs.names import part_suffix, plain_name, plain_stem
+from sewcli.inputs.sources import Source
 from sewcli.writers import Format
 
 #: begins the name of everything in an output directory that is no output

@@ -84,7 +84,7 @@ def train(
     from sewcli.cli import run
     from sewcli.cli.places import check_folder
     from sewcli.errors import UsageError
-    from sewcli.hub import set_offline
+    from sewcli.hub.fetching import set_offline
 
     run.set_up_messages(quiet=quiet)
     check_folder("-o", output)

@@ -78,7 +78,7 @@ def transcribe(
     local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed
-    from sewcli.pipeline import Options
+    from sewcli.pipeline.run import Options
     from sewcli.tasks import Transcribing
 
     network = chosen.load(local, "ctc")

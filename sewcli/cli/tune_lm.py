@@ -23,7 +23,7 @@ from sewcli.errors import UsageError
 
 if TYPE_CHECKING:
     from sewcli.evaluation.tuning import Trial
-    from sewcli.manifest import Row
+    from sewcli.inputs.manifest import Row
 
 _log = logging.getLogger("sewcli")
 _SEARCH = "Search"
@@ -116,8 +116,8 @@ def tune_lm(
     # from here on torch is needed
     from sewcli.decoding.vocabulary import load_vocabulary
     from sewcli.evaluation.tuning import KeptLogits, attempt, attempts, grid
-    from sewcli.pipeline import Options
-    from sewcli.pipeline import run as run_pipeline
+    from sewcli.pipeline.run import Options
+    from sewcli.pipeline.run import run as run_pipeline
     from sewcli.tasks import chunk_settings
 
     network = chosen.load(local, "ctc")

@@ -18,7 +18,7 @@ from sewcli.decoding.frames import mapped
 from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.search import Setup
 from sewcli.errors import SewError
-from sewcli.serving import Messages, Told, portable, serve
+from sewcli.processes.serving import Messages, Told, portable, serve
 
 if TYPE_CHECKING:
     from sewcli.decoding.beam import BeamSearch

@@ -1,6 +1,6 @@
 """Beam search in processes beside this one, so that the network need not wait for it.
 
-A process (`sewcli.processes`) is given the open temporary file of the log-posteriors, not their values.
+A process (`sewcli.processes.pool`) is given the open temporary file of the log-posteriors, not their values.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 from multiprocessing.reduction import send_handle
 
-from sewcli import processes
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.search import Setup
 from sewcli.decoding.search_worker import Answer, Request
+from sewcli.processes import pool
 
 #: processes that auto starts at the most
 _MOST = 8
@@ -31,7 +31,7 @@ class SearchWorkers:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._processes = processes.Processes(
+        self._processes = pool.Processes(
             count, "sewcli.decoding.search_worker", does="decoded", option=_OPTION
         )
 
@@ -84,7 +84,7 @@ def search_workers(wanted: int | None, options: DecodingOptions) -> SearchWorker
     if not options.is_beam:
         return None
     if wanted:
-        processes.check_possible("beam search", _OPTION)
+        pool.check_possible("beam search", _OPTION)
     if wanted is None:
-        wanted = min(_MOST, processes.cores() // 2) if processes.POSSIBLE else 0
+        wanted = min(_MOST, pool.cores() // 2) if pool.POSSIBLE else 0
     return SearchWorkers(wanted) if wanted else None

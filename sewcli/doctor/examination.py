@@ -52,7 +52,7 @@ def _model(alias: str) -> Check:
 
     from sewcli.acoustic.load import load_model
     from sewcli.api import Model
-    from sewcli.hub import fetch
+    from sewcli.hub.fetching import fetch
     from sewcli.registry import find_models_toml, load_registry
 
     spec = load_registry(find_models_toml()).models[alias]

@@ -33,7 +33,7 @@ def examine_threads() -> Check:
 
 def examine_cache() -> Check:
     """The cache of the hub."""
-    from sewcli.hub_cache import cache_directory, cached_snapshot
+    from sewcli.hub.cache import cache_directory, cached_snapshot
     from sewcli.registry import load_registry
 
     directory = cache_directory()
@@ -52,7 +52,7 @@ def examine_cache() -> Check:
 
 def examine_hub() -> Check:
     """How the hub would be reached."""
-    from sewcli.hub import is_offline
+    from sewcli.hub.fetching import is_offline
 
     if is_offline():
         return found("offline, by HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE: models come from the cache alone")

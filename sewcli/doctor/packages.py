@@ -69,7 +69,7 @@ def _reads_back(form: str, coding: str) -> bool:
 
 def examine_media() -> Check:
     """Find what decodes video and m4a."""
-    from sewcli.formats import INSTALL_MEDIA, MEDIA_EXTENSIONS, ffmpeg_program, has_pyav
+    from sewcli.inputs.formats import INSTALL_MEDIA, MEDIA_EXTENSIONS, ffmpeg_program, has_pyav
 
     extensions = " ".join(sorted(MEDIA_EXTENSIONS))
     if has_pyav():

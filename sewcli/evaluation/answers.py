@@ -16,8 +16,8 @@ from typing import Any
 from sewcli.errors import UsageError
 from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.scores import Scored
-from sewcli.manifest import Row, Task
-from sewcli.sources import Source
+from sewcli.inputs.manifest import Row, Task
+from sewcli.inputs.sources import Source
 
 #: what tells an input: its path and where in the file it begins
 Key = tuple[str, float | None]

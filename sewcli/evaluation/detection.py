@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sewcli.manifest import LabelSpan
+from sewcli.inputs.manifest import LabelSpan
 
 Span = tuple[float, float]
 

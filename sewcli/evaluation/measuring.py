@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.model import AcousticModel, Segment
-from sewcli.consumer import Consumer, SkipsSilence
 from sewcli.evaluation.loss import Loss, LossOfRecording
-from sewcli.recording import Recording
+from sewcli.pipeline.consumer import Consumer, SkipsSilence
+from sewcli.reading.recording import Recording
 from sewcli.results import Failure
 
 AnswerT = TypeVar("AnswerT")

@@ -14,7 +14,7 @@ from sewcli.evaluation.answers import Answer, read_answers, with_references
 from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.rates import folded
 from sewcli.evaluation.scores import word_score
-from sewcli.manifest import Row, Task
+from sewcli.inputs.manifest import Row, Task
 
 
 @dataclass(frozen=True)

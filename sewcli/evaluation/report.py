@@ -10,7 +10,7 @@ from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.normalizers import Normalizer, unchanged
 from sewcli.evaluation.scores import AccuracySum, RateSum, Scored, SumsBySet, word_score
 from sewcli.evaluation.table import Table
-from sewcli.manifest import NAMED
+from sewcli.inputs.manifest import NAMED
 from sewcli.results import Failure
 
 _RATES = ("wer", "cer", "ser", "accuracy")

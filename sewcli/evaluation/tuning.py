@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.ahead import in_order
 from sewcli.decoding.decoders import decoders
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.options import DecodingOptions
@@ -19,7 +18,8 @@ from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import DeviceError, InputError
 from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.rates import Edits, character_edits, folded, word_edits
-from sewcli.recording import Recording
+from sewcli.pipeline.ahead import in_order
+from sewcli.reading.recording import Recording
 
 _BLOCK = 4096
 

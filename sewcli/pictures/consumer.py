@@ -9,13 +9,13 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.consumer import Consumer, SkipsSilence
+from sewcli.inputs.sources import Source
 from sewcli.pictures.draw import draw
 from sewcli.pictures.overview import OverviewBuilder
 from sewcli.pictures.trace import TraceBuilder
-from sewcli.recording import Recording
+from sewcli.pipeline.consumer import Consumer, SkipsSilence
+from sewcli.reading.recording import Recording
 from sewcli.results import Classification, Failure, Span, Transcript
-from sewcli.sources import Source
 
 ResultT = TypeVar("ResultT")
 Write = Callable[[Source, bytes], None]

@@ -17,9 +17,9 @@ from sewcli.acoustic.statistics import wave_statistics
 from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import InputError
+from sewcli.inputs.sources import Source
 from sewcli.recognition import part_offset, probabilities
 from sewcli.results import Detections, Failure, KeywordEvent, ModelInfo
-from sewcli.sources import Source
 from sewcli.spotting.events import EventFinder, Run
 from sewcli.spotting.options import SpottingOptions
 from sewcli.spotting.smoothing import Scores, Smoother

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
 from sewcli.training.recipe import Recipe
 
 Samples = NDArray[np.float32]

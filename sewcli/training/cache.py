@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from sewcli.audio import read_blocks
 from sewcli.errors import AudioError, UsageError
-from sewcli.manifest import Row
-from sewcli.sources import Source
+from sewcli.inputs.manifest import Row
+from sewcli.inputs.sources import Source
 
 log = logging.getLogger("sewcli")
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from sewcli.errors import UsageError
-from sewcli.formats import AUDIO_EXTENSIONS
-from sewcli.manifest import Row, Task, read_manifest
-from sewcli.sources import Source
+from sewcli.inputs.formats import AUDIO_EXTENSIONS
+from sewcli.inputs.manifest import Row, Task, read_manifest
+from sewcli.inputs.sources import Source
 
 log = logging.getLogger("sewcli")
 

@@ -15,8 +15,8 @@ from sewcli.acoustic.checkpoint import FAMILIES, read_config
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.errors import DeviceError, ModelError, UsageError
-from sewcli.hub import fetch
-from sewcli.manifest import Row, Task
+from sewcli.hub.fetching import fetch
+from sewcli.inputs.manifest import Row, Task
 from sewcli.registry import resolve
 from sewcli.training.augment import load_noise
 from sewcli.training.cache import AudioCache

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from sewcli.names import plain_stem
+from sewcli.inputs.names import plain_stem
 from sewcli.writers.layout import Result
 
 

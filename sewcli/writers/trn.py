@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sewcli.names import part_suffix
+from sewcli.inputs.names import part_suffix
 from sewcli.results import Transcript
 from sewcli.writers.layout import Layout, Result, end_of
 from sewcli.writers.sctk import encoded, file_name

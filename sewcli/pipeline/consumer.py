@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.recording import Recording
+from sewcli.reading.recording import Recording
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 

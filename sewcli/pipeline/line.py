@@ -8,11 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from sewcli.recording import Recording
+from sewcli.reading.recording import Recording
 from sewcli.results import Failure
 
 if TYPE_CHECKING:
-    from sewcli.consumer import Consumer
+    from sewcli.pipeline.consumer import Consumer
 
 #: results that may be waited for beside those that the threads make
 _WAITING = 2

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.model import AcousticModel, Attending, Segment, Starting, Underway
 from sewcli.chunking import SAMPLE_RATE, Chunk
-from sewcli.consumer import SkipsSilence
-from sewcli.line import Job
+from sewcli.pipeline.consumer import SkipsSilence
+from sewcli.pipeline.line import Job
 
 #: rows of a batch: each may hold an open file
 _MOST_ROWS = 64

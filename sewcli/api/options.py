@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
-from sewcli.activity_options import ActivityOptions
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE, ChunkPlan
 from sewcli.decoding.options import DecodingOptions
 from sewcli.errors import UsageError
-from sewcli.pipeline import Options
+from sewcli.pipeline.run import Options
+from sewcli.reading.activity_options import ActivityOptions
 
 
 class Part(TypedDict, total=False):

@@ -1,4 +1,4 @@
-"""Decoding of audio in a process of its own, which `sewcli.read_workers` starts.
+"""Decoding of audio in a process of its own, which `sewcli.reading.read_workers` starts.
 
 It needs no torch. A request names a file, the answers are its blocks of samples and then their measures.
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.measured import How, Measures, measured
-from sewcli.serving import Messages, Told, portable, serve
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
+from sewcli.processes.serving import Messages, Told, portable, serve
+from sewcli.reading.measured import How, Measures, measured
 
 Identity = tuple[int, int]
 """Device and number of a file: two paths with the same ones lead to the same file."""

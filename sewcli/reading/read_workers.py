@@ -1,8 +1,8 @@
 """Decoding of audio in processes beside this one, so that a GPU need not wait for it.
 
-The threads that open recordings (`sewcli.pipeline`) share the interpreter's lock. With processes
-(`sewcli.processes`) they only pass on what these decode, block by block: a process is no further ahead than
-the socket holds.
+The threads that open recordings (`sewcli.pipeline.run`) share the interpreter's lock. With processes
+(`sewcli.processes.pool`) they only pass on what these decode, block by block: a process is no further ahead
+than the socket holds.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import stat
 from dataclasses import replace
 from typing import BinaryIO
 
-from sewcli import processes
 from sewcli.audio import shown
 from sewcli.audio.arrays import ArraySource
 from sewcli.errors import InputError, UsageError
-from sewcli.measured import How, Reading, measured
-from sewcli.read_worker import Answering, End, Request
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
+from sewcli.processes import pool
+from sewcli.reading.measured import How, Reading, measured
+from sewcli.reading.read_worker import Answering, End, Request
 
 #: processes that auto starts at the most, and the inputs that it reads in threads before
 _MOST = 8
@@ -40,8 +40,8 @@ class ReadWorkers:
         self.count = count
         self._spared = spared
         self._asked = itertools.count()
-        self._processes = processes.Processes(
-            count, "sewcli.read_worker", does="read", option=_OPTION, environment=_ALONE
+        self._processes = pool.Processes(
+            count, "sewcli.reading.read_worker", does="read", option=_OPTION, environment=_ALONE
         )
 
     @property
@@ -50,7 +50,7 @@ class ReadWorkers:
         return self._processes.pids
 
     def measured(self, source: Source, how: How, stdin: BinaryIO | None = None) -> Reading:
-        """As `sewcli.measured.measured`, waiting for a process that rests; for many threads.
+        """As `sewcli.reading.measured.measured`, waiting for a process that rests; for many threads.
 
         What is no regular file (standard input, pipes, arrays, addresses) is read in this process.
 
@@ -106,7 +106,7 @@ def check_read_workers(wanted: int | None) -> None:
     if not isinstance(wanted, int) or wanted < 0:
         raise UsageError(f"read_workers={wanted!r}", hint="a number of processes, 0 for none")
     if wanted:
-        processes.check_possible("reading", _OPTION)
+        pool.check_possible("reading", _OPTION)
 
 
 def read_workers(wanted: int | None, device: str) -> ReadWorkers | None:
@@ -119,7 +119,7 @@ def read_workers(wanted: int | None, device: str) -> ReadWorkers | None:
     """
     if wanted is not None:
         return ReadWorkers(wanted) if wanted else None
-    if device == "cpu" or not processes.POSSIBLE:
+    if device == "cpu" or not pool.POSSIBLE:
         return None
-    count = min(_MOST, processes.cores() - 1)
+    count = min(_MOST, pool.cores() - 1)
     return ReadWorkers(count, spared=_FEW) if count else None

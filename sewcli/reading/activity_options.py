@@ -1,4 +1,4 @@
-"""Which silences of a recording are left out: the settings of `sewcli.activity`."""
+"""Which silences of a recording are left out: the settings of `sewcli.reading.activity`."""
 
 from __future__ import annotations
 

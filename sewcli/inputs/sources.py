@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sewcli.errors import UsageError
-from sewcli.folders import Walk, is_folder
-from sewcli.formats import INSTALL_MEDIA
-from sewcli.raw import RawAudio
-from sewcli.selection import EVERYTHING, Selection
-from sewcli.urls import check_url, is_url
+from sewcli.inputs.folders import Walk, is_folder
+from sewcli.inputs.formats import INSTALL_MEDIA
+from sewcli.inputs.raw import RawAudio
+from sewcli.inputs.selection import EVERYTHING, Selection
+from sewcli.inputs.urls import check_url, is_url
 
 STDIN = "-"
 
@@ -38,7 +38,8 @@ class Source:
 
     Attributes:
         path: the name shown to the user and written to the output; "-" is standard input, and it may be an
-            address (sewcli.urls). Bytes that are not UTF-8 are surrogate escapes, as os.fsdecode gives them.
+            address (sewcli.inputs.urls). Bytes that are not UTF-8 are surrogate escapes, as os.fsdecode gives
+            them.
         file: the place to open; Path("-") for standard input, and of no meaning for an address.
         offset: where to start, in seconds.
         duration: how much to read, in seconds; None reads to the end.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sewcli.errors import UsageError
-from sewcli.sources import Source, manifest_source
+from sewcli.inputs.sources import Source, manifest_source
 
 log = logging.getLogger("sewcli")
 

@@ -61,7 +61,7 @@ def file_name(url: str) -> str:
 
 
 def is_forbidden(url: str) -> bool:
-    """Whether an address needs a network that this process shall not use; sewcli.hub.set_offline says so."""
+    """Whether an address needs a network that this process shall not use (hub.fetching.set_offline)."""
     return os.environ.get("SEW_OFFLINE", "").lower() in _TRUE and needs_network(url)
 
 

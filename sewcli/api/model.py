@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-from sewcli.api_inputs import (
+from sewcli.api.inputs import (
     Array,
     Audio,
     Place,
@@ -18,7 +18,7 @@ from sewcli.api_inputs import (
     parts,
     picture_file,
 )
-from sewcli.api_options import (
+from sewcli.api.options import (
     AlignOptions,
     ClassifyOptions,
     EmbedOptions,
@@ -30,10 +30,10 @@ from sewcli.api_options import (
 )
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
 from sewcli.errors import ModelError
-from sewcli.hub import LocalModel
-from sewcli.pipeline import Options
+from sewcli.hub.fetching import LocalModel
+from sewcli.inputs.sources import Source
+from sewcli.pipeline.run import Options
 from sewcli.results import Classification, Embedding, Failure, KeywordEvent, Transcript
-from sewcli.sources import Source
 from sewcli.spotting.options import SpottingOptions
 from sewcli.tasks import Aligning, Classifying, Spotting, Transcribing, batch_seconds
 

@@ -15,7 +15,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from sewcli.hub_cache import WEIGHTS, cache_directory
+from sewcli.hub.cache import WEIGHTS, cache_directory
 
 _log = logging.getLogger("sewcli")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from sewcli.sources import STDIN
-from sewcli.urls import file_name, is_url
+from sewcli.inputs.sources import STDIN
+from sewcli.inputs.urls import file_name, is_url
 
 
 def plain_stem(path: str) -> str:

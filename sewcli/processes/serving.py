@@ -1,4 +1,4 @@
-"""The other side of `sewcli.processes`: a process that answers the requests of the one that started it.
+"""The other side of `sewcli.processes.pool`: a process that answers the requests of the one that started it.
 
 It ends when that one is gone, however that went.
 """

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.statistics import StatisticsAccumulator, WaveStatistics
-from sewcli.activity import LevelMeter
 from sewcli.audio import SAMPLE_RATE, read_blocks, shown
 from sewcli.errors import AudioError
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
+from sewcli.reading.activity import LevelMeter
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Measures:
 
     Attributes:
         statistics: their moments.
-        levels: dB of full scale, one each 20 ms, see `sewcli.activity.LevelMeter`; None where not asked for.
+        levels: dB of full scale, one each 20 ms, see `reading.activity.LevelMeter`; None where not asked for.
     """
 
     statistics: WaveStatistics

@@ -16,17 +16,17 @@ from typing import BinaryIO, TypeVar
 
 from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.activity_options import ActivityOptions
-from sewcli.ahead import Ahead
-from sewcli.batching import Batcher
 from sewcli.chunking import Chunk, ChunkPlan
-from sewcli.consumer import Consumer
 from sewcli.errors import DeviceError, InputError
-from sewcli.line import Job, Line, Makers
-from sewcli.read_workers import ReadWorkers, check_read_workers, read_workers
-from sewcli.recording import Recording
+from sewcli.inputs.sources import Source
+from sewcli.pipeline.ahead import Ahead
+from sewcli.pipeline.batching import Batcher
+from sewcli.pipeline.consumer import Consumer
+from sewcli.pipeline.line import Job, Line, Makers
+from sewcli.reading.activity_options import ActivityOptions
+from sewcli.reading.read_workers import ReadWorkers, check_read_workers, read_workers
+from sewcli.reading.recording import Recording
 from sewcli.results import Failure
-from sewcli.sources import Source
 
 #: seconds; a clip is classified as one piece, whose memory grows with its square
 LONGEST_CLIP = 60.0
@@ -55,7 +55,7 @@ class Options:
         readers: threads that decode the next recordings while the network runs; None for one beside a CPU,
             several beside a GPU, and no less than there are processes.
         activity: leave long silences out (the consumer must be a `SkipsSilence`); None runs all.
-        read_workers: processes that decode for these threads, see `sewcli.read_workers`; None for what suits
+        read_workers: processes that decode for these threads, see `reading.read_workers`; None for what suits
             the device, 0 for none.
 
     Raises:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sewcli.errors import UsageError
-from sewcli.formats import AUDIO_EXTENSIONS, INSTALL_MEDIA, decodable_extensions
-from sewcli.selection import EVERYTHING, Selection
-from sewcli.urls import is_url
+from sewcli.inputs.formats import AUDIO_EXTENSIONS, INSTALL_MEDIA, decodable_extensions
+from sewcli.inputs.selection import EVERYTHING, Selection
+from sewcli.inputs.urls import is_url
 
 
 def is_folder(given: str) -> bool:

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.statistics import StatisticsAccumulator, WaveStatistics
-from sewcli.activity import active, pieces
-from sewcli.activity_options import ActivityOptions
 from sewcli.audio import SAMPLE_RATE, shown
 from sewcli.chunking import MIN_SAMPLES
 from sewcli.errors import AudioError
-from sewcli.measured import How, Measures, Reading, measured
-from sewcli.read_workers import ReadWorkers
-from sewcli.sources import Source
+from sewcli.inputs.sources import Source
+from sewcli.reading.activity import active, pieces
+from sewcli.reading.activity_options import ActivityOptions
+from sewcli.reading.measured import How, Measures, Reading, measured
+from sewcli.reading.read_workers import ReadWorkers
 
 #: samples kept in memory before they move to a temporary file: two minutes
 MEMORY_BYTES = 120 * SAMPLE_RATE * 4
@@ -42,7 +42,7 @@ class Recording:
         workers: processes to decode in; None for this one.
 
     Attributes:
-        pieces: the samples that are to be read, as half-open ranges in order; see `sewcli.activity.pieces`.
+        pieces: the samples that are to be read, as half-open ranges in order; see `sewcli.reading.activity`.
 
     Raises:
         AudioError: the audio cannot be read or cannot be used.

@@ -2,7 +2,7 @@
 
 A process is an interpreter of its own (no fork: torch has threads and a GPU its context) with a socket as its
 standard input. It is out of reach of the terminal's Control-C and ends with this process; its side is
-`sewcli.serving`.
+`sewcli.processes.serving`.
 """
 
 from __future__ import annotations

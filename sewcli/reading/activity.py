@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.activity_options import ActivityOptions
 from sewcli.chunking import HOP as FRAME
 from sewcli.chunking import PAIR, PAIR_SAMPLES, RECEPTIVE_FIELD, SAMPLE_RATE
+from sewcli.reading.activity_options import ActivityOptions
 
 #: dB of full scale; no recording of speech is that quiet
 QUIET = -75.0

@@ -6,7 +6,7 @@ import errno
 import shlex
 
 from sewcli.errors import ModelError
-from sewcli.hub_cache import PICKLED, cache_directory
+from sewcli.hub.cache import PICKLED, cache_directory
 from sewcli.registry import DEFAULT_REVISION, ModelSpec
 
 

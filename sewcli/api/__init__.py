@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from sewcli.acoustic.checkpoint import declared_task
-from sewcli.api_inputs import Place, only
-from sewcli.api_model import METHODS, Model
-from sewcli.api_options import DecodeOptions, check_options, decoding_options
+from sewcli.api.inputs import Place, only
+from sewcli.api.model import METHODS, Model
+from sewcli.api.options import DecodeOptions, check_options, decoding_options
 from sewcli.errors import UsageError
-from sewcli.hub import fetch, set_offline
+from sewcli.hub.fetching import fetch, set_offline
+from sewcli.inputs.sources import Source
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, Transcript
-from sewcli.sources import Source
 
 __all__ = ["Model", "decode", "decode_many", "load"]
 

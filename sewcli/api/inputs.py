@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.api_options import Part
+from sewcli.api.options import Part
 from sewcli.audio.arrays import ARRAY, array_source
 from sewcli.errors import AudioError, SewError, UsageError
-from sewcli.parts import Window
+from sewcli.inputs.parts import Window
+from sewcli.inputs.sources import STDIN, Source
 from sewcli.results import (
     Classification,
     Detections,
@@ -23,7 +24,6 @@ from sewcli.results import (
     KeywordEvent,
     Transcript,
 )
-from sewcli.sources import STDIN, Source
 
 Array = NDArray[np.floating[Any]] | NDArray[np.int16] | NDArray[np.int32]
 Place = str | os.PathLike[str]

@@ -4,7 +4,7 @@ Embedded models and local directories are checked; hub models are looked for in 
 huggingface_hub.
 
 No file is loaded here. Weights in pickle format are carried to the cache for packaged aliases only, whose
-publisher is known, and only where the hub has no conversion of them (sewcli.hub_conversion);
+publisher is known, and only where the hub has no conversion of them (sewcli.hub.conversion);
 sewcli.acoustic.pickled reads them.
 """
 
@@ -23,9 +23,9 @@ from pathlib import Path
 
 from sewcli import __version__
 from sewcli.errors import ModelError
-from sewcli.hub_cache import PICKLED, cache_directory, cached_snapshot, is_pickled, record_reference
-from sewcli.hub_conversion import fetch_conversion, put_beside
-from sewcli.hub_errors import cached_pickle, explain, not_cached, refused_pickle
+from sewcli.hub.cache import PICKLED, cache_directory, cached_snapshot, is_pickled, record_reference
+from sewcli.hub.conversion import fetch_conversion, put_beside
+from sewcli.hub.errors import cached_pickle, explain, not_cached, refused_pickle
 from sewcli.registry import DEFAULT_REVISION, ModelSpec
 
 _log = logging.getLogger("sewcli")

@@ -1,0 +1,1 @@
+"""What to read: paths, folders, addresses, manifests, in order."""

@@ -1,0 +1,1 @@
+"""Inputs to results: what is under way, in order and bounded."""
