@@ -138,6 +138,14 @@ def test_channels_are_mixed_chosen_or_split(sew: Sew, ctc: Path, classifier: Pat
         f"1\t{right}",
     ]
     assert sew("transcribe", both, "-m", ctc, "--channel", "1", "-H").lines == [f"{both}\t{right}"]
+    header, *cues = sew("transcribe", both, "-m", ctc, "--channel", "split", "-f", "tsv").lines
+    assert header == "path\tchannel\tstart\tend\ttext"
+    assert list(dict.fromkeys(tuple(cue.split("\t")[:2]) for cue in cues)) == [
+        (str(both), "0"),
+        (str(both), "1"),
+    ]
+    header, *_ = sew("transcribe", both, "-m", ctc, "--channel", "split", "-f", "tsv", "-h").lines
+    assert header == "channel\tstart\tend\ttext"
     out = tmp_path / "out"
     assert sew("transcribe", both, "-m", ctc, "-o", out, "--channel", "split").code == 0
     assert files_in(out) == ["both_ch0.txt", "both_ch1.txt"]

@@ -35,6 +35,8 @@ TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|", "A", "B", "C", "D", "E")
 VOCABULARY = Vocabulary(TOKENS, blank=0, delimiter=4, special=frozenset({1, 2, 3}))
 OPTIONS = DecodingOptions(decoder="beam", beam_width=20, n_best=2, hotwords=["ab"])
 SETUP = Setup(OPTIONS, VOCABULARY, times=True)
+#: of 20 000 frames it makes minutes of work
+WIDE = Setup(DecodingOptions(decoder="beam", beam_width=5000), VOCABULARY, times=True)
 
 
 def logits(seed: int, frames: int = 60) -> np.ndarray:
@@ -79,9 +81,11 @@ def test_a_process_that_is_killed_costs_one_recording(workers: SearchWorkers) ->
 
     first = decoded(logits(1), search)
     [pid] = workers.pids
-    os.kill(pid, signal.SIGKILL)
+    killer = threading.Timer(1.0, os.kill, (pid, signal.SIGKILL))
+    killer.start()
     with pytest.raises(DeadWorkerError, match=r"killed by SIGKILL.*fewer --decode-workers"):
-        decoded(logits(1), search)
+        decoded(logits(0, 20_000), lambda rows: workers.search(WIDE, rows))
+    killer.join()
     assert decoded(logits(1), search) == first
     assert workers.pids != [pid]
 
@@ -92,9 +96,7 @@ def test_a_search_under_way_fails_when_all_is_closed() -> None:
 
     def search() -> None:
         try:
-            # minutes of work
-            wide = Setup(DecodingOptions(decoder="beam", beam_width=5000), VOCABULARY, times=True)
-            decoded(logits(0, 20_000), lambda rows: pool.search(wide, rows))
+            decoded(logits(0, 20_000), lambda rows: pool.search(WIDE, rows))
         except DeadWorkerError as error:
             failures.append(error)
 

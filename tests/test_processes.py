@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -88,6 +89,17 @@ def test_one_that_ends_is_told_and_replaced(pool: Processes) -> None:
         asked(pool, "end", 1)
     assert asked(pool, 0, 1) == [((30, "0 is odd"),)]
     assert pid not in pool.pids
+    pool.close()
+
+
+def test_one_that_ends_at_rest_costs_nothing(pool: Processes) -> None:
+    assert asked(pool, 0, 1)
+    [pid] = pool.pids
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert asked(pool, 1, 2) == [0, ((30, "1 is odd"),)]
+    assert pool.pids != [pid]
+    assert len(pool.pids) == 1
     pool.close()
 
 

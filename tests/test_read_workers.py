@@ -129,17 +129,19 @@ def test_what_a_process_cannot_open_is_read_here(
 
 
 def test_a_process_that_is_killed_costs_one_recording(workers: ReadWorkers, tmp_path: Path) -> None:
-    file = write_babble(tmp_path / "a.wav", 1.0)
-    recording_of(file, workers)
+    file = write_babble(tmp_path / "a.wav", 600.0)
+    blocks = workers.measured(Source(str(file), file), How())
+    next(blocks)
     [pid] = workers.pids
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(DeadWorkerError) as failed:
-        recording_of(file, workers)
+        list(blocks)
     assert str(failed.value) == (
         f"{file}: the process that read it has ended (killed by SIGKILL) "
         "(where memory is short fewer --read-workers need less)"
     )
-    check_same(recording_of(file), recording_of(file, workers))
+    other = write_babble(tmp_path / "b.wav", 1.0)
+    check_same(recording_of(other), recording_of(other, workers))
     assert workers.pids != [pid]
 
 

@@ -65,6 +65,11 @@ class Process:
                 raise
         self.pid = self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is no more."""
+        return self._process.poll() is not None
+
     def kill(self) -> None:
         """End it at once; whoever waits for its answer is told."""
         self._process.kill()
@@ -111,7 +116,7 @@ class Processes:
 
     @contextlib.contextmanager
     def one(self) -> Iterator[Process]:
-        """A process that rests, waiting for one; for many threads.
+        """A process that rests, waiting for one; for many threads. One that has ended at rest is replaced.
 
         It must be at rest again at the end; with any exception it ends, and another may be started.
 
@@ -121,6 +126,9 @@ class Processes:
         """
         process = self._resting.get()
         try:
+            if process is not None and process.has_ended:
+                _log.debug("a process at rest has ended (%s); another is started", self._discard(process))
+                process = None
             process = process or self._start()
             try:
                 yield process
@@ -160,10 +168,15 @@ class Processes:
     def _drop(self, process: Process | None) -> None:
         """End a process, in whose place another one may be started."""
         if process is not None:
-            process.end()
-            with self._lock:
-                self._started.discard(process)
+            self._discard(process)
         self._resting.put(None)
+
+    def _discard(self, process: Process) -> str:
+        """End a process that gets no more work; how it ended."""
+        how = process.end()
+        with self._lock:
+            self._started.discard(process)
+        return how
 
     def tell(self, messages: Iterable[tuple[int, str]]) -> None:
         """Tell what the processes have to say, level and text, each thing once."""

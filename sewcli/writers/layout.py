@@ -24,7 +24,7 @@ class Layout:
 
     Attributes:
         with_path: name the input too, where that is optional.
-        with_channel: name the channel too, in plain text.
+        with_channel: name the channel too, in text and tsv.
         shape: of cues.
     """
 
@@ -36,6 +36,11 @@ class Layout:
 def cues_of(result: Result, layout: Layout) -> list[Cue]:
     """The cues of a transcript; a failure has none."""
     return cues(words_of(result), layout.shape)
+
+
+def channel_column(result: Result) -> bytes:
+    """The number of the channel and a tab; no number where all were mixed, or for a failure."""
+    return b"\t" if result.channel is None else b"%d\t" % result.channel
 
 
 def words_of(result: Result) -> tuple[Span, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from sewcli.results import Classification, Detections, KeywordEvent, Transcript
-from sewcli.writers.layout import Layout, Result
+from sewcli.writers.layout import Layout, Result, channel_column
 
 
 def write(result: Result, layout: Layout) -> bytes:
@@ -15,7 +15,7 @@ def write(result: Result, layout: Layout) -> bytes:
     """
     prefix = os.fsencode(result.path) + b"\t" if layout.with_path else b""
     if layout.with_channel:
-        prefix += b"\t" if result.channel is None else b"%d\t" % result.channel
+        prefix += channel_column(result)
     match result:
         case Transcript():
             lines = [result.text]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 
-from sewcli.writers.layout import Layout, Result, cues_of, milliseconds
+from sewcli.writers.layout import Layout, Result, channel_column, cues_of, milliseconds
 
 
 def header(layout: Layout) -> bytes:
     """The names of the columns."""
-    return b"path\tstart\tend\ttext\n" if layout.with_path else b"start\tend\ttext\n"
+    names = ["path"] * layout.with_path + ["channel"] * layout.with_channel + ["start", "end", "text"]
+    return "\t".join(names).encode() + b"\n"
 
 
 def write(result: Result, layout: Layout) -> bytes:
     """One line a cue; a path in front is quoted as in CSV where it holds a tab or a line break."""
     prefix = _field(result.path) + b"\t" if layout.with_path else b""
+    if layout.with_channel:
+        prefix += channel_column(result)
     return b"".join(
         prefix + f"{milliseconds(cue.start)}\t{milliseconds(cue.end)}\t{cue.text}\n".encode()
         for cue in cues_of(result, layout)
