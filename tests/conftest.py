@@ -40,7 +40,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         precise = item.get_closest_marker("float32")
         engines = precise.args if precise and precise.args else ("fast", "reference")
-        if precise and MATRIX.get("DTYPE", "float32") != "float32" and MATRIX.get("ENGINE", "fast") in engines:
+        if (
+            precise
+            and MATRIX.get("DTYPE", "float32") != "float32"
+            and MATRIX.get("ENGINE", "fast") in engines
+        ):
             item.add_marker(pytest.mark.skip(reason="holds in full precision only"))
         if {"ENGINE", "DTYPE"} & MATRIX.keys() and item.get_closest_marker("defaults"):
             item.add_marker(pytest.mark.skip(reason="holds for the defaults only"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -80,67 +81,72 @@ def many(tmp_path: Path) -> Iterator[Path]:
     return tmp_path / "many"
 
 
-@pytest.fixture
-def beam(ctc: Path, many: Path, tmp_path: Path) -> Iterator[Run]:
-    """A run with two processes for beam search that cannot end: standard input never does."""
-    run = Run(
-        tmp_path,
-        *(many, "-", "-m", ctc, "-f", "json"),
-        *("--decoder", "beam", "--beam-width", "60", "--decode-workers", "2"),
-    )
+BEAM = ("--decoder", "beam", "--beam-width", "60", "--decode-workers", "2", "--read-workers", "0")
+READING = ("--read-workers", "2", "--batch-seconds", "0")
+
+
+@pytest.fixture(
+    params=[pytest.param(BEAM, marks=needs_beam, id="beam search"), pytest.param(READING, id="reading")]
+)
+def endless(ctc: Path, many: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
+    """A run with two processes beside it that cannot end: standard input never does."""
+    run = Run(tmp_path, many, "-", "-m", ctc, "-f", "json", *request.param)
     yield run
     run.process.kill()
 
 
-@needs_beam
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_signals_leave_no_process_and_no_file(beam: Run, number: signal.Signals) -> None:
+def test_signals_leave_no_process_and_no_file(endless: Run, number: signal.Signals) -> None:
     for _ in range(2):
-        assert beam.line().startswith(b"{")
-    workers = beam.children()
+        assert endless.line().startswith(b"{")
+    workers = endless.children()
     assert len(workers) == 2
-    beam.process.send_signal(number)
-    code, err = beam.end()
+    endless.process.send_signal(number)
+    code, err = endless.end()
     await_end(workers)
     if number == signal.SIGKILL:
         assert code == -number
     else:
         assert code == 130
         assert re.fullmatch(rb"sew: interrupted: \d+ inputs? done\n", err)
-        assert list(beam.temporary.iterdir()) == []
+        assert list(endless.temporary.iterdir()) == []
 
 
-@needs_beam
-def test_a_closed_pipe_leaves_no_process_and_no_file(beam: Run) -> None:
-    assert beam.line().startswith(b"{")
-    workers = beam.children()
-    assert beam.process.stdout is not None
-    beam.process.stdout.close()
-    # the whole of standard input comes too late to matter
-    code = beam.process.wait(WAIT)
+@pytest.mark.parametrize(
+    "options", [pytest.param(BEAM, marks=needs_beam), READING], ids=["beam search", "reading"]
+)
+def test_a_closed_pipe_leaves_no_process_and_no_file(
+    ctc: Path, many: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    run = Run(tmp_path, *(20 * [many]), "-m", ctc, "-f", "json", *options)
+    assert run.line().startswith(b"{")
+    workers = run.children()
+    assert run.process.stdout is not None
+    run.process.stdout.close()
+    code, err = run.end()
     await_end(workers)
-    assert (code, beam.end()[1]) == (0, b"")
-    assert workers
-    assert list(beam.temporary.iterdir()) == []
+    assert (code, err, len(workers)) == (0, b"", 2)
+    assert list(run.temporary.iterdir()) == []
 
 
-@needs_beam
-def test_a_process_that_is_killed_costs_its_recordings_alone(beam: Run) -> None:
-    records = [beam.line()]
-    for pid in beam.children():
+def test_processes_that_are_killed_cost_their_recordings_alone(endless: Run) -> None:
+    records = [endless.line()]
+    workers = endless.children()
+    for pid in workers:
         os.kill(pid, signal.SIGKILL)
-    records += [beam.line() for _ in range(29)]
-    assert beam.process.stdin is not None
-    beam.process.stdin.close()
-    last = beam.line()
-    code, err = beam.end()
-    failed = [record for record in records if b'"worker_died"' in record]
-    assert 1 <= len(failed) <= 2
-    assert all(b".wav" in record for record in records)
-    assert b'"-"' in last  # standard input was empty
-    assert err.count(b"SIGKILL") == len(failed)
+    records += [endless.line() for _ in range(29)]
+    assert not set(workers) & set(endless.children())
+    assert endless.process.stdin is not None
+    endless.process.stdin.close()
+    assert b'"-"' in endless.line()  # standard input was empty
+    code, err = endless.end()
+    failed = [json.loads(record)["path"] for record in records if b'"worker_died"' in record]
+    assert len(failed) <= 2
     assert code == 3
-    assert list(beam.temporary.iterdir()) == []
+    assert err.count(b"SIGKILL") == len(failed)
+    assert all(os.fsencode(path) in err for path in failed)
+    assert all(b".wav" in record for record in records)
+    assert list(endless.temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

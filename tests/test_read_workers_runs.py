@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -181,71 +179,6 @@ def test_an_interpreter_that_does_not_start_fails_the_inputs(
         assert result.code == 4
         assert len(result.messages) == 2
         assert all(reason in line and str(audio) in line for line in result.messages)
-
-
-@pytest.fixture
-def many(tmp_path: Path) -> Path:
-    for i in range(30):
-        write_babble(tmp_path / "many" / f"{i:02}.flac", 2.0 + i / 20, seed=i)
-    return tmp_path / "many"
-
-
-@pytest.fixture
-def endless(ctc: Path, many: Path, tmp_path: Path) -> Iterator[Run]:
-    """A run with two processes for reading that cannot end: standard input never does."""
-    run = Run(tmp_path, many, "-", "-m", ctc, "-f", "json", "--read-workers", "2", "--batch-seconds", "0")
-    yield run
-    run.process.kill()
-
-
-@needs_proc
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_signals_leave_no_process_and_no_file(endless: Run, number: signal.Signals) -> None:
-    for _ in range(2):
-        assert endless.line().startswith(b"{")
-    workers = endless.children()
-    assert len(workers) == 2
-    endless.process.send_signal(number)
-    code, err = endless.end()
-    await_end(workers)
-    if number == signal.SIGKILL:
-        assert code == -number
-    else:
-        assert code == 130
-        assert re.fullmatch(rb"sew: interrupted: \d+ inputs? done\n", err)
-        assert list(endless.temporary.iterdir()) == []
-
-
-@needs_proc
-def test_a_closed_pipe_leaves_no_process_and_no_file(ctc: Path, many: Path, tmp_path: Path) -> None:
-    run = Run(tmp_path, *(20 * [many]), "-m", ctc, "-f", "json", "--read-workers", "2")
-    assert run.line().startswith(b"{")
-    workers = run.children()
-    assert run.process.stdout is not None
-    run.process.stdout.close()
-    code, err = run.end()
-    await_end(workers)
-    assert (code, err, len(workers)) == (0, b"", 2)
-    assert list(run.temporary.iterdir()) == []
-
-
-@needs_proc
-def test_processes_that_are_killed_cost_their_recordings_alone(endless: Run) -> None:
-    records = [endless.line()]
-    workers = endless.children()
-    for pid in workers:
-        os.kill(pid, signal.SIGKILL)
-    records += [endless.line() for _ in range(29)]
-    assert not set(workers) & set(endless.children())
-    assert endless.process.stdin is not None
-    endless.process.stdin.close()
-    assert b'"-"' in endless.line()  # standard input was empty
-    code, err = endless.end()
-    failed = [json.loads(record)["path"] for record in records if b'"worker_died"' in record]
-    assert len(failed) <= 2
-    assert code == 3
-    assert err.count(b"SIGKILL") == len(failed)
-    assert all(os.fsencode(path) in err for path in failed)
 
 
 @needs_proc
