@@ -23,6 +23,8 @@ class Batch:
         frame_counts: the same, on the host: reading them from a GPU would wait for it.
         window_mean: (B, kernel) float32, of the normalised waveform.
         window_covariance: (B, kernel, kernel) float32, likewise.
+        features: (B, channels, frames), what the convolutions give, where it is known; samples and moments
+            are empty then. For training alone.
     """
 
     samples: torch.Tensor
@@ -30,6 +32,7 @@ class Batch:
     frame_counts: tuple[int, ...]
     window_mean: torch.Tensor
     window_covariance: torch.Tensor
+    features: torch.Tensor | None = None
 
     def to(
         self, device: torch.device, dtype: torch.dtype = torch.float32, *, non_blocking: bool = False
@@ -48,6 +51,7 @@ class Batch:
             self.frame_counts,
             self.window_mean.to(device, non_blocking=non_blocking),
             self.window_covariance.to(device, non_blocking=non_blocking),
+            None if self.features is None else self.features.to(device, non_blocking=non_blocking),
         )
 
 

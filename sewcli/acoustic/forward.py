@@ -58,6 +58,8 @@ def first_convolution(layer: Model, batch: Batch) -> torch.Tensor:
 
 def convolutions(model: Model, batch: Batch) -> torch.Tensor:
     """The feature extractor: (B, channels, frames), whole frames of the padded rectangle."""
+    if batch.features is not None:
+        return batch.features
     layers = base_model(model).feature_extractor.conv_layers
     if model.config.feat_extract_norm == "group":
         hidden = first_convolution(layers[0], batch)

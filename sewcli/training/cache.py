@@ -41,6 +41,11 @@ class AudioCache:
         self.lengths = lengths
         self.rows = rows
 
+    @property
+    def key(self) -> str:
+        """Tells these clips from others, and from what their files held before."""
+        return _key(self.rows)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -58,7 +63,7 @@ class AudioCache:
         Raises:
             UsageError: none can be read.
         """
-        key = hashlib.sha256("\n".join(_identity(row.source) for row in rows).encode()).hexdigest()[:16]
+        key = _key(rows)
         samples_file, index_file = directory / f"{key}.int16", directory / f"{key}.json"
         if not index_file.exists():
             directory.mkdir(parents=True, exist_ok=True)
@@ -75,6 +80,10 @@ class AudioCache:
         readable = [row for row, length in zip(rows, lengths, strict=True) if length]
         samples = np.memmap(samples_file, dtype=np.int16, mode="r")
         return cls(samples, np.array([length for length in lengths if length], dtype=np.int64), readable)
+
+
+def _key(rows: Sequence[Row]) -> str:
+    return hashlib.sha256("\n".join(_identity(row.source) for row in rows).encode()).hexdigest()[:16]
 
 
 def _identity(source: Source) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.evaluation import require_jiwer
 from sewcli.training.augment import Samples, change_speed
 from sewcli.training.cache import AudioCache
+from sewcli.training.features import FeatureCache, Features
 from sewcli.training.recipe import Recipe
 from sewcli.training.vocabulary import Speller
 
@@ -47,6 +49,7 @@ class CtcTask:
         self.speller = speller
         self._train = train
         self._dev = dev
+        self._features: FeatureCache | None = None
         self._targets: list[list[int]] = []
         self.clips: list[int] = []
         left_out: Counter[str] = Counter()
@@ -106,6 +109,14 @@ class CtcTask:
     def example(self, index: int, speed: float, _rng: np.random.Generator) -> tuple[Samples, list[int]]:
         """Samples and target ids of one training clip."""
         return change_speed(self._train.clip(self.clips[index]), speed), self._targets[index]
+
+    def keep_features(self, model: Model, directory: Path) -> None:
+        """Compute what the convolutions of the model give of the training clips, once for all passes."""
+        self._features = FeatureCache.build(model, self._train, directory)
+
+    def features(self, index: int) -> Features | None:
+        """Of one training clip, where they are kept."""
+        return None if self._features is None else self._features.clip(self.clips[index])
 
     def loss(self, model: Model, batch: Batch, targets: list[list[int]]) -> torch.Tensor:
         """CTC loss of a batch as the model's configuration has it (ctc_loss_reduction, ctc_zero_infinity)."""

@@ -19,6 +19,7 @@ from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.training.augment import Augmentation, Samples
 from sewcli.training.batches import Bucketing, endless
+from sewcli.training.features import Features, feature_batch
 from sewcli.training.recipe import Recipe
 
 #: batches that wait at most
@@ -34,6 +35,9 @@ class Examples(Protocol):
 
     def example(self, index: int, speed: float, rng: np.random.Generator) -> tuple[Samples, Any]:
         """Samples, shape (n,), and target of one clip, played `speed` times as fast."""
+
+    def features(self, index: int) -> Features | None:
+        """What the convolutions give of one clip, (frames, channels), where that is kept."""
 
 
 class Feed:
@@ -94,10 +98,15 @@ class Feed:
 
     def _make(self, number: int, clips: NDArray[np.int64]) -> tuple[Batch, list[Any]]:
         rng = np.random.default_rng([self._recipe.seed, 1, number])
-        rows, targets = [], []
+        rows, features, targets = [], [], []
         for clip in clips:
             speed = float(rng.choice(self._recipe.speeds))
             samples, target = self._examples.example(int(clip), speed, rng)
-            rows.append(self._augmentation.apply(samples, rng))
             targets.append(target)
+            if (kept := self._examples.features(int(clip))) is not None:
+                features.append(kept)
+            else:
+                rows.append(self._augmentation.apply(samples, rng))
+        if features:
+            return feature_batch(features), targets
         return make_batch(rows, [wave_statistics(row) for row in rows], normalize=True), targets

@@ -26,6 +26,7 @@ from sewcli.training.corpus import manifest_hash, read_corpus
 from sewcli.training.ctc import CtcTask
 from sewcli.training.curves import draw_curves
 from sewcli.training.export import export
+from sewcli.training.features import check_kept_features
 from sewcli.training.initialise import build_model
 from sewcli.training.keywords import OtherSounds
 from sewcli.training.loop import Observer, Trainer
@@ -72,6 +73,7 @@ def train_model(
         ModelError: the model to start from is not there or cannot be trained.
         DeviceError: the device is not there.
     """
+    check_kept_features(recipe)
     accelerator = _accelerator(device)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -91,6 +93,9 @@ def train_model(
     model = build_model(recipe, task.head, start)
     parameters = sum(tensor.numel() for tensor in model.parameters())
     log.info("%s: %.2f M parameters, %d clips", recipe.name, parameters / 1e6, task.lengths.size)
+    if recipe.keep_features and isinstance(task, CtcTask):
+        with accelerator.main_process_first():
+            task.keep_features(model.to(accelerator.device), directory / "cache")
     if accelerator.is_main_process:
         observers = [MetricsLog(directory), *TensorBoardLog.where_installed(directory), *observers]
     trainer = Trainer(

@@ -25,7 +25,7 @@ _SHARES = {
     "band_probability",
 }
 _TEXTS = {"name", "init", "vocabulary", "dev", "noise", "background", "background_dev"}
-_FLAGS = {"shortest_first", "freeze_feature_encoder"}
+_FLAGS = {"shortest_first", "freeze_feature_encoder", "keep_features"}
 #: the lowest factor by which a clip is slowed down and the highest by which it is sped up
 _SPEEDS = (0.1, 10.0)
 

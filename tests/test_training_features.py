@@ -1,0 +1,127 @@
+"""Training with what frozen convolutions give of each clip, computed once."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from trainings import EXAMPLES
+
+import sewcli
+from sewcli.acoustic.forward import convolutions
+from sewcli.errors import UsageError
+from sewcli.hub.fetching import fetch
+from sewcli.inputs.manifest import load_manifest
+from sewcli.registry import resolve
+from sewcli.training.cache import AudioCache
+from sewcli.training.ctc import CtcTask
+from sewcli.training.features import FeatureCache
+from sewcli.training.feed import Feed
+from sewcli.training.recipe import load_recipe
+from sewcli.training.session import train_model
+from sewcli.training.vocabulary import Speller, english_vocabulary
+
+UNCHANGED = ["speeds=[1.0]", "freeze_feature_encoder=true"]
+KEPT = [*UNCHANGED, "keep_features=true"]
+
+
+@pytest.fixture(params=["sew", "sew-d"])
+def start(request, recipe_file, tmp_path):
+    """A small model to start from."""
+    settings = ["steps=1", "front_end_steps=0", f"family={request.param}"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "start")
+    return tmp_path / "start/model"
+
+
+def task_and_model(recipe_file, start, directory):
+    import transformers
+
+    recipe = load_recipe(recipe_file, EXAMPLES, [f"init={start}", *KEPT, "batch_seconds=64"])
+    rows = list(load_manifest(EXAMPLES / "speech.jsonl").rows)
+    clips = AudioCache.build(rows, directory)
+    kind = (
+        transformers.SEWDForCTC
+        if (start / "config.json").read_text().count("sew-d")
+        else transformers.SEWForCTC
+    )
+    model = kind.from_pretrained(start, dtype=torch.float32).eval()
+    return recipe, CtcTask(recipe, clips, clips, Speller(english_vocabulary())), model, clips
+
+
+def test_batches_of_features_have_the_loss_of_batches_of_samples(recipe_file, start, tmp_path):
+    recipe, task, model, _ = task_and_model(recipe_file, start, tmp_path)
+    plain = iter(Feed(recipe, task))
+    _, samples, targets = next(plain)
+    plain.close()
+    task.keep_features(model, tmp_path)
+    kept = iter(Feed(recipe, task))
+    _, features, same_targets = next(kept)
+    assert len(targets) > 1
+    assert same_targets == targets
+    assert features.frame_counts == samples.frame_counts
+    assert len(set(samples.frame_counts)) > 1
+    with torch.no_grad():
+        given = convolutions(model, features)
+        for row, expected, frames in zip(
+            given, convolutions(model, samples), samples.frame_counts, strict=True
+        ):
+            assert row.shape == expected.shape
+            torch.testing.assert_close(row[:, :frames], expected[:, :frames], rtol=1e-3, atol=1e-4)
+        loss = task.loss(model, samples, targets)
+        torch.testing.assert_close(task.loss(model, features, targets), loss, rtol=1e-3, atol=0)
+    kept.close()
+
+
+def test_updates_are_those_of_the_samples(recipe_file, start, tmp_path):
+    settings = [f"init={start}", "steps=3", "peak_rate=1e-3", "average=0.0"]
+    found = {}
+    for name, more in {"plain": UNCHANGED, "kept": KEPT}.items():
+        train_model(load_recipe(recipe_file, EXAMPLES, [*settings, *more]), tmp_path / name)
+        found[name] = load_file(tmp_path / name / "model/model.safetensors")
+    before = load_file(start / "model.safetensors")
+    moved = 0
+    for name, tensor in found["plain"].items():
+        change = (tensor.float() - before[name].float()).norm()
+        assert (found["kept"][name].float() - tensor.float()).norm() <= 0.1 * change + 1e-3, name
+        moved += int(change > 0.01)
+        if "feature_extractor" in name:
+            assert torch.equal(found["kept"][name], before[name])
+    assert moved > 5
+
+
+def test_they_are_computed_again_for_other_weights_alone(recipe_file, start, tmp_path):
+    _, _, model, clips = task_and_model(recipe_file, start, tmp_path)
+    first = FeatureCache.build(model, clips, tmp_path).clip(1).copy()
+    [file] = tmp_path.glob("*.float16")
+    made = file.stat().st_mtime_ns
+    np.testing.assert_array_equal(FeatureCache.build(model, clips, tmp_path).clip(1), first)
+    assert file.stat().st_mtime_ns == made
+    with torch.no_grad():
+        for parameter in next(iter(model.children())).feature_extractor.parameters():
+            parameter.mul_(1.1)
+    assert not np.array_equal(FeatureCache.build(model, clips, tmp_path).clip(1), first)
+    assert len(list(tmp_path.glob("*.float16"))) == 2
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("freeze_feature_encoder=false", "freeze_feature_encoder is not set"),
+        ("speeds=[0.9, 1.0]", "speeds changes clips"),
+        ("band_probability=0.5", "band_probability changes clips"),
+        ("front_end_steps=3", "front_end_steps teaches them"),
+        ("task=classification", "task is not ctc"),
+    ],
+)
+def test_what_changes_the_clips_or_the_convolutions_is_refused(recipe_file, tmp_path, setting, reason):
+    recipe = load_recipe(recipe_file, EXAMPLES, ["front_end_steps=0", *KEPT, setting])
+    with pytest.raises(UsageError, match=f"keep_features.*{reason}"):
+        train_model(recipe, tmp_path)
+
+
+def test_an_embedded_model_is_tuned_so(recipe_file, tmp_path):
+    settings = ["init=nano", "steps=1", *KEPT, "config={}"]
+    assert fetch(resolve("nano")).directory.is_dir()
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path)
+    text = sewcli.load(tmp_path / "model").transcribe(EXAMPLES / "speech/go-forward.wav").text
+    assert text
