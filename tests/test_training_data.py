@@ -141,6 +141,9 @@ class Clips:
         samples = np.random.default_rng(index).standard_normal(self.lengths[index]).astype(np.float32)
         return change_speed(samples, speed), index
 
+    def features(self, _index):
+        return None
+
 
 def audiofolder(tmp_path):
     folder = tmp_path / "folder"
