@@ -19,7 +19,7 @@ from sewcli.cli.app import main as sew
 
 RECIPES = Path(__file__).parent
 #: the run whose model ends up under that name
-EMBEDDED = {"nano": "nano-5", "nano-d": "nano-d-2", "nano-keywords": "nano-keywords"}
+EMBEDDED = {"nano": "nano-4", "nano-d": "nano-d-2", "nano-keywords": "nano-keywords"}
 
 
 def call(program: Path | None, *arguments: object) -> None:
@@ -93,7 +93,6 @@ def main() -> None:
     way.train("nano-3", "nano-2/mean")
     way.mean("nano-3/mean", nano_3=0.7, nano_2=0.3)
     way.train("nano-4", "nano-3/mean")
-    way.train("nano-5", "nano-4/model")
     # the weights that both families share, then its own
     way.train("nano-d", "nano/model")
     way.train("nano-d-2", "nano-d/model")
