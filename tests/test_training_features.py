@@ -9,9 +9,7 @@ from trainings import EXAMPLES
 import sewcli
 from sewcli.acoustic.forward import convolutions
 from sewcli.errors import UsageError
-from sewcli.hub.fetching import fetch
 from sewcli.inputs.manifest import load_manifest
-from sewcli.registry import resolve
 from sewcli.training.cache import AudioCache
 from sewcli.training.ctc import CtcTask
 from sewcli.training.features import FeatureCache
@@ -121,7 +119,6 @@ def test_what_changes_the_clips_or_the_convolutions_is_refused(recipe_file, tmp_
 
 def test_an_embedded_model_is_tuned_so(recipe_file, tmp_path):
     settings = ["init=nano", "steps=1", *KEPT, "config={}"]
-    assert fetch(resolve("nano")).directory.is_dir()
     train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path)
     text = sewcli.load(tmp_path / "model").transcribe(EXAMPLES / "speech/go-forward.wav").text
     assert text

@@ -114,9 +114,11 @@ class CtcTask:
         """Compute what the convolutions of the model give of the training clips, once for all passes."""
         self._features = FeatureCache.build(model, self._train, directory)
 
-    def features(self, index: int) -> Features | None:
-        """Of one training clip, where they are kept."""
-        return None if self._features is None else self._features.clip(self.clips[index])
+    def kept(self, index: int) -> tuple[Features, list[int]] | None:
+        """Features and target ids of one training clip, after `keep_features`."""
+        if self._features is None:
+            return None
+        return self._features.clip(self.clips[index]), self._targets[index]
 
     def loss(self, model: Model, batch: Batch, targets: list[list[int]]) -> torch.Tensor:
         """CTC loss of a batch as the model's configuration has it (ctc_loss_reduction, ctc_zero_infinity)."""

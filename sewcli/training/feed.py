@@ -36,8 +36,8 @@ class Examples(Protocol):
     def example(self, index: int, speed: float, rng: np.random.Generator) -> tuple[Samples, Any]:
         """Samples, shape (n,), and target of one clip, played `speed` times as fast."""
 
-    def features(self, index: int) -> Features | None:
-        """What the convolutions give of one clip, (frames, channels), where that is kept."""
+    def kept(self, index: int) -> tuple[Features, Any] | None:
+        """What the convolutions give of one clip, (frames, channels), and its target, where that is kept."""
 
 
 class Feed:
@@ -100,13 +100,14 @@ class Feed:
         rng = np.random.default_rng([self._recipe.seed, 1, number])
         rows, features, targets = [], [], []
         for clip in clips:
-            speed = float(rng.choice(self._recipe.speeds))
-            samples, target = self._examples.example(int(clip), speed, rng)
-            targets.append(target)
-            if (kept := self._examples.features(int(clip))) is not None:
-                features.append(kept)
+            if (kept := self._examples.kept(int(clip))) is not None:
+                feature, target = kept
+                features.append(feature)
             else:
+                speed = float(rng.choice(self._recipe.speeds))
+                samples, target = self._examples.example(int(clip), speed, rng)
                 rows.append(self._augmentation.apply(samples, rng))
+            targets.append(target)
         if features:
             return feature_batch(features), targets
         return make_batch(rows, [wave_statistics(row) for row in rows], normalize=True), targets
