@@ -141,7 +141,7 @@ class Clips:
         samples = np.random.default_rng(index).standard_normal(self.lengths[index]).astype(np.float32)
         return change_speed(samples, speed), index
 
-    def kept(self, _index):
+    def kept(self, _index, _rng):
         return None
 
 

@@ -87,6 +87,9 @@ class ClassificationTask:
         lengths: NDArray[np.int64] = np.concatenate([self._train.lengths[self._clips], cut_clips])
         return lengths
 
+    def begin(self, step: int) -> None:
+        """Before each update; nothing depends on it."""
+
     def prepare_head(self, model: Model) -> None:
         """A fresh classification head needs nothing."""
 

@@ -22,6 +22,7 @@ from sewcli.training.augment import Samples, change_speed
 from sewcli.training.cache import AudioCache
 from sewcli.training.features import FeatureCache, Features
 from sewcli.training.recipe import Recipe
+from sewcli.training.teacher import Teacher
 from sewcli.training.vocabulary import Speller
 
 log = logging.getLogger("sewcli")
@@ -49,7 +50,10 @@ class CtcTask:
         self.speller = speller
         self._train = train
         self._dev = dev
+        self._recipe = recipe
         self._features: FeatureCache | None = None
+        self._teacher: Teacher | None = None
+        self._teaching = 0.0
         self._targets: list[list[int]] = []
         self.clips: list[int] = []
         left_out: Counter[str] = Counter()
@@ -111,19 +115,37 @@ class CtcTask:
         return change_speed(self._train.clip(self.clips[index]), speed), self._targets[index]
 
     def keep_features(self, model: Model, directory: Path) -> None:
-        """Compute what the convolutions of the model give of the training clips, once for all passes."""
-        self._features = FeatureCache.build(model, self._train, directory)
+        """Compute what the convolutions of the model give of the training clips, once for all passes.
 
-    def kept(self, index: int) -> tuple[Features, list[int]] | None:
+        Raises:
+            UsageError: the teacher has other convolutions.
+        """
+        if self._teacher is not None:
+            self._teacher.check_features(model)
+        self._features = FeatureCache.build(model, self._train, self._recipe, directory)
+
+    def learn_from(self, directory: Path) -> None:
+        """Match the posteriors of the model in `directory` at first (UsageError where it does not fit)."""
+        columns = len(self.speller.vocabulary.tokens)
+        self._teacher = Teacher.load(directory, columns, self._recipe.teacher_steps)
+
+    def begin(self, step: int) -> None:
+        """Before each update."""
+        self._teaching = self._teacher.share(step) if self._teacher is not None else 0.0
+
+    def kept(self, index: int, rng: np.random.Generator) -> tuple[Features, list[int]] | None:
         """Features and target ids of one training clip, after `keep_features`."""
         if self._features is None:
             return None
-        return self._features.clip(self.clips[index]), self._targets[index]
+        return self._features.clip(self.clips[index], rng), self._targets[index]
 
     def loss(self, model: Model, batch: Batch, targets: list[list[int]]) -> torch.Tensor:
-        """CTC loss of a batch as the model's configuration has it (ctc_loss_reduction, ctc_zero_infinity)."""
+        """CTC loss of a batch as the model's configuration has it (ctc_loss_reduction, ctc_zero_infinity).
+
+        While there is a teacher, part of it is the divergence from its posteriors.
+        """
         logits = ctc_logits(model, batch)
-        return torch.nn.functional.ctc_loss(
+        loss = torch.nn.functional.ctc_loss(
             logits.float().log_softmax(-1).transpose(0, 1),
             torch.tensor([token for ids in targets for token in ids], device=logits.device),
             batch.frames // PAIR * PAIR,
@@ -132,6 +154,10 @@ class CtcTask:
             reduction=model.config.ctc_loss_reduction,
             zero_infinity=model.config.ctc_zero_infinity,
         )
+        if self._teacher is None or not self._teaching:
+            return loss
+        taught = self._teacher.loss(logits, batch, sum(len(ids) for ids in targets))
+        return torch.lerp(loss, taught, self._teaching)
 
     @torch.no_grad()
     def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:

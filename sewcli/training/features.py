@@ -1,14 +1,17 @@
 """What frozen convolutions give of every clip, computed once.
 
-Where the feature encoder does not learn and the samples are not changed, its output is the same in every
-pass. Without it nano trains on 1.2 to 1.5 times as much audio a second, on two cores.
+Where the feature encoder does not learn, its output for a clip, changed or not, need not be computed in
+every pass. Some changed versions of each clip are kept (speed, noise, room, band as the recipe has them),
+of which every pass takes one at random.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,64 +21,80 @@ from numpy.typing import NDArray
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.forward import Model, base_model, convolutions
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.chunking import PAIR, SAMPLE_RATE, frame_count
+from sewcli.chunking import PAIR, SAMPLE_RATE
 from sewcli.errors import UsageError
+from sewcli.training.augment import Augmentation, change_speed
 from sewcli.training.cache import AudioCache
 from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")
 
 Features = NDArray[np.float16]
+#: samples of clip `index` in version `version`
+Versions = Callable[[int, int], NDArray[np.float32]]
+
+#: clips that wait for their turn to be written, at most
+_AHEAD = 64
+_CHANGES = ("speeds", "noise_probability", "noise_snr", "room_probability", "band_probability")
 
 
 class FeatureCache:
-    """The output of the convolutions for many clips, mapped from one file of 16-bit floats.
+    """The output of the convolutions for many clips, mapped from one file of 16-bit floats a version.
 
     Args:
-        values: of all clips, one after another, shape (sum of frames, channels).
-        frames: of each clip, shape (clips,).
+        values: of all clips, one after another, shape (sum of frames, channels), by version.
+        frames: of each clip, shape (clips,), by version.
     """
 
-    def __init__(self, values: Features, frames: NDArray[np.int64]) -> None:
-        self._values = values
-        self._starts = np.concatenate([[0], np.cumsum(frames)])
+    def __init__(self, values: Sequence[Features], frames: Sequence[NDArray[np.int64]]) -> None:
+        self._values = list(values)
+        self._starts = [np.concatenate([[0], np.cumsum(counts)]) for counts in frames]
 
-    def clip(self, index: int) -> Features:
-        """Of one clip: (frames, channels)."""
-        return self._values[self._starts[index] : self._starts[index + 1]]
+    def clip(self, index: int, rng: np.random.Generator) -> Features:
+        """One version of one clip: (frames, channels)."""
+        version = int(rng.integers(len(self._values)))
+        starts = self._starts[version]
+        return self._values[version][starts[index] : starts[index + 1]]
 
     @classmethod
-    def build(cls, model: Model, clips: AudioCache, directory: Path) -> FeatureCache:
+    def build(cls, model: Model, clips: AudioCache, recipe: Recipe, directory: Path) -> FeatureCache:
         """Compute them into `directory`, or map what an earlier run with the same convolutions left there.
 
         Args:
             model: on the device to compute on.
-            clips: 256 channels take 92 MB an hour of them.
-            directory: for the file.
+            clips: 256 channels take 92 MB an hour of them and version.
+            recipe: number of versions, and the changes.
+            directory: for the files.
         """
-        frames = np.array([frame_count(int(length)) for length in clips.lengths], dtype=np.int64)
-        file = directory / f"{_key(model, clips)}.float16"
-        if not file.exists():
-            hours = clips.lengths.sum() / SAMPLE_RATE / 3600
-            log.info("the convolutions run once over %d clips, %.1f h", len(clips), hours)
-            temporary = file.with_suffix(".tmp")
-            _compute(model, clips, temporary)
-            temporary.replace(file)
-        values = np.memmap(file, dtype=np.float16, mode="r").reshape(int(frames.sum()), -1)
+        changed = _changes(recipe, clips)
+        values, frames = [], []
+        for version in range(recipe.keep_features):
+            file = directory / f"{_key(model, clips, recipe, version)}.float16"
+            index = file.with_suffix(".json")
+            if not index.exists():
+                hours = clips.lengths.sum() / SAMPLE_RATE / 3600
+                log.info(
+                    "the convolutions run once over %d clips, %.1f h, version %d of %d",
+                    len(clips),
+                    hours,
+                    version + 1,
+                    recipe.keep_features,
+                )
+                _compute(model, len(clips), lambda clip, version=version: changed(clip, version), file)
+            counts = np.array(json.loads(index.read_text()), dtype=np.int64)
+            values.append(np.memmap(file, dtype=np.float16, mode="r").reshape(int(counts.sum()), -1))
+            frames.append(counts)
         return cls(values, frames)
 
 
 def check_kept_features(recipe: Recipe) -> None:
-    """Refuse a recipe that keeps features which it changes (UsageError)."""
+    """Refuse a recipe that keeps features which do not stay the same (UsageError)."""
     changes = {
         "task is not ctc": recipe.task != "ctc",
         "freeze_feature_encoder is not set": not recipe.freeze_feature_encoder,
-        "front_end_steps teaches them": recipe.init is None and recipe.front_end_steps > 0,
-        "speeds changes clips": tuple(recipe.speeds) != (1.0,),
-        **{
-            f"{name} changes clips": bool(getattr(recipe, name))
-            for name in ("noise_probability", "room_probability", "band_probability")
-        },
+        "front_end_steps teaches them": recipe.init is None
+        and recipe.feature_encoder is None
+        and recipe.front_end_steps > 0,
     }
     reasons = [reason for reason, holds in changes.items() if holds]
     if recipe.keep_features and reasons:
@@ -96,19 +115,60 @@ def feature_batch(rows: Sequence[Features]) -> Batch:
     return Batch(nothing, torch.tensor(frames), tuple(frames), nothing, nothing, features.transpose(1, 2))
 
 
-@torch.no_grad()
-def _compute(model: Model, clips: AudioCache, target: Path) -> None:
+def _changes(recipe: Recipe, clips: AudioCache) -> Versions:
+    """Every version of a clip follows from the seed, the clip and the version."""
+    augmentation = Augmentation.load(recipe)
+
+    def changed(clip: int, version: int) -> NDArray[np.float32]:
+        rng = np.random.default_rng([recipe.seed, 2, version, clip])
+        samples = change_speed(clips.clip(clip), float(rng.choice(recipe.speeds)))
+        return augmentation.apply(samples, rng)
+
+    return changed
+
+
+def _compute(
+    model: Model, clips: int, samples_of: Callable[[int], NDArray[np.float32]], target: Path
+) -> None:
+    """Write the features of all clips to `target` and, when all are there, their lengths beside it."""
+
+    @torch.inference_mode()
+    def features(clip: int) -> Features:
+        samples = samples_of(clip)
+        batch = make_batch([samples], [wave_statistics(samples)], normalize=True)
+        found = convolutions(model, batch.to(model.device))[0, :, : batch.frame_counts[0]]
+        return found.T.to(torch.float16).cpu().numpy()
+
+    frames = []
     with target.open("wb") as out:
-        for index in range(len(clips)):
-            samples = clips.clip(index)
-            batch = make_batch([samples], [wave_statistics(samples)], normalize=True)
-            found = convolutions(model, batch.to(model.device))[0, :, : batch.frame_counts[0]]
-            found.T.to(torch.float16).cpu().numpy().tofile(out)
+        for found in _in_threads(features, clips):
+            found.tofile(out)
+            frames.append(len(found))
+    temporary = target.with_suffix(".tmp")
+    temporary.write_text(json.dumps(frames))
+    temporary.replace(target.with_suffix(".json"))
 
 
-def _key(model: Model, clips: AudioCache) -> str:
-    """Names the file by the weights and the clips it was made of."""
+def _in_threads(features: Callable[[int], Features], clips: int) -> Iterator[Features]:
+    """One clip a thread: more than one thread for each of its short operations gains little."""
+    threads = torch.get_num_threads()
+
+    def single() -> None:
+        torch.set_num_threads(1)
+
+    try:
+        with ThreadPoolExecutor(threads, initializer=single) as pool:
+            for start in range(0, clips, _AHEAD):
+                yield from pool.map(features, range(start, min(start + _AHEAD, clips)))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _key(model: Model, clips: AudioCache, recipe: Recipe, version: int) -> str:
+    """Names the file of a version by the weights, the clips and what changes them."""
     found = hashlib.sha256(clips.key.encode())
+    changes = [recipe.seed, *(getattr(recipe, name) for name in _CHANGES), str(recipe.noise), version]
+    found.update(repr(changes).encode())
     for name, tensor in base_model(model).feature_extractor.state_dict().items():
         found.update(name.encode())
         found.update(tensor.detach().cpu().numpy().tobytes())

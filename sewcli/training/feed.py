@@ -36,7 +36,7 @@ class Examples(Protocol):
     def example(self, index: int, speed: float, rng: np.random.Generator) -> tuple[Samples, Any]:
         """Samples, shape (n,), and target of one clip, played `speed` times as fast."""
 
-    def kept(self, index: int) -> tuple[Features, Any] | None:
+    def kept(self, index: int, rng: np.random.Generator) -> tuple[Features, Any] | None:
         """What the convolutions give of one clip, (frames, channels), and its target, where that is kept."""
 
 
@@ -100,7 +100,7 @@ class Feed:
         rng = np.random.default_rng([self._recipe.seed, 1, number])
         rows, features, targets = [], [], []
         for clip in clips:
-            if (kept := self._examples.kept(int(clip))) is not None:
+            if (kept := self._examples.kept(int(clip), rng)) is not None:
                 feature, target = kept
                 features.append(feature)
             else:

@@ -31,6 +31,16 @@ log = logging.getLogger("sewcli")
 
 MEL_BANDS = 80
 
+#: of a configuration: the shape of the convolutions
+CONVOLUTION_KEYS = (
+    "conv_dim",
+    "conv_kernel",
+    "conv_stride",
+    "conv_bias",
+    "feat_extract_norm",
+    "feat_extract_activation",
+)
+
 
 #: keys of a configuration that the vocabulary or the labels decide
 _HEAD_KEYS = {
@@ -44,13 +54,16 @@ _HEAD_KEYS = {
 }
 
 
-def build_model(recipe: Recipe, head: dict[str, Any], start: Path | None) -> Model:
+def build_model(
+    recipe: Recipe, head: dict[str, Any], start: Path | None, feature_encoder: Path | None = None
+) -> Model:
     """The model of a recipe, freshly initialised or with the weights of a model directory.
 
     Args:
         recipe: task, family and configuration.
         head: configuration of the head (vocabulary size or labels).
         start: directory whose encoder it starts from, and whose head too where that has the same shape.
+        feature_encoder: directory whose convolutions a model from nothing gets.
 
     Raises:
         UsageError: the configuration sets what the data decide.
@@ -74,10 +87,15 @@ def build_model(recipe: Recipe, head: dict[str, Any], start: Path | None) -> Mod
         if (before["model_type"], recipe.family) == ("sew", "sew-d"):
             return sew_d_from_sew(model_class, start, settings)
         return _start_from(model_class, start, settings)
+    if feature_encoder is not None:
+        shapes = read_config(feature_encoder)
+        settings = {**{key: shapes[key] for key in CONVOLUTION_KEYS if key in shapes}, **settings}
     config = getattr(transformers, f"{family}Config")(**settings)
     check_supported(Path("[config]"), json.loads(config.to_json_string(use_diff=False)), recipe.task)
     model = model_class(config)
     widen(model, recipe.residual_gain)
+    if feature_encoder is not None:
+        take_convolutions(model, feature_encoder)
     return model
 
 
@@ -102,6 +120,32 @@ def _start_from(model_class: Any, directory: Path, changes: dict[str, Any]) -> M
             code="wrong_family",
         )
     return model
+
+
+def take_convolutions(model: Model, directory: Path) -> None:
+    """Give a model the convolutions of the model in `directory` and the layer norm after them, in place.
+
+    Raises:
+        ModelError: they have other shapes.
+    """
+    import transformers
+
+    found = {"sew": transformers.SEWModel, "sew-d": transformers.SEWDModel}.get(
+        str(read_config(directory).get("model_type"))
+    )
+    if found is None:
+        raise ModelError(f"feature_encoder: {directory} is not a SEW model", code="wrong_family")
+    source = found.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+    base = base_model(model)
+    try:
+        base.feature_extractor.load_state_dict(source.feature_extractor.state_dict())
+        base.layer_norm.load_state_dict(source.layer_norm.state_dict())
+    except RuntimeError as error:
+        raise ModelError(
+            f"feature_encoder: {directory} has convolutions of other shapes than the configuration",
+            hint="leave conv_dim, conv_kernel and conv_stride to that model",
+            code="wrong_family",
+        ) from error
 
 
 @torch.no_grad()

@@ -49,6 +49,9 @@ class Task(Examples, Protocol):
     def loss(self, model: Model, batch: Batch, targets: list[Any]) -> torch.Tensor:
         """Mean loss of a batch, a scalar."""
 
+    def begin(self, step: int) -> None:
+        """Before update `step` (from 0)."""
+
     def prepare_head(self, model: Model) -> None:
         """Set a fresh head to a good starting point, in place."""
 
@@ -133,7 +136,7 @@ class Trainer:
             log.info("resumed at step %d of %d", self.step, self.recipe.steps)
         elif self.recipe.init is None:
             self.task.prepare_head(self.model)
-            if self.recipe.front_end_steps:
+            if self.recipe.front_end_steps and self.recipe.feature_encoder is None:
                 self._teach_front_end()
         self.model.train()
         objective = self._accelerator.prepare(_Objective(self.model, self.task))
@@ -183,6 +186,7 @@ class Trainer:
         for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = self.learning_rate(self.step)
         self.model.zero_grad()
+        self.task.begin(self.step)
         device = self._accelerator.device
         total, seconds = 0.0, 0.0
         for turn in range(self.recipe.accumulate):

@@ -49,8 +49,12 @@ class Recipe:
         average: decay of the exponential moving average of the weights that is evaluated and saved.
         precision: "bf16" (autocast), "float32", or "auto": bf16 where the device computes in it.
         freeze_feature_encoder: leave the convolutions as they are.
-        keep_features: compute what these frozen convolutions give of each clip once (ctc, without changes to
-            clips), in the cache of the run: 256 channels take 92 MB an hour of speech.
+        keep_features: compute what these frozen convolutions give of so many changed versions of each clip
+            once, in the cache of the run, and train on these (ctc); 0 for none. 256 channels take 92 MB an
+            hour of speech and version.
+        feature_encoder: model whose convolutions a model from nothing has, with their layer norm (ctc).
+        teacher, teacher_steps: CTC model whose posteriors are matched at first, see `teacher`; updates
+            after which they count no more.
         residual_gain: factor on the last weights of each residual branch of a model from nothing.
         front_end_steps: updates that teach the front end of such a model log-mel energies first.
         speeds: factors by which clips are played faster or slower at random.
@@ -95,7 +99,10 @@ class Recipe:
     average: float = 0.999
     precision: str = "auto"
     freeze_feature_encoder: bool = False
-    keep_features: bool = False
+    keep_features: int = 0
+    feature_encoder: str | None = None
+    teacher: str | None = None
+    teacher_steps: int = 1000
     residual_gain: float = 0.2
     front_end_steps: int = 500
     speeds: tuple[float, ...] = (1.0,)

@@ -79,9 +79,7 @@ def train_model(
         torch.set_num_threads(threads)
     start = None
     if recipe.init is not None:
-        local = fetch(resolve(recipe.init), offline=offline)
-        keep_safetensors(local)
-        start = local.directory
+        start = _local(recipe.init, offline=offline)
     recipe = dataclasses.replace(
         recipe, family=_family(recipe, start), precision=_precision(recipe.precision, accelerator.device)
     )
@@ -90,7 +88,13 @@ def train_model(
     if not task.lengths.size:
         raise UsageError("no clip of the training data can be trained on", hint="the messages above say why")
     torch.manual_seed(recipe.seed)
-    model = build_model(recipe, task.head, start)
+    encoder = None if recipe.feature_encoder is None else _local(recipe.feature_encoder, offline=offline)
+    model = build_model(recipe, task.head, start, encoder)
+    if accelerator.device.type == "cpu":
+        # the backward pass of torch's fused attention takes a third of an update there
+        model.set_attn_implementation("eager")
+    if recipe.teacher is not None and isinstance(task, CtcTask):
+        task.learn_from(_local(recipe.teacher, offline=offline))
     parameters = sum(tensor.numel() for tensor in model.parameters())
     log.info("%s: %.2f M parameters, %d clips", recipe.name, parameters / 1e6, task.lengths.size)
     if recipe.keep_features and isinstance(task, CtcTask):
@@ -112,6 +116,13 @@ def train_model(
     write_card(target, recipe, model, summary, MetricsLog(directory).records())
     draw_curves(MetricsLog(directory).records(), directory / "curves.png")
     log.info("the model is in %s", target)
+
+
+def _local(name: str, *, offline: bool) -> Path:
+    """The directory of a model, fetched where it has to be."""
+    local = fetch(resolve(name), offline=offline)
+    keep_safetensors(local)
+    return local.directory
 
 
 def _accelerator(device: str) -> Any:

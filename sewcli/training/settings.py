@@ -14,8 +14,8 @@ _CHOICES = {
     "punctuation": ("keep", "remove"),
     "choose": ("best", "last"),
 }
-_COUNTS = {"steps", "eval_every", "save_every", "pool_batches", "accumulate", "part_mib"}
-_NOT_NEGATIVE = {"seed", "warmup", "front_end_steps", "early_stop"}
+_COUNTS = {"steps", "eval_every", "save_every", "pool_batches", "accumulate", "part_mib", "teacher_steps"}
+_NOT_NEGATIVE = {"seed", "warmup", "front_end_steps", "early_stop", "keep_features"}
 _POSITIVE = {"batch_seconds", "max_seconds", "min_seconds", "peak_rate", "clip_norm", "residual_gain"}
 _SHARES = {
     "decay_from",
@@ -24,8 +24,18 @@ _SHARES = {
     "room_probability",
     "band_probability",
 }
-_TEXTS = {"name", "init", "vocabulary", "dev", "noise", "background", "background_dev"}
-_FLAGS = {"shortest_first", "freeze_feature_encoder", "keep_features"}
+_TEXTS = {
+    "name",
+    "init",
+    "vocabulary",
+    "dev",
+    "noise",
+    "background",
+    "background_dev",
+    "feature_encoder",
+    "teacher",
+}
+_FLAGS = {"shortest_first", "freeze_feature_encoder"}
 #: the lowest factor by which a clip is slowed down and the highest by which it is sped up
 _SPEEDS = (0.1, 10.0)
 

@@ -1,0 +1,82 @@
+"""Learning from another model's posteriors for the first updates of a run.
+
+CTC has to find out where each letter lies before it can learn what letters sound like. A model that has
+found it, however small, tells every frame: the student is first asked for the teacher's posteriors and
+less and less so, while the CTC loss takes their place (knowledge distillation, arXiv 1503.02531).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.checkpoint import read_config
+from sewcli.acoustic.forward import Model, base_model, ctc_logits, frame_mask
+from sewcli.chunking import PAIR
+from sewcli.errors import UsageError
+
+
+class Teacher:
+    """A CTC model whose posteriors are matched.
+
+    Args:
+        model: with the columns of the student.
+        steps: updates over which its share of the loss falls from 1 to 0, linearly.
+    """
+
+    def __init__(self, model: Model, steps: int) -> None:
+        self._model = model.eval().requires_grad_(False)
+        self._steps = steps
+
+    @classmethod
+    def load(cls, directory: Path, columns: int, steps: int) -> Teacher:
+        """Load the model of a directory.
+
+        Raises:
+            UsageError: it is no CTC model, or has other columns than the student.
+        """
+        import transformers
+
+        config = read_config(directory)
+        names = {"sew": "SEWForCTC", "sew-d": "SEWDForCTC"}
+        name = names.get(str(config.get("model_type")))
+        if name is None or [name] != config.get("architectures") or config.get("vocab_size") != columns:
+            raise UsageError(
+                f"teacher: {directory} is not a CTC model with the {columns} columns that are trained",
+                hint="choose a fine-tuned SEW or SEW-D model with the same vocabulary",
+            )
+        model = getattr(transformers, name).from_pretrained(
+            directory, dtype=torch.float32, local_files_only=True, attn_implementation="eager"
+        )
+        return cls(model, steps)
+
+    def share(self, step: int) -> float:
+        """Its part of the loss at an update, the rest being that of CTC."""
+        return max(0.0, 1.0 - step / self._steps)
+
+    def check_features(self, model: Model) -> None:
+        """Refuse kept features that are not what its own convolutions give (UsageError)."""
+        own, given = (base_model(one).feature_extractor.state_dict() for one in (self._model, model))
+        if own.keys() != given.keys() or any(not torch.equal(own[name], given[name]) for name in own):
+            raise UsageError(
+                "keep_features with a teacher needs both models to have the same convolutions",
+                hint="set feature_encoder to the teacher, or leave keep_features out",
+            )
+
+    def loss(self, logits: torch.Tensor, batch: Batch, tokens: int) -> torch.Tensor:
+        """Divergence of the student's posteriors from the teacher's, for each token of the targets.
+
+        Args:
+            logits: of the student, (B, frames, vocabulary).
+            batch: that gave them.
+            tokens: in the targets of the batch, so that it is of the size of the CTC loss.
+        """
+        self._model.to(logits.device)
+        with torch.no_grad():
+            wanted = ctc_logits(self._model, batch).float().log_softmax(-1)
+        inside = frame_mask(batch.frames // PAIR * PAIR, logits.shape[1])
+        found = logits.float().log_softmax(-1)
+        divergence = (wanted.exp() * (wanted - found)).sum(-1)
+        return divergence.masked_fill(~inside, 0.0).sum() / max(1, tokens)
