@@ -19,7 +19,7 @@ from sewcli.cli.app import main as sew
 
 RECIPES = Path(__file__).parent
 #: the run whose model ends up under that name
-EMBEDDED = {"nano": "nano-4", "nano-d": "nano-d-2", "nano-keywords": "nano-keywords"}
+EMBEDDED = {"nano": "nano-5", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
 
 
 def call(program: Path | None, *arguments: object) -> None:
@@ -54,9 +54,9 @@ class Way:
     def __init__(self, data: Path, runs: Path, settings: list[str]) -> None:
         self._data, self._runs, self._settings = data, runs, settings
 
-    def train(self, name: str, init: str | None = None) -> None:
-        """Train by the recipe of that name, from the model `init` of these runs."""
-        settings = [*self._settings, *([f"init={self._runs / init}"] if init else [])]
+    def train(self, name: str, **models: str) -> None:
+        """Train by the recipe of that name, whose settings `models` name models of these runs."""
+        settings = [*self._settings, *(f"{key}={self._runs / model}" for key, model in models.items())]
         given = [part for setting in settings for part in ("--set", setting)]
         recipe, run = RECIPES / f"{name}.toml", self._runs / name
         call(None, "train", recipe, "--data", self._data, "-o", run, "--skip-bad", "--resume", *given)
@@ -88,16 +88,17 @@ def main() -> None:
     way = Way(data, options.runs, options.settings)
     # each step of nano ends at a rate of zero; the next begins from the mean of it and the one before
     way.train("nano")
-    way.train("nano-2", "nano/model")
+    way.train("nano-2", init="nano/model")
     way.mean("nano-2/mean", nano_2=0.5, nano=0.5)
-    way.train("nano-3", "nano-2/mean")
+    way.train("nano-3", init="nano-2/mean")
     way.mean("nano-3/mean", nano_3=0.7, nano_2=0.3)
-    way.train("nano-4", "nano-3/mean")
+    way.train("nano-4", init="nano-3/mean")
+    # a wider one learns from it
+    way.train("nano-5", feature_encoder="nano-4/model", teacher="nano-4/model")
     # the weights that both families share, then its own
-    way.train("nano-d", "nano/model")
-    way.train("nano-d-2", "nano-d/model")
+    way.train("nano-d", init="nano-5/model")
     # the encoder of nano
-    way.train("nano-keywords", "nano-3/mean")
+    way.train("nano-keywords", init="nano-3/mean")
     print(f"the models are in {way.collect()}")
 
 

@@ -51,6 +51,18 @@ def test_the_first_pass_may_go_from_short_to_long():
     assert not np.all(np.diff(lengths[order]) >= 0)
 
 
+def test_batches_on_a_grid_come_in_few_shapes():
+    lengths = np.random.default_rng(0).integers(3_000, 250_000, 3_000)
+    bucketing = Bucketing(1_280_000, pool=60, grid=10_240)
+    batches = epoch_batches(lengths, bucketing, seed=1, epoch=0)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(3_000))
+    shapes = [(batch.size, -(-int(lengths[batch].max()) // 10_240)) for batch in batches]
+    assert all(rows * width * 10_240 <= 1_280_000 for rows, width in shapes)
+    full = [(rows, width) for rows, width in shapes if rows == 1_280_000 // (width * 10_240)]
+    assert len(full) >= 0.9 * len(batches)
+    assert all(lengths[batch[-1]] == lengths[batch].max() for batch in batches)
+
+
 def test_the_order_of_clips_continues_where_it_stopped():
     lengths = np.random.default_rng(0).integers(3_000, 200_000, size=50)
     plan = endless(lengths, Bucketing(512_000), seed=5)

@@ -66,7 +66,6 @@ def test_batches_of_features_have_the_loss_of_batches_of_samples(recipe_file, st
         for row, expected, frames in zip(
             given, convolutions(model, samples), samples.frame_counts, strict=True
         ):
-            assert row.shape == expected.shape
             torch.testing.assert_close(row[:, :frames], expected[:, :frames], rtol=1e-3, atol=1e-4)
         loss = task.loss(model, samples, targets)
         torch.testing.assert_close(task.loss(model, features, targets), loss, rtol=1e-3, atol=0)
@@ -74,7 +73,11 @@ def test_batches_of_features_have_the_loss_of_batches_of_samples(recipe_file, st
 
 
 def test_updates_are_those_of_the_samples(recipe_file, start, tmp_path):
-    settings = [f"init={start}", "steps=3", "peak_rate=1e-3", "average=0.0"]
+    settings = [f"init={start}", "steps=3", "peak_rate=1e-3", "average=0.0", "precision=float32"]
+    # one batch of all clips, and nothing drawn for its padding: batches of features have other sizes
+    settings += ["batch_seconds=64", "config.mask_time_prob=0.0"]
+    dropouts = ("hidden", "attention", "activation", "feat_proj", "final")
+    settings += [f"config.{name}_dropout=0.0" for name in dropouts]
     found = {}
     for name, more in {"plain": UNCHANGED, "kept": KEPT}.items():
         train_model(load_recipe(recipe_file, EXAMPLES, [*settings, *more]), tmp_path / name)
@@ -126,7 +129,8 @@ def test_changed_versions_are_those_the_convolutions_give_of_changed_clips(recip
     task.keep_features(model, tmp_path)
     _, features, targets = next(iter(Feed(recipe, task)))
     assert len(targets) == len(features.frame_counts)
-    assert max(features.frame_counts) > max(frame_count(int(length)) for length in clips.lengths)
+    slow = {frame_count(limit_band(change_speed(clips.clip(i), 0.8)).size) for i in range(len(clips))}
+    assert set(features.frame_counts) <= slow
 
 
 def test_versions_of_different_speeds_take_turns(recipe_file, start, tmp_path):

@@ -1,5 +1,7 @@
 """Models from nothing that begin with the convolutions and the posteriors of another."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -9,6 +11,7 @@ from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.forward import ctc_logits
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.errors import ModelError, UsageError
+from sewcli.hub.fetching import fetch
 from sewcli.registry import resolve
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
@@ -21,7 +24,7 @@ SMALL = [
 
 
 def nano():
-    return resolve("nano").directory
+    return fetch(resolve("nano"), offline=True).directory
 
 
 def test_a_model_from_nothing_has_the_convolutions_it_is_given(recipe_file, tmp_path):
@@ -44,7 +47,8 @@ def test_a_model_from_nothing_has_the_convolutions_it_is_given(recipe_file, tmp_
 def test_convolutions_of_another_shape_are_refused(recipe_file, tmp_path):
     settings = [
         "feature_encoder=nano",
-        "config={hidden_size=32, num_hidden_layers=1, conv_dim=[8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8]}",
+        *SMALL,
+        f"config.conv_dim={[8] * 13}",
     ]
     with pytest.raises(ModelError, match=r"feature_encoder.*other shapes"):
         train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path)
@@ -96,8 +100,6 @@ def test_a_student_comes_nearer_to_its_teacher(recipe_file, tmp_path):
             "decay_from=1.0",
         ]
         train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / str(steps))
-        import json
-
         records = [json.loads(line) for line in (tmp_path / str(steps) / "metrics.jsonl").open()]
         losses.append(records[-1]["train_loss"])
     assert losses[1] < 0.8 * losses[0]

@@ -18,11 +18,13 @@ class Bucketing:
         pool: clips are sorted by length within pools of this many batches. Large pools need little
             padding; small ones mix better where the length tells the label.
         shortest_first: the first pass goes from the shortest clip to the longest.
+        grid: samples whose multiples count as lengths: batches then come in few shapes.
     """
 
     batch_samples: int
     pool: int = 40
     shortest_first: bool = False
+    grid: int = 1
 
 
 def epoch_batches(
@@ -35,29 +37,34 @@ def epoch_batches(
         bucketing: how they are put together.
         seed, epoch: decide the order, different in every pass and repeatable.
     """
-    batch_samples = bucketing.batch_samples
     by_length = bucketing.shortest_first and epoch == 0
     rng = np.random.default_rng([seed, epoch])
     order = np.argsort(lengths, kind="stable") if by_length else rng.permutation(lengths.size)
-    per_pool = max(1, int(bucketing.pool * batch_samples / max(1.0, float(lengths.mean()))))
+    per_pool = max(1, int(bucketing.pool * bucketing.batch_samples / max(1.0, float(lengths.mean()))))
     batches: list[NDArray[np.int64]] = []
     for start in range(0, order.size, per_pool):
         pool = order[start : start + per_pool]
-        batches.extend(_pack(pool[np.argsort(lengths[pool], kind="stable")], lengths, batch_samples))
+        batches.extend(_pack(pool[np.argsort(lengths[pool], kind="stable")], lengths, bucketing))
     if not by_length:
         batches = [batches[i] for i in rng.permutation(len(batches))]
     return batches
 
 
 def _pack(
-    clips: NDArray[np.int64], lengths: NDArray[np.int64], batch_samples: int
-) -> Iterator[NDArray[np.int64]]:
-    """Cut a sorted run of clips into batches; the last clip of a batch is its longest."""
-    start = 0
-    for end in range(1, clips.size + 1):
-        if end == clips.size or lengths[clips[end]] * (end + 1 - start) > batch_samples:
-            yield clips[start:end]
-            start = end
+    clips: NDArray[np.int64], lengths: NDArray[np.int64], bucketing: Bucketing
+) -> list[NDArray[np.int64]]:
+    """Cut a sorted run of clips into batches; the last clip of a batch is its longest.
+
+    The longest come first, so that all batches but one are as large as their longest clip allows.
+    """
+    batches = []
+    end = clips.size
+    while end:
+        width = -(-int(lengths[clips[end - 1]]) // bucketing.grid) * bucketing.grid
+        start = max(0, end - max(1, bucketing.batch_samples // width))
+        batches.append(clips[start:end])
+        end = start
+    return batches[::-1]
 
 
 def endless(

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.chunking import SAMPLE_RATE
+from sewcli.chunking import HOP, SAMPLE_RATE
 from sewcli.training.augment import Augmentation, Samples
 from sewcli.training.batches import Bucketing, endless
-from sewcli.training.features import Features, feature_batch
+from sewcli.training.features import FRAME_GRID, Features, feature_batch
 from sewcli.training.recipe import Recipe
 
 #: batches that wait at most
@@ -90,7 +90,8 @@ class Feed:
     def _plan(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         recipe = self._recipe
         batch_samples = int(recipe.batch_seconds * SAMPLE_RATE)
-        bucketing = Bucketing(batch_samples, recipe.pool_batches, recipe.shortest_first)
+        grid = FRAME_GRID * HOP if recipe.keep_features else 1
+        bucketing = Bucketing(batch_samples, recipe.pool_batches, recipe.shortest_first, grid)
         plan = endless(self._examples.lengths, bucketing, recipe.seed, self._first)
         for number, (_, clips) in enumerate(plan, start=self._first):
             if (number - self._first) % self._stride == 0:

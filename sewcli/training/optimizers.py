@@ -61,29 +61,45 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002 - of its interface
         """One update."""
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:  # a layer that layerdrop left out
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["momentum"] = torch.zeros_like(weight.grad)
-                momentum = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
-                change = orthogonal(weight.grad.lerp(momentum, group["momentum"]))
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.add_(change.to(weight.dtype), alpha=-group["lr"] * 0.2 * math.sqrt(max(weight.shape)))
+            for weights in _by_shape(group["params"]):
+                changes = []
+                for weight in weights:
+                    state = self.state[weight]
+                    if not state:
+                        state["momentum"] = torch.zeros_like(weight.grad)
+                    momentum = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
+                    changes.append(weight.grad.lerp(momentum, group["momentum"]))
+                factor = -group["lr"] * 0.2 * math.sqrt(max(weights[0].shape))
+                for weight, change in zip(weights, orthogonal(torch.stack(changes)), strict=True):
+                    weight.mul_(1 - group["lr"] * group["weight_decay"])
+                    weight.add_(change, alpha=factor)
 
 
-def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    """U V' of the singular value decomposition U S V', roughly: its singular values lie about 1.
+def _by_shape(weights: Iterable[torch.Tensor]) -> Iterable[list[torch.Tensor]]:
+    """Matrices of the same shape, which are made orthogonal together; without those layerdrop left out."""
+    shapes: dict[torch.Size, list[torch.Tensor]] = {}
+    for weight in weights:
+        if weight.grad is not None:
+            shapes.setdefault(weight.shape, []).append(weight)
+    return shapes.values()
+
+
+def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
+    """U V' of the singular value decomposition U S V' of each, roughly: singular values lie about 1.
 
     By five quintic Newton-Schulz iterations, in bfloat16 on CUDA and on processors with AMX, where it is
     some eight times as fast, and in float32 elsewhere.
+
+    Args:
+        matrices: shape (..., rows, columns).
     """
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    wide = wide.to(torch.bfloat16 if matrix.is_cuda or torch.cpu._is_amx_tile_supported() else torch.float32)
-    wide = wide / wide.norm().clamp(min=_EPSILON)
+    wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
+    wide = wide.to(
+        torch.bfloat16 if matrices.is_cuda or torch.cpu._is_amx_tile_supported() else torch.float32
+    )
+    wide = wide / wide.norm(dim=(-2, -1), keepdim=True).clamp(min=_EPSILON)
     a, b, c = _COEFFICIENTS
     for _ in range(_ITERATIONS):
-        gram = wide @ wide.T
-        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
-    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+        gram = wide @ wide.mT
+        wide = a * wide + (b * gram + c * (gram @ gram)) @ wide
+    return (wide if matrices.shape[-2] <= matrices.shape[-1] else wide.mT).to(matrices.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ from sewcli.training.vocabulary import (
 
 log = logging.getLogger("sewcli")
 
+#: what oneDNN has compiled for the shapes of batches stays: 1024 are not enough for a training
+_PRIMITIVES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")
 #: without a dev set every so many-th clip of the training set is held out
 HOLD_OUT = 20
 
@@ -74,6 +77,7 @@ def train_model(
         DeviceError: the device is not there.
     """
     check_kept_features(recipe)
+    os.environ.setdefault(*_PRIMITIVES)
     accelerator = _accelerator(device)
     if threads is not None:
         torch.set_num_threads(threads)
