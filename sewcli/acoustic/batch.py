@@ -77,7 +77,10 @@ def make_batch(
     longest = max(max(frames) + max(frames) % PAIR, PAIR)
     # a row may carry samples past its last full frame; they belong to no frame and are left out
     width = samples_for_frames(longest)
-    samples = torch.zeros((len(rows), width), pin_memory=pinned)
+    samples = torch.empty((len(rows), width), pin_memory=pinned)
+    # by numpy: in a thread of its own torch would start a second team of OpenMP, and with more threads than
+    # cores every operation of the network waits longer for its own
+    samples.numpy().fill(0.0)
     means, covariances = [], []
     for line, row, moments in zip(samples.numpy(), rows, statistics, strict=True):
         mean, scale = (moments.mean, moments.scale) if normalize else (0.0, 1.0)

@@ -105,7 +105,7 @@ class ClassificationTask:
             return _gain(self._other.unknown(rng), rng), self._ids[UNKNOWN]
         return _gain(self._other.silence(rng), rng), self._ids[SILENCE]
 
-    def kept(self, _index: int) -> None:
+    def kept(self, index: int, rng: np.random.Generator) -> None:
         """None: no pass hears the same samples."""
 
     def loss(self, model: Model, batch: Batch, targets: list[int]) -> torch.Tensor:

@@ -29,7 +29,7 @@ from sewcli.errors import UsageError
 from sewcli.training.checkpoint import load_checkpoint, save_checkpoint
 from sewcli.training.feed import Examples, Feed
 from sewcli.training.initialise import teach_front_end
-from sewcli.training.optimizers import make_optimizers
+from sewcli.training.optimizers import learning_rate, make_optimizers
 from sewcli.training.recipe import Recipe
 from sewcli.training.stopping import StopRequest
 
@@ -158,7 +158,7 @@ class Trainer:
             total_loss, audio, since = total_loss + loss, audio + seconds * processes, since + 1
             speed = audio / (time.monotonic() - started)
             for observer in self._observers:
-                observer.updated(self.step, loss, self.learning_rate(self.step - 1), speed)
+                observer.updated(self.step, loss, learning_rate(self.recipe, self.step - 1), speed)
             if self.step % self.recipe.eval_every == 0 or self.step == self.recipe.steps:
                 self._evaluate(total_loss / since, speed)
                 started, audio, total_loss, since = time.monotonic(), 0.0, 0.0, 0
@@ -174,17 +174,10 @@ class Trainer:
         flags = self._accelerator.gather(torch.tensor([flag], device=self._accelerator.device))
         return bool(flags.any())
 
-    def learning_rate(self, step: int) -> float:
-        """Linear rise over the warm-up, then constant, then linear fall to zero."""
-        decay_start = self.recipe.decay_from * self.recipe.steps
-        rise = min(1.0, (step + 1) / max(1, self.recipe.warmup))
-        fall = min(1.0, (self.recipe.steps - step) / max(1.0, self.recipe.steps - decay_start))
-        return self.recipe.peak_rate * min(rise, fall)
-
     def _update(self, objective: Any, batches: Iterator[tuple[int, Batch, list[Any]]]) -> tuple[float, float]:
         """One update; its mean loss and the audio seconds of this process."""
         for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
-            group["lr"] = self.learning_rate(self.step)
+            group["lr"] = learning_rate(self.recipe, self.step)
         self.model.zero_grad()
         self.task.begin(self.step)
         device = self._accelerator.device

@@ -1,13 +1,15 @@
-"""Optimisers: AdamW for every weight, or Muon for the matrices and AdamW for the rest."""
+"""Optimisers: AdamW for every weight, or Muon for the matrices and AdamW for the rest; the schedule."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 
 from sewcli.acoustic.forward import Model
+from sewcli.training.recipe import Recipe
 
 #: of the quintic iteration: Jordan et al., 2024
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -37,6 +39,14 @@ def make_optimizers(model: Model, kind: str, weight_decay: float) -> list[torch.
     return optimizers
 
 
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear rise over the warm-up, then constant, then linear fall to zero."""
+    decay_start = recipe.decay_from * recipe.steps
+    rise = min(1.0, (step + 1) / max(1, recipe.warmup))
+    fall = min(1.0, (recipe.steps - step) / max(1.0, recipe.steps - decay_start))
+    return recipe.peak_rate * min(rise, fall)
+
+
 class Muon(torch.optim.Optimizer):
     """Momentum made orthogonal, for weight matrices (Jordan et al., 2024).
 
@@ -64,11 +74,11 @@ class Muon(torch.optim.Optimizer):
             for weights in _by_shape(group["params"]):
                 changes = []
                 for weight in weights:
-                    state = self.state[weight]
+                    state, gradient = self.state[weight], cast(torch.Tensor, weight.grad)
                     if not state:
-                        state["momentum"] = torch.zeros_like(weight.grad)
-                    momentum = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
-                    changes.append(weight.grad.lerp(momentum, group["momentum"]))
+                        state["momentum"] = torch.zeros_like(gradient)
+                    momentum = state["momentum"].lerp_(gradient, 1 - group["momentum"])
+                    changes.append(gradient.lerp(momentum, group["momentum"]))
                 factor = -group["lr"] * 0.2 * math.sqrt(max(weights[0].shape))
                 for weight, change in zip(weights, orthogonal(torch.stack(changes)), strict=True):
                     weight.mul_(1 - group["lr"] * group["weight_decay"])
@@ -102,4 +112,5 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     for _ in range(_ITERATIONS):
         gram = wide @ wide.mT
         wide = a * wide + (b * gram + c * (gram @ gram)) @ wide
-    return (wide if matrices.shape[-2] <= matrices.shape[-1] else wide.mT).to(matrices.dtype)
+    found: torch.Tensor = wide if matrices.shape[-2] <= matrices.shape[-1] else wide.mT
+    return found.to(matrices.dtype)
