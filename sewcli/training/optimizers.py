@@ -101,7 +101,7 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     some eight times as fast, and in float32 elsewhere.
 
     Args:
-        matrices: shape (..., rows, columns).
+        matrices: shape (matrices, rows, columns).
     """
     wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
     wide = wide.to(
@@ -111,6 +111,6 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     a, b, c = _COEFFICIENTS
     for _ in range(_ITERATIONS):
         gram = wide @ wide.mT
-        wide = a * wide + (b * gram + c * (gram @ gram)) @ wide
+        wide = torch.baddbmm(wide, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
     found: torch.Tensor = wide if matrices.shape[-2] <= matrices.shape[-1] else wide.mT
     return found.to(matrices.dtype)
