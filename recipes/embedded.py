@@ -19,7 +19,7 @@ from sewcli.cli.app import main as sew
 
 RECIPES = Path(__file__).parent
 #: the run whose model ends up under that name
-EMBEDDED = {"nano": "nano-5", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
+EMBEDDED = {"nano": "nano-6", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
 
 
 def call(program: Path | None, *arguments: object) -> None:
@@ -95,8 +95,9 @@ def main() -> None:
     way.train("nano-4", init="nano-3/mean")
     # a wider one learns from it
     way.train("nano-5", feature_encoder="nano-4/model", teacher="nano-4/model")
+    way.train("nano-6", init="nano-5/model")
     # the weights that both families share, then its own
-    way.train("nano-d", init="nano-5/model")
+    way.train("nano-d", init="nano-6/model", teacher="nano-6/model")
     # the encoder of nano
     way.train("nano-keywords", init="nano-3/mean")
     print(f"the models are in {way.collect()}")

@@ -114,15 +114,20 @@ class CtcTask:
         """Samples and target ids of one training clip."""
         return change_speed(self._train.clip(self.clips[index]), speed), self._targets[index]
 
-    def keep_features(self, model: Model, directory: Path) -> None:
+    def keep_features(self, model: Model, source: Path, directory: Path) -> None:
         """Compute what the convolutions of the model give of the training clips, once for all passes.
+
+        Args:
+            model: whose convolutions do not learn.
+            source: the model directory they come from.
+            directory: for the features.
 
         Raises:
             UsageError: the teacher has other convolutions.
         """
         if self._teacher is not None:
             self._teacher.check_features(model)
-        self._features = FeatureCache.build(model, self._train, self._recipe, directory)
+        self._features = FeatureCache.build(model, source, self._train, self._recipe, directory)
 
     def learn_from(self, directory: Path) -> None:
         """Match the posteriors of the model in `directory` at first (UsageError where it does not fit)."""

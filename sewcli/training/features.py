@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.forward import Model, base_model, convolutions
+from sewcli.acoustic.load import load_convolutions
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
@@ -61,16 +62,19 @@ class FeatureCache:
         return self._values[version][starts[index] : starts[index + 1]]
 
     @classmethod
-    def build(cls, model: Model, clips: AudioCache, recipe: Recipe, directory: Path) -> FeatureCache:
+    def build(
+        cls, model: Model, source: Path, clips: AudioCache, recipe: Recipe, directory: Path
+    ) -> FeatureCache:
         """Compute them into `directory`, or map what an earlier run with the same convolutions left there.
 
         Args:
             model: on the device to compute on.
+            source: the model directory its convolutions come from.
             clips: 256 channels take 92 MB an hour of them and version.
             recipe: number of versions, and the changes.
             directory: for the files.
         """
-        changed = _changes(recipe, clips)
+        changed, convolve = _changes(recipe, clips), _convolutions(model, source, recipe)
         values, frames = [], []
         for version in range(recipe.keep_features):
             file = directory / f"{_key(model, clips, recipe, version)}.float16"
@@ -84,7 +88,7 @@ class FeatureCache:
                     version + 1,
                     recipe.keep_features,
                 )
-                _compute(model, len(clips), functools.partial(changed, version), file)
+                _compute(convolve, len(clips), functools.partial(changed, version), file)
             counts = np.array(json.loads(index.read_text()), dtype=np.int64)
             values.append(np.memmap(file, dtype=np.float16, mode="r").reshape(int(counts.sum()), -1))
             frames.append(counts)
@@ -96,9 +100,7 @@ def check_kept_features(recipe: Recipe) -> None:
     changes = {
         "task is not ctc": recipe.task != "ctc",
         "freeze_feature_encoder is not set": not recipe.freeze_feature_encoder,
-        "front_end_steps teaches them": recipe.init is None
-        and recipe.feature_encoder is None
-        and recipe.front_end_steps > 0,
+        "they come from no model (init or feature_encoder)": not (recipe.init or recipe.feature_encoder),
     }
     reasons = [reason for reason, holds in changes.items() if holds]
     if recipe.keep_features and reasons:
@@ -133,8 +135,20 @@ def _changes(recipe: Recipe, clips: AudioCache) -> Versions:
     return changed
 
 
+def _convolutions(model: Model, source: Path, recipe: Recipe) -> Callable[[Batch], torch.Tensor]:
+    """Those of the model: a batch -> (B, frames, channels); the fast engine's where it has them."""
+    if model.device.type == "cpu":
+        found = load_convolutions(source, torch.bfloat16 if recipe.precision == "bf16" else torch.float32)
+        if found is not None:
+            return found
+    return lambda batch: convolutions(model, batch.to(model.device)).transpose(1, 2)
+
+
 def _compute(
-    model: Model, clips: int, samples_of: Callable[[int], NDArray[np.float32]], target: Path
+    convolve: Callable[[Batch], torch.Tensor],
+    clips: int,
+    samples_of: Callable[[int], NDArray[np.float32]],
+    target: Path,
 ) -> None:
     """Write the features of all clips to `target` and, when all are there, their lengths beside it."""
 
@@ -142,8 +156,7 @@ def _compute(
     def features(clip: int) -> Features:
         samples = samples_of(clip)
         batch = make_batch([samples], [wave_statistics(samples)], normalize=True)
-        found = convolutions(model, batch.to(model.device))[0, :, : batch.frame_counts[0]]
-        return found.T.to(torch.float16).cpu().numpy()
+        return convolve(batch)[0, : batch.frame_counts[0]].to(torch.float16).cpu().numpy()
 
     frames = []
     with target.open("wb") as out:
@@ -173,7 +186,13 @@ def _in_threads(features: Callable[[int], Features], clips: int) -> Iterator[Fea
 def _key(model: Model, clips: AudioCache, recipe: Recipe, version: int) -> str:
     """Names the file of a version by the weights, the clips and what changes them."""
     found = hashlib.sha256(clips.key.encode())
-    changes = [recipe.seed, *(getattr(recipe, name) for name in _CHANGES), str(recipe.noise), version]
+    changes = [
+        recipe.seed,
+        recipe.precision,
+        *(getattr(recipe, name) for name in _CHANGES),
+        str(recipe.noise),
+        version,
+    ]
     found.update(repr(changes).encode())
     for name, tensor in base_model(model).feature_extractor.state_dict().items():
         found.update(name.encode())

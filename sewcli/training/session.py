@@ -101,9 +101,10 @@ def train_model(
         task.learn_from(_local(recipe.teacher, offline=offline))
     parameters = sum(tensor.numel() for tensor in model.parameters())
     log.info("%s: %.2f M parameters, %d clips", recipe.name, parameters / 1e6, task.lengths.size)
-    if recipe.keep_features and isinstance(task, CtcTask):
+    source = encoder or start
+    if recipe.keep_features and isinstance(task, CtcTask) and source is not None:
         with accelerator.main_process_first():
-            task.keep_features(model.to(accelerator.device), directory / "cache")
+            task.keep_features(model.to(accelerator.device), source, directory / "cache")
     if accelerator.is_main_process:
         observers = [MetricsLog(directory), *TensorBoardLog.where_installed(directory), *observers]
     trainer = Trainer(
