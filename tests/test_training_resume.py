@@ -65,6 +65,16 @@ def test_a_run_is_not_resumed_as_another_model(recipe_file, tmp_path):
         train_model(other, tmp_path / "run")
 
 
+def test_what_concerns_training_alone_may_change(recipe_file, tmp_path, caplog):
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "run")
+    changes = ["steps=2", "config.hidden_dropout=0.0", "config.mask_time_prob=0.1"]
+    with caplog.at_level("WARNING", "sewcli"):
+        train_model(load_recipe(recipe_file, EXAMPLES, changes), tmp_path / "run")
+    assert any(message.startswith("config is ") for message in caplog.messages)
+    config = json.loads((tmp_path / "run/model/config.json").read_text())
+    assert (config["hidden_dropout"], config["mask_time_prob"]) == (0.0, 0.1)
+
+
 def weights(run):
     return load_file(run / "model/model.safetensors")
 

@@ -7,7 +7,10 @@ then are older ones removed. So there is always one that can be read.
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import json
+import logging
 import os
 import re
 import shutil
@@ -18,7 +21,14 @@ from typing import Any
 import torch
 
 from sewcli.errors import UsageError
+from sewcli.training.recipe import Recipe
 
+log = logging.getLogger("sewcli")
+
+#: settings that decide which weights there are, and what an optimiser keeps of them
+_MODEL_SETTINGS = {"task", "family", "config", "vocabulary", "optimizer"}
+#: beginnings of the keys of a configuration that concern training alone, beside dropout
+_TRAINING_KEYS = ("mask_", "ctc_", "layerdrop", "apply_spec_augment")
 _NAME = re.compile(r"state-(\d+)")
 #: stands in state.json for a tensor that lies in the safetensors files under this key
 _TENSOR = "$tensor"
@@ -131,3 +141,37 @@ def _parts(tensors: dict[str, torch.Tensor], part_bytes: int) -> Iterator[dict[s
         size += more
     if part:
         yield part
+
+
+def settings_of(recipe: Recipe) -> dict[str, str]:
+    """The settings of a recipe, as a checkpoint keeps them."""
+    return {key: repr(value) for key, value in dataclasses.asdict(recipe).items()}
+
+
+def compare_settings(before: dict[str, str], now: dict[str, str], directory: Path) -> None:
+    """Tell which settings are others than those of the run that is resumed.
+
+    Raises:
+        UsageError: one decides which weights there are.
+    """
+    changed = sorted(key for key in now if now[key] != before.get(key))
+    other = _MODEL_SETTINGS & set(changed)
+    if _architecture(now["config"]) == _architecture(before.get("config", "{}")):
+        other -= {"config"}
+    if other:
+        raise UsageError(
+            f"the run in {directory} is another one: {', '.join(sorted(other))} differ",
+            hint="resume it with its own recipe, or choose another -o",
+        )
+    for key in changed:
+        log.warning("%s is %s now; it was %s", key, now[key], before.get(key))
+
+
+def _architecture(config: str) -> dict[str, Any]:
+    """Of the configuration in a recipe, as `repr` writes it, what does not concern training alone."""
+    settings: dict[str, Any] = ast.literal_eval(config)
+    return {
+        key: value
+        for key, value in settings.items()
+        if not key.startswith(_TRAINING_KEYS) and not key.endswith("dropout")
+    }

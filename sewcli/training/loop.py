@@ -9,7 +9,6 @@ make the update that one process makes of two.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -25,8 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.forward import Model
 from sewcli.chunking import FRAME_SECONDS, SAMPLE_RATE
-from sewcli.errors import UsageError
-from sewcli.training.checkpoint import load_checkpoint, save_checkpoint
+from sewcli.training.checkpoint import compare_settings, load_checkpoint, save_checkpoint, settings_of
 from sewcli.training.feed import Examples, Feed
 from sewcli.training.initialise import teach_front_end
 from sewcli.training.optimizers import learning_rate, make_optimizers
@@ -35,8 +33,6 @@ from sewcli.training.stopping import StopRequest
 
 log = logging.getLogger("sewcli")
 
-#: settings that decide the shape of the weights
-_MODEL_SETTINGS = {"task", "family", "config", "vocabulary"}
 _MIB = 1 << 20
 
 
@@ -255,7 +251,7 @@ class Trainer:
         if self._accelerator.is_main_process:
             state = {
                 "step": self.step,
-                "recipe": self._settings(),
+                "recipe": settings_of(self.recipe),
                 "best": self.best,
                 "best_step": self.best_step,
                 "model": self.model.state_dict(),
@@ -266,28 +262,12 @@ class Trainer:
         self._accelerator.wait_for_everyone()
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self._compare(state["recipe"])
+        compare_settings(state["recipe"], settings_of(self.recipe), self.directory)
         self.step, self.best, self.best_step = state["step"], state["best"], state["best_step"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         for optimizer, before in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(before)
-
-    def _settings(self) -> dict[str, str]:
-        return {key: repr(value) for key, value in dataclasses.asdict(self.recipe).items()}
-
-    def _compare(self, before: dict[str, str]) -> None:
-        """Tell which settings are others than those of the run that is resumed; refuse another model."""
-        now = self._settings()
-        changed = sorted(key for key in now if now[key] != before.get(key))
-        other = {*_MODEL_SETTINGS, "optimizer"} & set(changed)
-        if other:
-            raise UsageError(
-                f"the run in {self.directory} is another one: {', '.join(sorted(other))} differ",
-                hint="resume it with its own recipe, or choose another -o",
-            )
-        for key in changed:
-            log.warning("%s is %s now; it was %s", key, now[key], before.get(key))
 
 
 def _moving_average(model: Model, recipe: Recipe) -> AveragedModel:
