@@ -24,7 +24,7 @@ CLASSES = {
 def test_an_embedded_model_is_complete_and_small(alias):
     directory = fetch(resolve(alias)).directory
     weights = directory / "model.safetensors"
-    assert weights.stat().st_size < 14e6
+    assert weights.stat().st_size < 24e6
     assert {tensor.dtype for tensor in load_file(weights).values()} == {torch.float16}
     config = json.loads((directory / "config.json").read_text())
     assert config["dtype"] == "float32"
@@ -32,6 +32,12 @@ def test_an_embedded_model_is_complete_and_small(alias):
     card = (directory / "README.md").read_text()
     assert "cc-by-sa-4.0" in card
     assert "sew evaluate" in card
+
+
+def test_all_embedded_models_together_stay_small():
+    sizes = [(fetch(resolve(alias)).directory / "model.safetensors").stat().st_size for alias in CLASSES]
+    assert len(sizes) == 3
+    assert sum(sizes) < 60e6
 
 
 @pytest.mark.parametrize("alias", CLASSES)

@@ -118,6 +118,9 @@ def test_a_teacher_with_other_columns_or_no_ctc_is_refused(recipe_file, tmp_path
 
 
 def test_kept_features_need_the_convolutions_of_the_teacher(recipe_file, tmp_path):
-    settings = [*SMALL, "feature_encoder=nano", "teacher=nano-d", "keep_features=1", "steps=1"]
+    other = [*SMALL, f"config.conv_dim={[8] * 13}", "steps=1", "front_end_steps=0"]
+    train_model(load_recipe(recipe_file, EXAMPLES, other), tmp_path / "other")
+    teacher = f"teacher={tmp_path}/other/model"
+    settings = [*SMALL, "feature_encoder=nano", teacher, "keep_features=1", "steps=1"]
     with pytest.raises(UsageError, match="same convolutions"):
         train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path)

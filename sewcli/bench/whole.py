@@ -17,18 +17,25 @@ from sewcli.bench.table import Table
 from sewcli.bench.timing import medians, peak_megabytes, run_process, sew_command
 
 #: transcribes files with the pipeline of transformers: model directory, batch size, chunk and stride in
-#: seconds (0: those of the pipeline), threads, device, files
+#: seconds (0: those of the pipeline), threads, device, files. It decodes with ffmpeg, and where there is none
+#: librosa does so for it
 _PIPELINE = """
+import shutil
 import sys
 import torch
 from transformers import pipeline
+def decoded(files):
+    import librosa
+    for file in files:
+        yield {"raw": librosa.load(file, sr=16000)[0], "sampling_rate": 16000}
 model, batch, chunk, stride, threads, device, *files = sys.argv[1:]
 torch.set_num_threads(int(threads))
 asr = pipeline("automatic-speech-recognition", model=model, device=device)
 lengths = {"chunk_length_s": float(chunk)} if float(chunk) else {}
 if float(stride):
     lengths["stride_length_s"] = float(stride)
-for result in asr(files, batch_size=int(batch), **lengths):
+given = files if shutil.which("ffmpeg") else decoded(files)
+for result in asr(given, batch_size=int(batch), **lengths):
     print(result["text"])
 """
 
