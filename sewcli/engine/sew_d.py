@@ -24,6 +24,9 @@ from sewcli.engine.layers import (
 from sewcli.engine.operators import Operators
 from sewcli.engine.weights import Weights
 
+#: scores of the heads that are computed together on the CPU: larger ones leave the cache
+_GROUP_SCORES = 600_000
+
 
 class SewD:
     """SEWDModel."""
@@ -199,7 +202,8 @@ class _Attention:
         rows, count, hidden = states.shape
         # (3, B, heads, N, d): queries, keys, values
         projected = self._project(states).view(rows, count, 3, self._heads, self._size)
-        attend = self._by_head if self._operators.by_matrix else self._at_once
+        by_row = self._by_head if self._operators.heads_apart else self._by_group
+        attend = by_row if self._operators.by_matrix else self._at_once
         context = attend(projected.permute(2, 0, 3, 1, 4), lengths, positions)
         return self._out(context.reshape(rows, count, hidden))
 
@@ -210,6 +214,35 @@ class _Attention:
             queries, keys, values, self._position_queries, self._position_keys, positions, lengths.mask
         )
         return context.transpose(1, 2)
+
+    def _by_group(self, projected: torch.Tensor, lengths: Lengths, positions: torch.Tensor) -> torch.Tensor:
+        """The same, one row and as many heads at a time as fit the cache, without padding.
+
+        The whole network is 1.15 to 1.3 times as fast as with `_by_head` on two threads of a Xeon with AMX
+        (sew-d-tiny and sew-d-mid, 10 to 30 s, float32) and 1.1 to 1.3 times in bfloat16.
+        """
+        _, rows, heads, count, size = projected.shape
+        context = projected.new_zeros(rows, count, heads, size)
+        for row, length in enumerate(lengths.rows):
+            if not length:
+                continue
+            # the middle of the vector
+            distances = positions[count - length : count - 1 + length]
+            together = max(1, _GROUP_SCORES // length**2)
+            for start in range(0, heads, together):
+                group = slice(start, start + together)
+                queries, keys, values = projected[:, row : row + 1, group, :length]
+                attended = disentangled_attention(
+                    queries,
+                    keys,
+                    values,
+                    self._position_queries[group],
+                    self._position_keys[group],
+                    distances,
+                    None,
+                )
+                context[row, :length, group] = attended[0].transpose(0, 1)
+        return context
 
     def _by_head(self, projected: torch.Tensor, lengths: Lengths, positions: torch.Tensor) -> torch.Tensor:
         """The same, one row and head at a time, on matrices that fit the cache, without padding.
