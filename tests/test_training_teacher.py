@@ -124,3 +124,15 @@ def test_kept_features_need_the_convolutions_of_the_teacher(recipe_file, tmp_pat
     settings = [*SMALL, "feature_encoder=nano", teacher, "keep_features=1", "steps=1"]
     with pytest.raises(UsageError, match="same convolutions"):
         train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["feature_encoder=nano", "init=nano"], "feature_encoder is for a model from nothing"),
+        (["teacher=nano", "task=classification"], "teacher is for task ctc"),
+    ],
+)
+def test_models_without_effect_are_refused(recipe_file, tmp_path, settings, message):
+    with pytest.raises(UsageError, match=message):
+        train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path)

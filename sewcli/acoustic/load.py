@@ -119,8 +119,8 @@ def load_convolutions(directory: Path, dtype: torch.dtype) -> Callable[[Batch], 
 
     None where the fast engine does not run the model.
 
-    They take a third of the time of those of transformers in float32, a fifth in bfloat16 where the
-    processor has it.
+    On a Xeon with AMX, clips of 4 s, 1.3 to 2.2 times as fast as those of transformers in float32 and 3 to 4
+    times in bfloat16.
 
     Raises:
         ModelError: the directory holds no SEW model.

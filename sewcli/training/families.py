@@ -34,19 +34,23 @@ _PARTS = {
     "feed_forward.output_dense": "output.dense",
     "final_layer_norm": "output.LayerNorm",
 }
-#: settings that both configurations have and that decide shapes
-_SHARED = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "squeeze_factor",
+#: of a configuration: the shape of the convolutions
+CONVOLUTION_KEYS = (
     "conv_dim",
     "conv_kernel",
     "conv_stride",
     "conv_bias",
     "feat_extract_norm",
     "feat_extract_activation",
+)
+#: settings that both configurations have and that decide shapes
+_SHARED = (
+    *CONVOLUTION_KEYS,
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "squeeze_factor",
     "num_conv_pos_embeddings",
     "num_conv_pos_embedding_groups",
 )

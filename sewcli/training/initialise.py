@@ -24,23 +24,12 @@ from sewcli.acoustic.checkpoint import check_supported, read_config
 from sewcli.acoustic.forward import Model, base_model, convolutions, frame_mask
 from sewcli.chunking import HOP, RECEPTIVE_FIELD, SAMPLE_RATE
 from sewcli.errors import ModelError, UsageError
-from sewcli.training.families import sew_d_from_sew
+from sewcli.training.families import CONVOLUTION_KEYS, sew_d_from_sew
 from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")
 
 MEL_BANDS = 80
-
-#: of a configuration: the shape of the convolutions
-CONVOLUTION_KEYS = (
-    "conv_dim",
-    "conv_kernel",
-    "conv_stride",
-    "conv_bias",
-    "feat_extract_norm",
-    "feat_extract_activation",
-)
-
 
 #: keys of a configuration that the vocabulary or the labels decide
 _HEAD_KEYS = {

@@ -77,6 +77,7 @@ def train_model(
         DeviceError: the device is not there.
     """
     check_kept_features(recipe)
+    _check_models(recipe)
     os.environ.setdefault(*_PRIMITIVES)
     accelerator = _accelerator(device)
     if threads is not None:
@@ -121,6 +122,17 @@ def train_model(
     write_card(target, recipe, model, summary, MetricsLog(directory).records())
     draw_curves(MetricsLog(directory).records(), directory / "curves.png")
     log.info("the model is in %s", target)
+
+
+def _check_models(recipe: Recipe) -> None:
+    """Refuse models that would have no effect (UsageError)."""
+    if recipe.feature_encoder is not None and recipe.init is not None:
+        raise UsageError(
+            "feature_encoder is for a model from nothing, and init brings its own convolutions",
+            hint="leave one of them out",
+        )
+    if recipe.teacher is not None and recipe.task != "ctc":
+        raise UsageError("teacher is for task ctc", hint="leave teacher out")
 
 
 def _local(name: str, *, offline: bool) -> Path:
