@@ -1,5 +1,7 @@
 """Training with what frozen convolutions give of each clip, computed once."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from sewcli.inputs.manifest import load_manifest
 from sewcli.training.augment import change_speed, limit_band
 from sewcli.training.cache import AudioCache
 from sewcli.training.ctc import CtcTask
-from sewcli.training.features import FeatureCache
+from sewcli.training.features import FeatureCache, change_tempo
 from sewcli.training.feed import Feed
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
@@ -142,6 +144,44 @@ def test_versions_of_different_speeds_take_turns(recipe_file, start, tmp_path):
     lengths = {len(cache.clip(1, np.random.default_rng(seed))) for seed in range(20)}
     assert len(lengths) > 1
     assert len(list(tmp_path.glob("*.float16"))) == 3
+
+
+def test_a_set_can_have_fewer_versions(recipe_file, start, tmp_path):
+    _, _, model, clips = task_and_model(recipe_file, start, tmp_path)
+    sets = ["few" if clip % 2 else "many" for clip in range(len(clips))]
+    rows = [dataclasses.replace(row, set=name) for row, name in zip(clips.rows, sets, strict=True)]
+    clips = AudioCache(clips.samples, clips.lengths, rows)
+    changes = ["speeds=[0.8, 0.9, 1.0, 1.1, 1.2]", "keep_features=3", "feature_versions={few=1}"]
+    recipe = load_recipe(recipe_file, EXAMPLES, [f"init={start}", *KEPT, *changes])
+    cache = FeatureCache.build(model, start, clips, recipe, tmp_path)
+    for clip, name in enumerate(sets):
+        found = {cache.clip(clip, np.random.default_rng(seed)).tobytes() for seed in range(20)}
+        assert all(found)
+        assert len(found) == 1 if name == "few" else len(found) > 1
+    sizes = sorted(file.stat().st_size for file in tmp_path.glob("*.float16"))
+    assert len(sizes) == 3
+    assert sizes[1] < sizes[2]
+
+
+def test_tempo_is_interpolated_between_frames():
+    frames = np.arange(21, dtype=np.float16)[:, None] * np.array([1.0, -2.0], dtype=np.float16)
+    slow, fast = change_tempo(frames, 0.5), change_tempo(frames, 2.0)
+    assert (len(slow), len(fast)) == (42, 10)
+    for changed in (slow, fast):
+        expected = np.linspace(0, 20, len(changed))[:, None] * [1.0, -2.0]
+        np.testing.assert_allclose(changed, expected, atol=0.05)
+    assert change_tempo(frames, 1.0) is frames
+    assert len(change_tempo(frames[:1], 0.5)) == 1
+    assert len(change_tempo(frames[:2], 2.0)) == 2
+
+
+def test_batches_have_the_tempo_of_the_recipe(recipe_file, start, tmp_path):
+    _, task, model, clips = task_and_model(recipe_file, start, tmp_path)
+    recipe = load_recipe(recipe_file, EXAMPLES, [f"init={start}", *KEPT, "feature_tempo=[0.8, 0.8]"])
+    task = CtcTask(recipe, clips, clips, task.speller)
+    task.keep_features(model, start, tmp_path)
+    _, features, _ = next(iter(Feed(recipe, task)))
+    assert set(features.frame_counts) <= {round(frame_count(n) / 0.8) for n in clips.lengths.tolist()}
 
 
 @pytest.mark.parametrize(

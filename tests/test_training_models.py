@@ -14,7 +14,7 @@ from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.forward import ctc_logits
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.errors import ModelError, UsageError
-from sewcli.training.ctc import CtcTask
+from sewcli.training.ctc import CtcTask, Target
 from sewcli.training.initialise import log_mel
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
@@ -178,7 +178,7 @@ def test_the_loss_is_that_of_the_library(recipe_file):
     speller = Speller(english_vocabulary())
     task = CtcTask.__new__(CtcTask)
     task.speller = speller
-    task._teacher = None
+    task._teacher = task._phones = None
     for reduction in ("mean", "sum"):
         model = random_model("SEW", "ForCTC")
         model.config.ctc_loss_reduction, model.config.ctc_zero_infinity = reduction, True
@@ -187,7 +187,7 @@ def test_the_loss_is_that_of_the_library(recipe_file):
         for row, ids in zip(rows, texts, strict=True):
             statistics = wave_statistics(row)
             batch = make_batch([row], [statistics], normalize=True)
-            ours.append(float(task.loss(model, batch, [ids]).detach()))
+            ours.append(float(task.loss(model, batch, [Target(ids, [])]).detach()))
             values = torch.from_numpy((row - statistics.mean) * statistics.scale).float()[None]
             with torch.no_grad():
                 theirs.append(float(model(values, labels=torch.tensor([ids])).loss))

@@ -154,7 +154,7 @@ def hidden_layers(model: Model, batch: Batch) -> list[torch.Tensor]:
 
     These are states of 40 ms: transformers records its hidden_states before the upsampling.
     """
-    layers = _layers(model)
+    layers = transformer_layers(model)
     recorded: list[torch.Tensor] = []
 
     def record(_module: nn.Module, inputs: tuple[torch.Tensor, ...], output: Any) -> None:
@@ -179,7 +179,7 @@ def recorded_attentions(model: Model) -> Iterator[list[torch.Tensor]]:
     make the weights.
     """
     recorded: list[torch.Tensor] = []
-    attentions: list[Model] = [layer.attention for layer in _layers(model)]
+    attentions: list[Model] = [layer.attention for layer in transformer_layers(model)]
     modules: list[Model] = [getattr(attention, "self", attention) for attention in attentions]
     hooks = [
         module.register_forward_hook(lambda _module, _inputs, output: recorded.append(output[1]))
@@ -192,7 +192,7 @@ def recorded_attentions(model: Model) -> Iterator[list[torch.Tensor]]:
             hook.remove()
 
 
-def _layers(model: Model) -> nn.ModuleList:
+def transformer_layers(model: Model) -> nn.ModuleList:
     """The transformer layers."""
     encoder = base_model(model).encoder
     layers: nn.ModuleList = encoder.encoder.layer if hasattr(encoder, "encoder") else encoder.layers

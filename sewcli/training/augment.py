@@ -1,4 +1,4 @@
-"""Changes to a clip that leave its transcript true: speed, rooms, background noise, the telephone band."""
+"""Changes to a clip that leave its transcript true: speed, rooms, microphones, noise, the telephone band."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ Samples = NDArray[np.float32]
 
 #: sample rate of a telephone line
 NARROW_RATE = 8000
+#: a random response: points of the mel scale between which its gain is interpolated, and their deviation
+_RESPONSE_POINTS, _RESPONSE_DB = 10, 5.0
+#: a band that is taken out: how often, its width as a part of the mel scale, and by how much
+_STOP_SHARE, _STOP_WIDTH, _STOP_DB = 0.5, (0.05, 0.2), 40.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Augmentation:
         recipe = self.recipe
         if self.rooms and rng.random() < recipe.room_probability:
             samples = add_room(samples, self.rooms[int(rng.integers(len(self.rooms)))])
+        if recipe.response_probability and rng.random() < recipe.response_probability:
+            samples = change_response(samples, rng)
         if self.noises and rng.random() < recipe.noise_probability:
             noise = cut(self.noises[int(rng.integers(len(self.noises)))], samples.size, rng)
             samples = add_noise(samples, noise, float(rng.uniform(*recipe.noise_snr)))
@@ -113,6 +119,27 @@ def add_room(samples: Samples, response: Samples) -> Samples:
     from scipy.signal import fftconvolve
 
     heard = fftconvolve(samples, response)[: samples.size].astype(np.float32)
+    power, heard_power = float(np.mean(samples**2)), float(np.mean(heard**2)) + 1e-20
+    changed: Samples = heard * np.float32(np.sqrt(power / heard_power))
+    return changed
+
+
+def change_response(samples: Samples, rng: np.random.Generator) -> Samples:
+    """The clip as another microphone hears it: a smooth random gain over frequency, same length and power.
+
+    Every second time a band is taken out besides, as SpecAugment does with channels of a spectrogram.
+    """
+    size = samples.size
+    spectrum = np.fft.rfft(samples)
+    # 0 ... 1, even on the mel scale
+    pitch = np.log1p(np.linspace(0, SAMPLE_RATE / 2, spectrum.size) / 700) / np.log1p(SAMPLE_RATE / 2 / 700)
+    decibels = rng.normal(0, _RESPONSE_DB, _RESPONSE_POINTS)
+    gain = np.interp(pitch, np.linspace(0, 1, _RESPONSE_POINTS), decibels)
+    if rng.random() < _STOP_SHARE:
+        width = rng.uniform(*_STOP_WIDTH)
+        start = rng.uniform(0, 1 - width)
+        gain[(pitch >= start) & (pitch < start + width)] -= _STOP_DB
+    heard = np.fft.irfft(spectrum * 10 ** (gain / 20), size).astype(np.float32)
     power, heard_power = float(np.mean(samples**2)), float(np.mean(heard**2)) + 1e-20
     changed: Samples = heard * np.float32(np.sqrt(power / heard_power))
     return changed

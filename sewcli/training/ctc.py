@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.evaluation import require_jiwer
 from sewcli.training.augment import Samples, change_speed
 from sewcli.training.cache import AudioCache
-from sewcli.training.features import FeatureCache, Features
+from sewcli.training.features import FeatureCache, Features, change_tempo
+from sewcli.training.phones import Lexicon, PhoneLoss
 from sewcli.training.recipe import Recipe
 from sewcli.training.teacher import Teacher
 from sewcli.training.vocabulary import Speller
@@ -29,6 +30,13 @@ log = logging.getLogger("sewcli")
 
 #: logit a fresh head gives the blank: most frames are blank where a model has converged
 BLANK_BIAS = 2.0
+
+
+class Target(NamedTuple):
+    """What a clip says: ids of its characters, and of its phones where a lexicon tells them."""
+
+    tokens: list[int]
+    phones: list[int]
 
 
 class CtcTask:
@@ -54,7 +62,11 @@ class CtcTask:
         self._features: FeatureCache | None = None
         self._teacher: Teacher | None = None
         self._teaching = 0.0
-        self._targets: list[list[int]] = []
+        self._lexicon = Lexicon.read(recipe.lexicon) if recipe.lexicon is not None else None
+        self._phones: PhoneLoss | None = None
+        if self._lexicon is not None:
+            self._phones = PhoneLoss(self._lexicon.columns, recipe.phone_layer, recipe.phone_weight)
+        self._targets: list[Target] = []
         self.clips: list[int] = []
         left_out: Counter[str] = Counter()
         for index, row in enumerate(train.rows):
@@ -64,7 +76,8 @@ class CtcTask:
                 continue
             times = recipe.repeat.get(row.set, 1)
             self.clips += [index] * times
-            self._targets += [ids] * times
+            phones = self._lexicon.encode(row.text or "") if self._lexicon is not None else []
+            self._targets += [Target(ids, phones)] * times
         for reason, count in left_out.items():
             log.warning("%d of %d training clips left out: %s", count, len(train), reason)
 
@@ -101,17 +114,27 @@ class CtcTask:
             return str(error), []
         # CTC needs a frame a token and a blank between equal neighbours; leave room for speed-up
         repeats = sum(a == b for a, b in pairwise(ids))
-        if len(ids) + repeats > kept_frame_count(int(samples / max(recipe.speeds))):
+        fastest = max(recipe.speeds) * max(recipe.feature_tempo)
+        if len(ids) + repeats > kept_frame_count(int(samples / fastest)):
             return "text longer than its frames", []
         return "", ids
+
+    def add_phone_head(self, model: Model) -> None:
+        """Where the recipe has a lexicon, give the model the head that reads phones while it trains.
+
+        Raises:
+            UsageError: the model has no such layer.
+        """
+        if self._phones is not None:
+            self._phones.attach(model)
 
     def prepare_head(self, model: Model) -> None:
         """Start a fresh head near the state of a converged one."""
         with torch.no_grad():
             model.lm_head.bias[self.speller.vocabulary.blank] = BLANK_BIAS
 
-    def example(self, index: int, speed: float, _rng: np.random.Generator) -> tuple[Samples, list[int]]:
-        """Samples and target ids of one training clip."""
+    def example(self, index: int, speed: float, _rng: np.random.Generator) -> tuple[Samples, Target]:
+        """Samples and target of one training clip."""
         return change_speed(self._train.clip(self.clips[index]), speed), self._targets[index]
 
     def keep_features(self, model: Model, source: Path, directory: Path) -> None:
@@ -138,30 +161,44 @@ class CtcTask:
         """Before each update."""
         self._teaching = self._teacher.share(step) if self._teacher is not None else 0.0
 
-    def kept(self, index: int, rng: np.random.Generator) -> tuple[Features, list[int]] | None:
-        """Features and target ids of one training clip, after `keep_features`."""
+    def kept(self, index: int, rng: np.random.Generator) -> tuple[Features, Target] | None:
+        """Features and target of one training clip, after `keep_features`."""
         if self._features is None:
             return None
-        return self._features.clip(self.clips[index], rng), self._targets[index]
+        features = self._features.clip(self.clips[index], rng)
+        return change_tempo(features, float(rng.uniform(*self._recipe.feature_tempo))), self._targets[index]
 
-    def loss(self, model: Model, batch: Batch, targets: list[list[int]]) -> torch.Tensor:
+    def loss(self, model: Model, batch: Batch, targets: list[Target]) -> torch.Tensor:
         """CTC loss of a batch as the model's configuration has it (ctc_loss_reduction, ctc_zero_infinity).
 
-        While there is a teacher, part of it is the divergence from its posteriors.
+        While there is a teacher, part of it is the divergence from its posteriors; where phones are
+        learned too, their loss comes on top.
         """
+        if self._phones is None:
+            return self._transcript_loss(model, batch, targets)
+        listening = self._phones.listen(model)
+        try:
+            loss = self._transcript_loss(model, batch, targets)
+        finally:
+            listening.remove()
+        phones = self._phones.loss(model, batch, [target.phones for target in targets])
+        return loss if phones is None else loss + self._phones.weight * phones
+
+    def _transcript_loss(self, model: Model, batch: Batch, targets: list[Target]) -> torch.Tensor:
         logits = ctc_logits(model, batch)
+        tokens = [target.tokens for target in targets]
         loss = torch.nn.functional.ctc_loss(
             logits.float().log_softmax(-1).transpose(0, 1),
-            torch.tensor([token for ids in targets for token in ids], device=logits.device),
+            torch.tensor([token for ids in tokens for token in ids], device=logits.device),
             batch.frames // PAIR * PAIR,
-            torch.tensor([len(ids) for ids in targets], device=logits.device),
+            torch.tensor([len(ids) for ids in tokens], device=logits.device),
             blank=self.speller.vocabulary.blank,
             reduction=model.config.ctc_loss_reduction,
             zero_infinity=model.config.ctc_zero_infinity,
         )
         if self._teacher is None or not self._teaching:
             return loss
-        taught = self._teacher.loss(logits, batch, sum(len(ids) for ids in targets))
+        taught = self._teacher.loss(logits, batch, sum(len(ids) for ids in tokens))
         return torch.lerp(loss, taught, self._teaching)
 
     @torch.no_grad()

@@ -40,7 +40,14 @@ Versions = Callable[[int, int], NDArray[np.float32]]
 FRAME_GRID = 32
 #: clips that wait for their turn to be written, at most
 _AHEAD = 64
-_CHANGES = ("speeds", "noise_probability", "noise_snr", "room_probability", "band_probability")
+_CHANGES = (
+    "speeds",
+    "noise_probability",
+    "noise_snr",
+    "room_probability",
+    "response_probability",
+    "band_probability",
+)
 
 
 class FeatureCache:
@@ -48,16 +55,17 @@ class FeatureCache:
 
     Args:
         values: of all clips, one after another, shape (sum of frames, channels), by version.
-        frames: of each clip, shape (clips,), by version.
+        frames: of each clip, shape (clips,), by version; 0 where a clip has fewer versions.
     """
 
     def __init__(self, values: Sequence[Features], frames: Sequence[NDArray[np.int64]]) -> None:
         self._values = list(values)
         self._starts = [np.concatenate([[0], np.cumsum(counts)]) for counts in frames]
+        self._versions = np.stack([counts > 0 for counts in frames]).sum(axis=0)
 
     def clip(self, index: int, rng: np.random.Generator) -> Features:
         """One version of one clip: (frames, channels)."""
-        version = int(rng.integers(len(self._values)))
+        version = int(rng.integers(self._versions[index]))
         starts = self._starts[version]
         return self._values[version][starts[index] : starts[index + 1]]
 
@@ -75,21 +83,24 @@ class FeatureCache:
             directory: for the files.
         """
         changed, convolve = _changes(recipe, clips), _convolutions(model, source, recipe)
+        wanted = np.array([recipe.feature_versions.get(row.set, recipe.keep_features) for row in clips.rows])
         values, frames = [], []
-        for version in range(recipe.keep_features):
-            file = directory / f"{_key(model, clips, recipe, version)}.float16"
+        for version in range(max(wanted)):
+            some = np.flatnonzero(wanted > version)
+            file = directory / f"{_key(model, clips, some, recipe, version)}.float16"
             index = file.with_suffix(".json")
             if not index.exists():
-                hours = clips.lengths.sum() / SAMPLE_RATE / 3600
+                hours = clips.lengths[some].sum() / SAMPLE_RATE / 3600
                 log.info(
                     "the convolutions run once over %d clips, %.1f h, version %d of %d",
-                    len(clips),
+                    some.size,
                     hours,
                     version + 1,
-                    recipe.keep_features,
+                    max(wanted),
                 )
-                _compute(convolve, len(clips), functools.partial(changed, version), file)
-            counts = np.array(json.loads(index.read_text()), dtype=np.int64)
+                _compute(convolve, some, functools.partial(changed, version), file)
+            counts = np.zeros(len(clips), dtype=np.int64)
+            counts[some] = json.loads(index.read_text())
             values.append(np.memmap(file, dtype=np.float16, mode="r").reshape(int(counts.sum()), -1))
             frames.append(counts)
         return cls(values, frames)
@@ -123,6 +134,18 @@ def feature_batch(rows: Sequence[Features]) -> Batch:
     return Batch(nothing, torch.tensor(frames), tuple(frames), nothing, nothing, features)
 
 
+def change_tempo(features: Features, factor: float) -> Features:
+    """Features (frames, channels) of a clip played `factor` times as fast: interpolated, the pitch stays."""
+    frames = max(2, round(len(features) / factor))
+    if factor == 1.0 or len(features) < 2:
+        return features
+    places = np.linspace(0, len(features) - 1, frames, dtype=np.float32)
+    before = np.minimum(places.astype(np.int64), len(features) - 2)
+    share = (places - before).astype(np.float16)[:, None]
+    changed: Features = features[before] * (1 - share) + features[before + 1] * share
+    return changed
+
+
 def _changes(recipe: Recipe, clips: AudioCache) -> Versions:
     """Every version of a clip follows from the seed, the clip and the version."""
     augmentation = Augmentation.load(recipe)
@@ -146,11 +169,11 @@ def _convolutions(model: Model, source: Path, recipe: Recipe) -> Callable[[Batch
 
 def _compute(
     convolve: Callable[[Batch], torch.Tensor],
-    clips: int,
+    clips: NDArray[np.int64],
     samples_of: Callable[[int], NDArray[np.float32]],
     target: Path,
 ) -> None:
-    """Write the features of all clips to `target` and, when all are there, their lengths beside it."""
+    """Write the features of the clips to `target` and, when all are there, their lengths beside it."""
 
     @torch.inference_mode()
     def features(clip: int) -> Features:
@@ -168,7 +191,7 @@ def _compute(
     temporary.replace(target.with_suffix(".json"))
 
 
-def _in_threads(features: Callable[[int], Features], clips: int) -> Iterator[Features]:
+def _in_threads(features: Callable[[int], Features], clips: NDArray[np.int64]) -> Iterator[Features]:
     """One clip a thread: more than one thread for each of its short operations gains little."""
     threads = torch.get_num_threads()
 
@@ -177,15 +200,16 @@ def _in_threads(features: Callable[[int], Features], clips: int) -> Iterator[Fea
 
     try:
         with ThreadPoolExecutor(threads, initializer=single) as pool:
-            for start in range(0, clips, _AHEAD):
-                yield from pool.map(features, range(start, min(start + _AHEAD, clips)))
+            for start in range(0, clips.size, _AHEAD):
+                yield from pool.map(features, clips[start : start + _AHEAD].tolist())
     finally:
         torch.set_num_threads(threads)
 
 
-def _key(model: Model, clips: AudioCache, recipe: Recipe, version: int) -> str:
-    """Names the file of a version by the weights, the clips and what changes them."""
+def _key(model: Model, clips: AudioCache, some: NDArray[np.int64], recipe: Recipe, version: int) -> str:
+    """Names the file of a version by the weights, the clips in it and what changes them."""
     found = hashlib.sha256(clips.key.encode())
+    found.update(some.tobytes())
     changes = [
         recipe.seed,
         recipe.precision,

@@ -52,14 +52,19 @@ class Recipe:
         keep_features: compute what these frozen convolutions give of so many changed versions of each clip
             once, in the cache of the run, and train on these (ctc); 0 for none. 256 channels take 92 MB an
             hour of speech and version.
+        feature_versions: how many of the clips of a set, by set, where that is not `keep_features`.
+        feature_tempo: least and greatest factor by which kept features are played faster, at random.
         feature_encoder: model whose convolutions a model from nothing has, with their layer norm (ctc).
         teacher, teacher_steps: CTC model whose posteriors are matched at first, see `teacher`; updates
             after which they count no more.
+        lexicon: pronunciations, a word and its phones a line: phones are learned beside the text (ctc).
+        phone_layer, phone_weight: layer they are read from, from 1, and weight of their loss, see `phones`.
         residual_gain: factor on the last weights of each residual branch of a model from nothing.
         front_end_steps: updates that teach the front end of such a model log-mel energies first.
         speeds: factors by which clips are played faster or slower at random.
         noise_probability, noise_snr: share of clips with noise added; its range in dB.
         room_probability: share of clips heard through a room response.
+        response_probability: share of clips with another, random frequency response.
         band_probability: share of clips limited to the band of a telephone (4 kHz).
         eval_every: updates between evaluations on dev, each of which also writes a checkpoint.
         save_every: updates between checkpoints without an evaluation.
@@ -100,15 +105,21 @@ class Recipe:
     precision: str = "auto"
     freeze_feature_encoder: bool = False
     keep_features: int = 0
+    feature_versions: dict[str, int] = field(default_factory=dict)
+    feature_tempo: tuple[float, float] = (1.0, 1.0)
     feature_encoder: str | None = None
     teacher: str | None = None
     teacher_steps: int = 1000
+    lexicon: Path | None = None
+    phone_layer: int = 1
+    phone_weight: float = 0.3
     residual_gain: float = 0.2
     front_end_steps: int = 500
     speeds: tuple[float, ...] = (1.0,)
     noise_probability: float = 0.0
     noise_snr: tuple[float, float] = (5.0, 25.0)
     room_probability: float = 0.0
+    response_probability: float = 0.0
     band_probability: float = 0.0
     eval_every: int = 1000
     save_every: int = 250
@@ -118,7 +129,7 @@ class Recipe:
 
 
 #: settings that hold a path relative to the data
-_PATHS = {"dev", "noise", "background", "background_dev"}
+_PATHS = {"dev", "lexicon", "noise", "background", "background_dev"}
 _FIELDS = tuple(item.name for item in dataclasses.fields(Recipe))
 
 

@@ -32,6 +32,7 @@ from sewcli.training.initialise import build_model
 from sewcli.training.keywords import OtherSounds
 from sewcli.training.loop import Observer, Trainer
 from sewcli.training.observers import MetricsLog, TensorBoardLog
+from sewcli.training.phones import PhoneLoss
 from sewcli.training.recipe import Recipe
 from sewcli.training.vocabulary import (
     TOKENIZER_FILES,
@@ -98,6 +99,8 @@ def train_model(
     if accelerator.device.type == "cpu":
         # the backward pass of torch's fused attention takes a third of an update there
         model.set_attn_implementation("eager")
+    if isinstance(task, CtcTask):
+        task.add_phone_head(model)
     if recipe.teacher is not None and isinstance(task, CtcTask):
         task.learn_from(_local(recipe.teacher, offline=offline))
     parameters = sum(tensor.numel() for tensor in model.parameters())
@@ -115,6 +118,7 @@ def train_model(
     if not accelerator.is_main_process:
         return
     model.load_state_dict(torch.load(trainer.chosen_file, weights_only=True)["model"])
+    PhoneLoss.remove(model)
     target = directory / "model"
     export(model, target, recipe.part_mib)
     if isinstance(task, CtcTask):

@@ -14,14 +14,32 @@ _CHOICES = {
     "punctuation": ("keep", "remove"),
     "choose": ("best", "last"),
 }
-_COUNTS = {"steps", "eval_every", "save_every", "pool_batches", "accumulate", "part_mib", "teacher_steps"}
+_COUNTS = {
+    "steps",
+    "eval_every",
+    "save_every",
+    "pool_batches",
+    "accumulate",
+    "part_mib",
+    "teacher_steps",
+    "phone_layer",
+}
 _NOT_NEGATIVE = {"seed", "warmup", "front_end_steps", "early_stop", "keep_features"}
-_POSITIVE = {"batch_seconds", "max_seconds", "min_seconds", "peak_rate", "clip_norm", "residual_gain"}
+_POSITIVE = {
+    "batch_seconds",
+    "max_seconds",
+    "min_seconds",
+    "peak_rate",
+    "clip_norm",
+    "residual_gain",
+    "phone_weight",
+}
 _SHARES = {
     "decay_from",
     "average",
     "noise_probability",
     "room_probability",
+    "response_probability",
     "band_probability",
 }
 _TEXTS = {
@@ -29,6 +47,7 @@ _TEXTS = {
     "init",
     "vocabulary",
     "dev",
+    "lexicon",
     "noise",
     "background",
     "background_dev",
@@ -53,9 +72,10 @@ def check_setting(key: str, value: Any) -> None:
         (_TEXTS, isinstance(value, str), "a string"),
         (_FLAGS, isinstance(value, bool), "true or false"),
         ({"config"}, isinstance(value, dict), "a table"),
-        ({"repeat"}, _is_repeat(value), "a table of whole numbers from 1 up"),
+        ({"repeat", "feature_versions"}, _is_repeat(value), "a table of whole numbers from 1 up"),
         ({"train"}, _are_texts(value), "a path or a list of paths"),
         ({"speeds"}, _are_speeds(value), f"a list of factors from {_SPEEDS[0]:g} to {_SPEEDS[1]:g}"),
+        ({"feature_tempo"}, _are_speeds(value) and len(value) == 2, "a list of two factors"),
         ({"noise_snr"}, _are_numbers(value) and len(value) == 2, "a list of two numbers"),
     ]
     for keys, good, wanted in rules:
