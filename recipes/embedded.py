@@ -2,8 +2,9 @@
 
     python recipes/embedded.py DATA RUNS [--set KEY=VALUE ...]
 
-DATA holds manifests/, audio/, noise/ and, of text for synthetic speech, text/*.txt.gz; DATA/synthetic and
-DATA/kw are made there with flite and espeak-ng where they are missing. The models come to RUNS/embedded.
+DATA holds manifests/, audio/, noise/ and, of text for synthetic speech, text/*.txt.gz. DATA/synthetic,
+DATA/synthetic-2, DATA/kw and DATA/lexicon.txt are made there with flite and espeak-ng where they are missing.
+The models come to RUNS/embedded.
 Settings are given to every training: `--set steps=2` tries the whole way.
 """
 
@@ -19,7 +20,7 @@ from sewcli.cli.app import main as sew
 
 RECIPES = Path(__file__).parent
 #: the run whose model ends up under that name
-EMBEDDED = {"nano": "nano-6", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
+EMBEDDED = {"nano": "nano-7", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
 
 
 def call(program: Path | None, *arguments: object) -> None:
@@ -40,6 +41,12 @@ def synthesise(*arguments: object) -> None:
     folder = Path(str(arguments[arguments.index("-o") + 1]))
     if not (folder / "manifest.jsonl").exists():
         call(RECIPES / "synthesise.py", *arguments)
+
+
+def make_lexicon(*manifests: Path, output: Path) -> None:
+    """Write the pronunciations of their words, unless they are there."""
+    if not output.exists():
+        call(RECIPES / "lexicon.py", *manifests, "-o", output)
 
 
 class Way:
@@ -83,7 +90,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
     options = parser.parse_args()
     data: Path = options.data
-    synthesise(*sorted((data / "text").glob("*.txt.gz")), "-o", data / "synthetic", "--hours", 17)
+    texts = sorted((data / "text").glob("*.txt.gz"))
+    synthesise(*texts, "-o", data / "synthetic", "--hours", 17)
+    synthesise(*texts, "-o", data / "synthetic-2", "--hours", 30, "--seed", 1)
+    speech = [data / name / "manifest.jsonl" for name in ("synthetic", "synthetic-2")]
+    make_lexicon(data / "manifests" / "train.jsonl", *speech, output=data / "lexicon.txt")
     synthesise(RECIPES / "keywords.txt", "-o", data / "kw", "--labels", 120)
     way = Way(data, options.runs, options.settings)
     # each step of nano ends at a rate of zero; the next begins from the mean of it and the one before
@@ -96,8 +107,10 @@ def main() -> None:
     # a wider one learns from it
     way.train("nano-5", feature_encoder="nano-4/model", teacher="nano-4/model")
     way.train("nano-6", init="nano-5/model")
+    # and from a wide variety
+    way.train("nano-7", init="nano-6/model")
     # the weights that both families share, then its own
-    way.train("nano-d", init="nano-6/model", teacher="nano-6/model")
+    way.train("nano-d", init="nano-7/model", teacher="nano-7/model")
     # the encoder of nano
     way.train("nano-keywords", init="nano-3/mean")
     print(f"the models are in {way.collect()}")

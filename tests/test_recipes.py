@@ -23,18 +23,26 @@ pytestmark = pytest.mark.skipif(not RECIPES.is_dir(), reason="needs the recipes"
 def data(tmp_path: Path) -> Path:
     """A folder as the recipes want it, out of the examples, with nothing left to synthesise."""
     data = tmp_path / "data"
-    for name, source in (("train", "speech"), ("keywords-train", "keywords"), ("synthetic", "speech")):
+    for name, source in (
+        ("train", "speech"),
+        ("keywords-train", "keywords"),
+        ("synthetic", "speech"),
+        ("synthetic-2", "speech"),
+    ):
         rows = [json.loads(line) for line in (ROOT / "examples" / f"{source}.jsonl").open()]
         for row in rows:
             row["audio_filepath"] = str(ROOT / "examples" / row["audio_filepath"])
-        files = [data / "synthetic" / "manifest.jsonl"]
-        if name != "synthetic":
+        files = [data / name / "manifest.jsonl"]
+        if not name.startswith("synthetic"):
             files = [data / "manifests" / f"{each}.jsonl" for each in (name, name.replace("train", "dev"))]
         if source == "keywords":
             files.append(data / "kw" / "manifest.jsonl")
         for file in files:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [json.loads(line) for line in (ROOT / "examples" / "speech.jsonl").open()]
+    words = sorted({word for row in rows for word in row["text"].split()})
+    (data / "lexicon.txt").write_text("".join(f"{word} {' '.join(word)}\n" for word in words))
     (data / "noise").mkdir()
     hiss = np.random.default_rng(0).standard_normal(48_000) * 0.1
     soundfile.write(data / "noise" / "noise-hiss.flac", hiss, 16_000)
