@@ -12,7 +12,7 @@ from trainings import EXAMPLES
 
 from sewcli.errors import UsageError
 from sewcli.inputs.manifest import read_manifest
-from sewcli.training.augment import add_noise, add_room, change_speed, cut, limit_band
+from sewcli.training.augment import add_noise, add_room, change_response, change_speed, cut, limit_band
 from sewcli.training.batches import Bucketing, endless, epoch_batches
 from sewcli.training.corpus import read_corpus
 from sewcli.training.feed import Feed
@@ -131,6 +131,27 @@ def test_a_room_and_a_telephone_keep_length_and_power_and_do_what_they_say():
     assert narrow.size == clip.size
     spectrum = np.abs(np.fft.rfft(narrow)) ** 2
     assert spectrum[4200:].sum() < 1e-3 * spectrum[:3800].sum()
+
+
+def test_another_response_changes_bands_and_not_the_time_course():
+    rng = np.random.default_rng(2)
+    clip = rng.standard_normal(16_007).astype(np.float32)  # a length without small factors
+    clip[4000:8000] = 0.0
+    before = np.abs(np.fft.rfft(clip)) ** 2
+    stopped = 0
+    for _ in range(10):
+        heard = change_response(clip, rng)
+        assert (heard.size, heard.dtype) == (clip.size, np.float32)
+        assert np.mean(heard**2) == pytest.approx(np.mean(clip**2), rel=1e-3)
+        assert np.mean(heard[4500:7500] ** 2) < 0.01 * np.mean(heard[8500:] ** 2)
+        after = np.abs(np.fft.rfft(heard)) ** 2
+        gains = [
+            10 * np.log10(after[start : start + 100].sum() / before[start : start + 100].sum())
+            for start in range(0, 8000, 100)
+        ]
+        assert max(gains) - min(gains) > 5
+        stopped += min(gains) < -25
+    assert 0 < stopped < 10
 
 
 def test_a_feed_gives_the_same_batches_wherever_it_begins(recipe_file):

@@ -129,8 +129,10 @@ def change_response(samples: Samples, rng: np.random.Generator) -> Samples:
 
     Every second time a band is taken out besides, as SpecAugment does with channels of a spectrogram.
     """
-    size = samples.size
-    spectrum = np.fft.rfft(samples)
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    size = next_fast_len(samples.size, real=True)
+    spectrum = rfft(samples, size)
     # 0 ... 1, even on the mel scale
     pitch = np.log1p(np.linspace(0, SAMPLE_RATE / 2, spectrum.size) / 700) / np.log1p(SAMPLE_RATE / 2 / 700)
     decibels = rng.normal(0, _RESPONSE_DB, _RESPONSE_POINTS)
@@ -139,7 +141,7 @@ def change_response(samples: Samples, rng: np.random.Generator) -> Samples:
         width = rng.uniform(*_STOP_WIDTH)
         start = rng.uniform(0, 1 - width)
         gain[(pitch >= start) & (pitch < start + width)] -= _STOP_DB
-    heard = np.fft.irfft(spectrum * 10 ** (gain / 20), size).astype(np.float32)
+    heard = irfft(spectrum * (10 ** (gain / 20)).astype(np.float32), size)[: samples.size]
     power, heard_power = float(np.mean(samples**2)), float(np.mean(heard**2)) + 1e-20
     changed: Samples = heard * np.float32(np.sqrt(power / heard_power))
     return changed
