@@ -14,7 +14,7 @@ import torch
 from helpers import babble, change_json, tiny_model
 from safetensors.torch import load_file, save_file
 
-from sewcli.acoustic.load import load_model
+from sewcli.acoustic.load import load_convolutions, load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.engine.operators import OneDnnOperators, PublicOperators, try_private
@@ -162,6 +162,16 @@ class TestWeights:
         rewrite(directory, lambda tensors: {key: t for key, t in tensors.items() if key != name})
         with pytest.raises(ModelError, match=f"lacks weights of SEWForCTC: {name}"):
             load(directory)
+
+    def test_the_convolutions_alone_ask_for_theirs_alone(self, directory):
+        name = "sew.feature_extractor.conv_layers.2.conv.weight"
+        rewrite(
+            directory, lambda tensors: {key: t for key, t in tensors.items() if "layers.1.att" not in key}
+        )
+        assert load_convolutions(directory, torch.float32) is not None
+        rewrite(directory, lambda tensors: {key: t for key, t in tensors.items() if key != name})
+        with pytest.raises(ModelError, match=f"lacks weights of SEWModel: {name}"):
+            load_convolutions(directory, torch.float32)
 
     def test_a_tensor_the_configuration_has_no_place_for_is_named(self, directory):
         change_json(directory / "config.json", num_hidden_layers=1)

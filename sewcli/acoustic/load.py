@@ -123,7 +123,7 @@ def load_convolutions(directory: Path, dtype: torch.dtype) -> Callable[[Batch], 
     times in bfloat16.
 
     Raises:
-        ModelError: the directory holds no SEW model.
+        ModelError: the directory holds no SEW model, or one that lacks weights of them.
     """
     checkpoint = inspect(directory, "features")
     try:
@@ -136,7 +136,10 @@ def load_convolutions(directory: Path, dtype: torch.dtype) -> Callable[[Batch], 
     from sewcli.engine.weights import Weights
 
     place = torch.device("cpu")
-    return FeatureExtractor(config, Weights(checkpoint, place, dtype), find_operators(place, dtype))
+    weights = Weights(checkpoint, place, dtype)
+    extractor = FeatureExtractor(config, weights, find_operators(place, dtype))
+    weights.finish(part=True)
+    return extractor
 
 
 def find_device(name: str) -> torch.device:

@@ -72,9 +72,17 @@ class Weights:
         """Whether there is a tensor of that name."""
         return self._full(name) in self._readers
 
-    def finish(self) -> None:
-        """Refuse a checkpoint whose names are not those that were taken (ModelError); close its files."""
-        check_names(self._checkpoint, self._missing, set(self._readers) - self._taken)
+    def finish(self, *, part: bool = False) -> None:
+        """Refuse a checkpoint whose names are not those that were taken; close its files.
+
+        Args:
+            part: the network is a part of the model: names it has no place for are the others'.
+
+        Raises:
+            ModelError: weights are missing, or there are some that have no place.
+        """
+        more = set() if part else set(self._readers) - self._taken
+        check_names(self._checkpoint, self._missing, more)
         self._readers = {}
 
     def _full(self, name: str) -> str:
