@@ -17,24 +17,23 @@ MARKS, VARIANTS = re.compile(r"[',%=_|;!?-]"), re.compile(r"(?<=\S)\d")
 
 
 def words(manifests: list[Path]) -> list[str]:
-    """All words of the texts, each once, in order."""
+    """All words of the texts, which are spelled as a vocabulary has them: upper case, each once, in order."""
     texts = (json.loads(line).get("text", "") for path in manifests for line in path.open(encoding="utf-8"))
-    return sorted({word for text in texts for word in text.split() if re.search("[A-Z]", word)})
+    found = {word.upper() for text in texts for word in text.split()}
+    return sorted(word for word in found if any(map(str.isalpha, word)))
 
 
 def pronounce(found: list[str]) -> dict[str, list[str]]:
-    """Phones of each word; those espeak-ng says nothing for are left out."""
+    """Phones of each word (SystemExit where espeak-ng does not say each as one)."""
     # a blank line ends a sentence, so that each word is said alone
     text = "\n\n".join(word.lower() for word in found)
     command = ["espeak-ng", "-q", "-x", "--sep= ", "-v", VOICE]
-    said = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(command, input=text, capture_output=True, encoding="utf-8", check=True).stdout
     lines = [line for line in said.splitlines() if line.strip()]
     if len(lines) != len(found):
         raise SystemExit(f"espeak-ng pronounced {len(lines)} of {len(found)} words")
-    phones = {
-        word: VARIANTS.sub("", MARKS.sub("", line)).split() for word, line in zip(found, lines, strict=True)
-    }
-    return {word: said for word, said in phones.items() if said}
+    phones = [VARIANTS.sub("", MARKS.sub("", line)).split() for line in lines]
+    return {word: said for word, said in zip(found, phones, strict=True) if said}
 
 
 def main() -> None:
@@ -44,7 +43,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     lexicon = pronounce(words(options.manifests))
-    options.output.write_text("".join(f"{word} {' '.join(said)}\n" for word, said in lexicon.items()))
+    lines = (f"{word} {' '.join(said)}\n" for word, said in lexicon.items())
+    options.output.write_text("".join(lines), encoding="utf-8")
     print(f"{len(lexicon)} words, {len({p for said in lexicon.values() for p in said})} phones")
 
 

@@ -12,7 +12,15 @@ from trainings import EXAMPLES
 
 from sewcli.errors import UsageError
 from sewcli.inputs.manifest import read_manifest
-from sewcli.training.augment import add_noise, add_room, change_response, change_speed, cut, limit_band
+from sewcli.training.augment import (
+    Augmentation,
+    add_noise,
+    add_room,
+    change_response,
+    change_speed,
+    cut,
+    limit_band,
+)
 from sewcli.training.batches import Bucketing, endless, epoch_batches
 from sewcli.training.corpus import read_corpus
 from sewcli.training.feed import Feed
@@ -152,6 +160,14 @@ def test_another_response_changes_bands_and_not_the_time_course():
         assert max(gains) - min(gains) > 5
         stopped += min(gains) < -25
     assert 0 < stopped < 10
+
+
+def test_a_recipe_asks_for_responses(recipe_file):
+    clip = np.random.default_rng(3).standard_normal(8_000).astype(np.float32)
+    for probability, same in ((0.0, True), (1.0, False)):
+        recipe = load_recipe(recipe_file, EXAMPLES, [f"response_probability={probability}"])
+        changed = Augmentation.load(recipe).apply(clip, np.random.default_rng(0))
+        assert np.array_equal(changed, clip) == same
 
 
 def test_a_feed_gives_the_same_batches_wherever_it_begins(recipe_file):

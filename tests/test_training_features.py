@@ -154,6 +154,9 @@ def test_a_set_can_have_fewer_versions(recipe_file, start, tmp_path):
     changes = ["speeds=[0.8, 0.9, 1.0, 1.1, 1.2]", "keep_features=3", "feature_versions={few=1}"]
     recipe = load_recipe(recipe_file, EXAMPLES, [f"init={start}", *KEPT, *changes])
     cache = FeatureCache.build(model, start, clips, recipe, tmp_path)
+    for clip in range(len(sets)):  # the versions of a clip are its own
+        own = {frame_count(change_speed(clips.clip(clip), speed).size) for speed in recipe.speeds}
+        assert {len(cache.clip(clip, np.random.default_rng(seed))) for seed in range(20)} <= own
     for clip, name in enumerate(sets):
         found = {cache.clip(clip, np.random.default_rng(seed)).tobytes() for seed in range(20)}
         assert all(found)
@@ -182,6 +185,27 @@ def test_batches_have_the_tempo_of_the_recipe(recipe_file, start, tmp_path):
     task.keep_features(model, start, tmp_path)
     _, features, _ = next(iter(Feed(recipe, task)))
     assert set(features.frame_counts) <= {round(frame_count(n) / 0.8) for n in clips.lengths.tolist()}
+
+
+def test_texts_fit_what_is_left_of_them_at_the_fastest_tempo(recipe_file, start, tmp_path):
+    _, task, model, clips = task_and_model(recipe_file, start, tmp_path)
+    kept = {}
+    for tempo in (1.0, 5.0):
+        changes = [f"init={start}", *KEPT, f"feature_tempo=[{tempo}, {tempo}]"]
+        recipe = load_recipe(recipe_file, EXAMPLES, changes)
+        task = CtcTask(recipe, clips, clips, task.speller)
+        task.keep_features(model, start, tmp_path)
+        kept[tempo] = task.clips
+        for index in range(len(task.clips)):
+            features, target = task.kept(index, np.random.default_rng(0))
+            assert len(features) // 2 * 2 >= len(target.tokens)
+    assert set(kept[5.0]) < set(kept[1.0])
+
+
+@pytest.mark.parametrize("setting", ["feature_tempo=[0.9, 1.1]", "feature_versions={few=2}"])
+def test_settings_of_kept_features_need_them(recipe_file, tmp_path, setting):
+    with pytest.raises(UsageError, match="are for kept features"):
+        train_model(load_recipe(recipe_file, EXAMPLES, [setting]), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,14 @@ from sewcli.acoustic.forward import hidden_layers
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.errors import UsageError
 from sewcli.inputs.manifest import load_manifest
+from sewcli.training.cache import AudioCache
+from sewcli.training.checkpoint import has_checkpoint
+from sewcli.training.ctc import CtcTask
+from sewcli.training.feed import Feed
 from sewcli.training.phones import Lexicon, PhoneLoss
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
+from sewcli.training.vocabulary import Speller, english_vocabulary
 
 
 @pytest.fixture
@@ -75,12 +80,73 @@ def test_the_loss_is_that_of_the_states_of_its_layer(family):
         expected.append(loss_of_row)
     torch.testing.assert_close(found, torch.stack(expected).mean())
     # nothing was heard since, as where layerdrop leaves the layer out
-    assert loss.loss(model, batch, [[1], [1], [1]]) is None
+    nothing = loss.loss(model, batch, [[1], [1], [1]])
     loss.listen(model)
     ctc_logits(model, batch)
-    assert loss.loss(model, batch, [[], [], []]) is None
+    for zero in (nothing, loss.loss(model, batch, [[], [], []])):
+        assert float(zero.detach()) == 0.0
+        (gradient,) = torch.autograd.grad(zero, model.phone_head.bias)
+        assert not gradient.any()
     PhoneLoss.remove(model)
     assert not [name for name in model.state_dict() if "phone" in name]
+
+
+def make_task(recipe_file, directory, *settings):
+    """The task of the examples and a random model for it."""
+    from test_parity import random_model
+
+    recipe = load_recipe(recipe_file, EXAMPLES, ["batch_seconds=64", *settings])
+    clips = AudioCache.build(list(load_manifest(EXAMPLES / "speech.jsonl").rows), directory)
+    model = random_model("SEW", "ForCTC")
+    task = CtcTask(recipe, clips, clips, Speller(english_vocabulary(), remove_punctuation=True))
+    task.add_phone_head(model)
+    return task, model, recipe
+
+
+def test_the_loss_comes_on_top_of_that_of_the_text(recipe_file, lexicon_file, tmp_path):
+    phones, model, recipe = make_task(recipe_file, tmp_path, f"lexicon={lexicon_file}", "phone_weight=0.7")
+    plain, _, _ = make_task(recipe_file, tmp_path)
+    _, batch, targets = next(iter(Feed(recipe, phones)))
+    assert all(target.phones for target in targets)
+    own = PhoneLoss(Lexicon.read(lexicon_file).columns, 1, 1.0)
+    listening = own.listen(model)
+    text = plain.loss(model, batch, targets)
+    listening.remove()
+    expected = text + 0.7 * own.loss(model, batch, [target.phones for target in targets])
+    torch.testing.assert_close(phones.loss(model, batch, targets), expected)
+
+
+def test_words_are_looked_up_as_the_text_is_spelled_and_missing_ones_are_told(
+    recipe_file, lexicon_file, tmp_path, caplog
+):
+    lines = lexicon_file.read_text().lower().splitlines()
+    lexicon_file.write_text("\n".join(lines[1:]))
+    task, _, _ = make_task(recipe_file, tmp_path, f"lexicon={lexicon_file}")
+    spelled = [bool(target.phones) for target in task._targets]
+    assert 0 < sum(spelled) < len(spelled)
+    missing = len(spelled) - sum(spelled)
+    assert f"{missing} of {len(spelled)} training clips have a word that {lexicon_file} lacks" in caplog.text
+    lexicon_file.write_text("XYLOPHONE z aI\n")
+    with pytest.raises(UsageError, match="all words of none of the training clips"):
+        make_task(recipe_file, tmp_path, f"lexicon={lexicon_file}")
+
+
+def test_another_lexicon_is_another_run(recipe_file, lexicon_file, tmp_path):
+    def train(*settings):
+        train_model(load_recipe(recipe_file, EXAMPLES, list(settings)), tmp_path / "run")
+
+    train("steps=3", f"lexicon={lexicon_file}")
+    with pytest.raises(UsageError, match="lexicon differ"):
+        train()
+    lexicon_file.write_text(lexicon_file.read_text() + "MORE new phones\n")
+    with pytest.raises(UsageError, match="other weights than the recipe makes"):
+        train(f"lexicon={lexicon_file}")
+
+
+def test_a_classifier_has_no_phones(recipe_file, lexicon_file, tmp_path):
+    recipe = load_recipe(recipe_file, EXAMPLES, [f"lexicon={lexicon_file}", "task=classification"])
+    with pytest.raises(UsageError, match="lexicon is for task ctc"):
+        train_model(recipe, tmp_path)
 
 
 def test_a_model_learns_them_and_keeps_no_head(recipe_file, lexicon_file, tmp_path):
@@ -98,7 +164,8 @@ def test_a_resumed_training_goes_on_with_its_head(recipe_file, lexicon_file, tmp
     recipe = load_recipe(recipe_file, EXAMPLES, [f"lexicon={lexicon_file}", "config.layerdrop=0.3"])
     train_model(recipe, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train_model(recipe, tmp_path / "parts", observers=[At(2, interrupt)])
+        train_model(recipe, tmp_path / "parts", observers=[At(5, interrupt)])
+    assert has_checkpoint(tmp_path / "parts")
     train_model(recipe, tmp_path / "parts")
     whole, parts = (load_file(tmp_path / name / "model/model.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(parts[name], tensor) for name, tensor in whole.items())

@@ -127,7 +127,7 @@ def add_room(samples: Samples, response: Samples) -> Samples:
 def change_response(samples: Samples, rng: np.random.Generator) -> Samples:
     """The clip as another microphone hears it: a smooth random gain over frequency, same length and power.
 
-    Every second time a band is taken out besides, as SpecAugment does with channels of a spectrogram.
+    Half of the time a band is taken out besides, as SpecAugment does with channels of a spectrogram.
     """
     from scipy.fft import irfft, next_fast_len, rfft
 

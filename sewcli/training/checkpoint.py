@@ -154,9 +154,14 @@ def compare_settings(before: dict[str, str], now: dict[str, str], directory: Pat
     Raises:
         UsageError: one decides which weights there are.
     """
-    changed = sorted(key for key in now if now[key] != before.get(key))
+    # what a setting that is new since then does where it is not set, the run did
+    new = {key: value for key, value in settings_of(Recipe("", "", ())).items() if key not in before}
+    before = before | new
+    changed = sorted(key for key in now if now[key] != before[key])
     other = _MODEL_SETTINGS & set(changed)
-    if _architecture(now["config"]) == _architecture(before.get("config", "{}")):
+    if (now["lexicon"] == "None") != (before["lexicon"] == "None"):
+        other.add("lexicon")
+    if _architecture(now["config"]) == _architecture(before["config"]):
         other -= {"config"}
     if other:
         raise UsageError(
@@ -164,7 +169,7 @@ def compare_settings(before: dict[str, str], now: dict[str, str], directory: Pat
             hint="resume it with its own recipe, or choose another -o",
         )
     for key in changed:
-        log.warning("%s is %s now; it was %s", key, now[key], before.get(key))
+        log.warning("%s is %s now; it was %s", key, now[key], before[key])
 
 
 def _architecture(config: str) -> dict[str, Any]:

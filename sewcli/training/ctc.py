@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.forward import Model, ctc_logits
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.chunking import PAIR, SAMPLE_RATE, kept_frame_count
+from sewcli.chunking import PAIR, SAMPLE_RATE, frame_count
 from sewcli.decoding.greedy import GreedyDecoder
+from sewcli.errors import UsageError
 from sewcli.evaluation import require_jiwer
 from sewcli.training.augment import Samples, change_speed
 from sewcli.training.cache import AudioCache
-from sewcli.training.features import FeatureCache, Features, change_tempo
+from sewcli.training.features import FeatureCache, Features, change_tempo, tempo_frames
 from sewcli.training.phones import Lexicon, PhoneLoss
 from sewcli.training.recipe import Recipe
 from sewcli.training.teacher import Teacher
@@ -69,6 +70,7 @@ class CtcTask:
         self._targets: list[Target] = []
         self.clips: list[int] = []
         left_out: Counter[str] = Counter()
+        without = 0
         for index, row in enumerate(train.rows):
             reason, ids = self._check(recipe, row.text, int(train.lengths[index]))
             if reason:
@@ -76,10 +78,20 @@ class CtcTask:
                 continue
             times = recipe.repeat.get(row.set, 1)
             self.clips += [index] * times
-            phones = self._lexicon.encode(row.text or "") if self._lexicon is not None else []
+            phones = self._lexicon.encode(self.speller.normalize(row.text or "")) if self._lexicon else []
+            without += not phones
             self._targets += [Target(ids, phones)] * times
         for reason, count in left_out.items():
             log.warning("%d of %d training clips left out: %s", count, len(train), reason)
+        if self._lexicon and without:
+            log.warning(
+                "%d of %d training clips have a word that %s lacks", without, len(train), recipe.lexicon
+            )
+            if not any(target.phones for target in self._targets):
+                raise UsageError(
+                    f"lexicon: {recipe.lexicon} has all words of none of the training clips",
+                    hint="its words are spelled as the texts are; recipes/lexicon.py makes one",
+                )
 
     @property
     def head(self) -> dict[str, Any]:
@@ -114,8 +126,10 @@ class CtcTask:
             return str(error), []
         # CTC needs a frame a token and a blank between equal neighbours; leave room for speed-up
         repeats = sum(a == b for a, b in pairwise(ids))
-        fastest = max(recipe.speeds) * max(recipe.feature_tempo)
-        if len(ids) + repeats > kept_frame_count(int(samples / fastest)):
+        frames = frame_count(int(samples / max(recipe.speeds)))
+        if recipe.keep_features:
+            frames = tempo_frames(frames, max(recipe.feature_tempo))
+        if len(ids) + repeats > frames // PAIR * PAIR:
             return "text longer than its frames", []
         return "", ids
 
@@ -166,7 +180,10 @@ class CtcTask:
         if self._features is None:
             return None
         features = self._features.clip(self.clips[index], rng)
-        return change_tempo(features, float(rng.uniform(*self._recipe.feature_tempo))), self._targets[index]
+        slowest, fastest = self._recipe.feature_tempo
+        if slowest != fastest or fastest != 1.0:
+            features = change_tempo(features, float(rng.uniform(slowest, fastest)))
+        return features, self._targets[index]
 
     def loss(self, model: Model, batch: Batch, targets: list[Target]) -> torch.Tensor:
         """CTC loss of a batch as the model's configuration has it (ctc_loss_reduction, ctc_zero_infinity).
@@ -182,7 +199,7 @@ class CtcTask:
         finally:
             listening.remove()
         phones = self._phones.loss(model, batch, [target.phones for target in targets])
-        return loss if phones is None else loss + self._phones.weight * phones
+        return loss + self._phones.weight * phones
 
     def _transcript_loss(self, model: Model, batch: Batch, targets: list[Target]) -> torch.Tensor:
         logits = ctc_logits(model, batch)

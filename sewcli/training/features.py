@@ -1,8 +1,8 @@
 """What frozen convolutions give of every clip, computed once.
 
 Where the feature encoder does not learn, its output for a clip, changed or not, need not be computed in
-every pass. Some changed versions of each clip are kept (speed, noise, room, band as the recipe has them),
-of which every pass takes one at random.
+every pass. Some changed versions of each clip are kept (speed, room, response, noise, band as the recipe has
+them), of which every pass takes one at random, at a tempo of its own.
 """
 
 from __future__ import annotations
@@ -86,21 +86,21 @@ class FeatureCache:
         wanted = np.array([recipe.feature_versions.get(row.set, recipe.keep_features) for row in clips.rows])
         values, frames = [], []
         for version in range(max(wanted)):
-            some = np.flatnonzero(wanted > version)
-            file = directory / f"{_key(model, clips, some, recipe, version)}.float16"
+            chosen = np.flatnonzero(wanted > version)
+            file = directory / f"{_key(model, clips, chosen, recipe, version)}.float16"
             index = file.with_suffix(".json")
             if not index.exists():
-                hours = clips.lengths[some].sum() / SAMPLE_RATE / 3600
+                hours = clips.lengths[chosen].sum() / SAMPLE_RATE / 3600
                 log.info(
                     "the convolutions run once over %d clips, %.1f h, version %d of %d",
-                    some.size,
+                    chosen.size,
                     hours,
                     version + 1,
                     max(wanted),
                 )
-                _compute(convolve, some, functools.partial(changed, version), file)
+                _compute(convolve, chosen, functools.partial(changed, version), file)
             counts = np.zeros(len(clips), dtype=np.int64)
-            counts[some] = json.loads(index.read_text())
+            counts[chosen] = json.loads(index.read_text())
             values.append(np.memmap(file, dtype=np.float16, mode="r").reshape(int(counts.sum()), -1))
             frames.append(counts)
         return cls(values, frames)
@@ -119,6 +119,11 @@ def check_kept_features(recipe: Recipe) -> None:
             f"keep_features needs what the convolutions give to stay the same: {', '.join(reasons)}",
             hint="leave keep_features out, or change these",
         )
+    if not recipe.keep_features and (recipe.feature_versions or recipe.feature_tempo != Recipe.feature_tempo):
+        raise UsageError(
+            "feature_versions and feature_tempo are for kept features",
+            hint="set keep_features, or leave them out",
+        )
 
 
 def feature_batch(rows: Sequence[Features]) -> Batch:
@@ -134,12 +139,16 @@ def feature_batch(rows: Sequence[Features]) -> Batch:
     return Batch(nothing, torch.tensor(frames), tuple(frames), nothing, nothing, features)
 
 
+def tempo_frames(frames: int, factor: float) -> int:
+    """Frames of a clip played `factor` times as fast."""
+    return max(2, round(frames / factor))
+
+
 def change_tempo(features: Features, factor: float) -> Features:
     """Features (frames, channels) of a clip played `factor` times as fast: interpolated, the pitch stays."""
-    frames = max(2, round(len(features) / factor))
     if factor == 1.0 or len(features) < 2:
         return features
-    places = np.linspace(0, len(features) - 1, frames, dtype=np.float32)
+    places = np.linspace(0, len(features) - 1, tempo_frames(len(features), factor), dtype=np.float32)
     before = np.minimum(places.astype(np.int64), len(features) - 2)
     share = (places - before).astype(np.float16)[:, None]
     changed: Features = features[before] * (1 - share) + features[before + 1] * share
@@ -206,10 +215,10 @@ def _in_threads(features: Callable[[int], Features], clips: NDArray[np.int64]) -
         torch.set_num_threads(threads)
 
 
-def _key(model: Model, clips: AudioCache, some: NDArray[np.int64], recipe: Recipe, version: int) -> str:
+def _key(model: Model, clips: AudioCache, chosen: NDArray[np.int64], recipe: Recipe, version: int) -> str:
     """Names the file of a version by the weights, the clips in it and what changes them."""
     found = hashlib.sha256(clips.key.encode())
-    found.update(some.tobytes())
+    found.update(chosen.tobytes())
     changes = [
         recipe.seed,
         recipe.precision,

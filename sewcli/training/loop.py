@@ -24,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.forward import Model
 from sewcli.chunking import FRAME_SECONDS, SAMPLE_RATE
+from sewcli.errors import UsageError
 from sewcli.training.checkpoint import compare_settings, load_checkpoint, save_checkpoint, settings_of
 from sewcli.training.feed import Examples, Feed
 from sewcli.training.initialise import teach_front_end
@@ -264,7 +265,13 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         compare_settings(state["recipe"], settings_of(self.recipe), self.directory)
         self.step, self.best, self.best_step = state["step"], state["best"], state["best_step"]
-        self.model.load_state_dict(state["model"])
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise UsageError(
+                f"the run in {self.directory} has other weights than the recipe makes, as of another lexicon",
+                hint="resume it with its own recipe and data, or choose another -o",
+            ) from error
         self.average.load_state_dict(state["average"])
         for optimizer, before in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(before)

@@ -27,7 +27,7 @@ _FORM = "a line is a word and its phones: CAT k a t"
 
 
 class Lexicon:
-    """Pronunciations by word, as in the dictionaries of Kaldi and CMU: a word and its phones a line.
+    """Pronunciations by word, as in the dictionaries of Kaldi: a word and its phones a line.
 
     Args:
         pronunciations: phones of each word, in upper case.
@@ -59,9 +59,7 @@ class Lexicon:
             if word:
                 found.setdefault(word.upper(), phones)
         if not found:
-            raise UsageError(
-                f"the lexicon {file} is empty", hint="a line is a word and its phones: CAT k a t"
-            )
+            raise UsageError(f"the lexicon {file} is empty", hint=_FORM)
         return cls(found)
 
     def encode(self, text: str) -> list[int]:
@@ -115,16 +113,18 @@ class PhoneLoss:
 
         return transformer_layers(model)[self._layer - 1].register_forward_hook(keep)
 
-    def loss(self, model: Model, batch: Batch, targets: Sequence[Sequence[int]]) -> torch.Tensor | None:
-        """CTC loss of the phones, mean over the clips that have them; each clip counts by its phones.
+    def loss(self, model: Model, batch: Batch, targets: Sequence[Sequence[int]]) -> torch.Tensor:
+        """CTC loss a phone, mean over the clips that have phones, whatever `ctc_loss_reduction` says.
 
-        None where layerdrop left the layer out, or no clip has phones.
+        Zero where layerdrop left the layer out, or no clip has phones.
         """
         states, self._heard = self._heard, None
+        head = getattr(model, _HEAD)
         chosen = [row for row, ids in enumerate(targets) if ids]
         if states is None or not chosen:
-            return None
-        logits = getattr(model, _HEAD)(states[chosen]).float()
+            # a gradient of zeros all the same, which the processes of a distributed run can sum
+            return torch.stack([weight.sum() for weight in head.parameters()]).sum() * 0.0
+        logits = head(states[chosen]).float()
         logits = logits.view(len(chosen), -1, self._columns)
         return nn.functional.ctc_loss(
             logits.log_softmax(-1).transpose(0, 1),

@@ -99,12 +99,12 @@ def train_model(
     if accelerator.device.type == "cpu":
         # the backward pass of torch's fused attention takes a third of an update there
         model.set_attn_implementation("eager")
-    if isinstance(task, CtcTask):
-        task.add_phone_head(model)
     if recipe.teacher is not None and isinstance(task, CtcTask):
         task.learn_from(_local(recipe.teacher, offline=offline))
     parameters = sum(tensor.numel() for tensor in model.parameters())
     log.info("%s: %.2f M parameters, %d clips", recipe.name, parameters / 1e6, task.lengths.size)
+    if isinstance(task, CtcTask):
+        task.add_phone_head(model)
     source = encoder or start
     if recipe.keep_features and isinstance(task, CtcTask) and source is not None:
         with accelerator.main_process_first():
@@ -137,6 +137,8 @@ def _check_models(recipe: Recipe) -> None:
         )
     if recipe.teacher is not None and recipe.task != "ctc":
         raise UsageError("teacher is for task ctc", hint="leave teacher out")
+    if recipe.lexicon is not None and recipe.task != "ctc":
+        raise UsageError("lexicon is for task ctc", hint="leave lexicon out")
 
 
 def _local(name: str, *, offline: bool) -> Path:

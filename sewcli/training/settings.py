@@ -72,11 +72,19 @@ def check_setting(key: str, value: Any) -> None:
         (_TEXTS, isinstance(value, str), "a string"),
         (_FLAGS, isinstance(value, bool), "true or false"),
         ({"config"}, isinstance(value, dict), "a table"),
-        ({"repeat", "feature_versions"}, _is_repeat(value), "a table of whole numbers from 1 up"),
+        ({"repeat", "feature_versions"}, _are_counts(value), "a table of whole numbers from 1 up"),
         ({"train"}, _are_texts(value), "a path or a list of paths"),
         ({"speeds"}, _are_speeds(value), f"a list of factors from {_SPEEDS[0]:g} to {_SPEEDS[1]:g}"),
-        ({"feature_tempo"}, _are_speeds(value) and len(value) == 2, "a list of two factors"),
-        ({"noise_snr"}, _are_numbers(value) and len(value) == 2, "a list of two numbers"),
+        (
+            {"feature_tempo"},
+            _are_speeds(value) and _is_range(value),
+            f"a list of the least and the greatest factor, from {_SPEEDS[0]:g} to {_SPEEDS[1]:g}",
+        ),
+        (
+            {"noise_snr"},
+            _are_numbers(value) and _is_range(value),
+            "a list of the least and the greatest number",
+        ),
     ]
     for keys, good, wanted in rules:
         if key in keys and not good:
@@ -95,10 +103,14 @@ def _are_speeds(value: Any) -> bool:
     return _are_numbers(value) and len(value) > 0 and all(_SPEEDS[0] <= item <= _SPEEDS[1] for item in value)
 
 
+def _is_range(value: Any) -> bool:
+    return len(value) == 2 and value[0] <= value[1]
+
+
 def _are_texts(value: Any) -> bool:
     listed = isinstance(value, list) and len(value) > 0 and all(isinstance(item, str) for item in value)
     return isinstance(value, str) or listed
 
 
-def _is_repeat(value: Any) -> bool:
+def _are_counts(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(times, int) and times >= 1 for times in value.values())
