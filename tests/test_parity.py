@@ -172,6 +172,15 @@ def test_relative_positions_of_sew_d(load, config):
         assert relative_error(logits, reference(model, row)[: kept_frame_count(row.size)]) < 1e-5
 
 
+@pytest.mark.parametrize("seconds", [10.2, 10.3, 14.0])
+def test_long_rows_of_sew_d(load, seconds):
+    """More states than the fast engine multiplies with every distance, and as many as it does."""
+    model = random_model("SEWD", "ForCTC", position_buckets=32, max_position_embeddings=128)
+    rows = [utterance(int(seconds * 16_000)), utterance(5_555)]
+    for row, logits in zip(rows, outputs(load(model, "ctc"), rows), strict=True):
+        assert relative_error(logits, reference(model, row)[: kept_frame_count(row.size)]) < 1e-5
+
+
 @pytest.mark.parametrize("family", ["SEW", "SEWD"])
 class TestWhatOnlyTheReferenceRuns:
     def test_layer_norm_in_the_feature_extractor(self, family, tmp_path):
