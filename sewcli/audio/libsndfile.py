@@ -15,6 +15,7 @@ from sewcli.audio import containers, mp3
 from sewcli.audio.checks import damaged
 from sewcli.audio.dsp import Block, block_frames, cut, frames_in
 from sewcli.audio.native import NativeAudio, UnreadableError
+from sewcli.audio.prefetch import prefetched
 from sewcli.errors import AudioError
 from sewcli.inputs.raw import RAW_FORMATS, RawAudio
 
@@ -170,6 +171,11 @@ def _opened_again(name: str, longer: BinaryIO) -> Any:
 
 def _blocks(name: str, handle: Any, position: int, end: int | None) -> Iterator[Block]:
     size = block_frames(handle.samplerate, handle.channels)
+    blocks = _read(name, handle, size, position, end)
+    return blocks if end is not None and end - position <= size else prefetched(blocks)
+
+
+def _read(name: str, handle: Any, size: int, position: int, end: int | None) -> Iterator[Block]:
     while end is None or position < end:
         try:
             block = handle.read(size if end is None else min(size, end - position), "float32", always_2d=True)
