@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -75,13 +75,14 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
             _seek(name, handle, start)
             end = handle.frames if count is None else min(handle.frames, start + count)
             blocks = _decode(name, handle, start, end)
-        yield NativeAudio(
-            rate,
-            handle.channels,
-            handle.frames if trusted else None,
-            blocks,
-            librosa_reads_it=trusted and handle.can_seek() and patched is None,
-        )
+        with _ahead(handle, blocks) as ready:
+            yield NativeAudio(
+                rate,
+                handle.channels,
+                handle.frames if trusted else None,
+                ready,
+                librosa_reads_it=trusted and handle.can_seek() and patched is None,
+            )
 
 
 @contextmanager
@@ -112,8 +113,18 @@ def reading_raw(
     ) as handle:
         start = frames_in(offset, raw.rate)
         count = None if duration is None else frames_in(duration, raw.rate)
-        blocks = cut(_blocks(name, handle, 0, None), start, count)
-        yield NativeAudio(raw.rate, raw.channels, handle.frames, blocks, librosa_reads_it=False)
+        with _ahead(handle, cut(_blocks(name, handle, 0, None), start, count)) as ready:
+            yield NativeAudio(raw.rate, raw.channels, handle.frames, ready, librosa_reads_it=False)
+
+
+@contextmanager
+def _ahead(handle: Any, blocks: Iterator[Block]) -> Iterator[Iterator[Block]]:
+    """Decode in a thread, which has let go of the file in the end; a file of one block needs none."""
+    if handle.frames <= block_frames(handle.samplerate, handle.channels):
+        yield blocks
+        return
+    with closing(prefetched(blocks)) as ready:
+        yield ready
 
 
 def _opened(file: str | bytes | BinaryIO) -> Any:
@@ -171,11 +182,6 @@ def _opened_again(name: str, longer: BinaryIO) -> Any:
 
 def _blocks(name: str, handle: Any, position: int, end: int | None) -> Iterator[Block]:
     size = block_frames(handle.samplerate, handle.channels)
-    blocks = _read(name, handle, size, position, end)
-    return blocks if end is not None and end - position <= size else prefetched(blocks)
-
-
-def _read(name: str, handle: Any, size: int, position: int, end: int | None) -> Iterator[Block]:
     while end is None or position < end:
         try:
             block = handle.read(size if end is None else min(size, end - position), "float32", always_2d=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from sewcli.audio.dsp import Block
 
@@ -12,14 +12,13 @@ from sewcli.audio.dsp import Block
 _DEPTH = 2
 
 
-def prefetched(blocks: Iterator[Block]) -> Iterator[Block]:
+def prefetched(blocks: Iterator[Block]) -> Generator[Block, None, None]:
     """The same blocks, each made ahead of its turn; an error comes in its turn too.
 
     A recording can only go to the network when all of it is decoded and measured, so a long one would
     leave all cores but one idle until then: an hour of FLAC takes some 0.6 of the time this way.
 
-    When this generator is closed, `blocks` has ended, or is left at the block it was at: nothing touches its
-    file any more.
+    Close it before what `blocks` reads from is closed: the thread has ended then.
     """
     ready: queue.SimpleQueue[Block | BaseException | None] = queue.SimpleQueue()
     room = threading.Semaphore(_DEPTH)
