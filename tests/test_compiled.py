@@ -18,8 +18,8 @@ from sewcli.acoustic.running import RunningModel
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.engine import fast, operators
 from sewcli.engine.compiled import Compiled
-from sewcli.engine.disentangled import disentangled_attention
 from sewcli.engine.operators import PublicOperators
+from sewcli.engine.sew_d import disentangled_attention
 from sewcli.hub.fetching import LocalModel
 from sewcli.models_toml import ModelSpec
 

@@ -174,7 +174,7 @@ def test_relative_positions_of_sew_d(load, config):
 
 @pytest.mark.parametrize("seconds", [10.2, 10.3, 14.0])
 def test_long_rows_of_sew_d(load, seconds):
-    """More states than the fast engine multiplies with every distance, and as many as it does."""
+    """Rows whose heads are computed some at a time, beside a short one."""
     model = random_model("SEWD", "ForCTC", position_buckets=32, max_position_embeddings=128)
     rows = [utterance(int(seconds * 16_000)), utterance(5_555)]
     for row, logits in zip(rows, outputs(load(model, "ctc"), rows), strict=True):

@@ -16,7 +16,7 @@ def prefetched(blocks: Iterator[Block]) -> Generator[Block, None, None]:
     """The same blocks, each made ahead of its turn; an error comes in its turn too.
 
     A recording can only go to the network when all of it is decoded and measured, so a long one would
-    leave all cores but one idle until then: an hour of FLAC takes some 0.6 of the time this way.
+    leave all cores but one idle until then: FLAC at 44.1 kHz takes 0.7 of the time this way.
 
     Close it before what `blocks` reads from is closed: the thread has ended then.
     """
