@@ -119,9 +119,7 @@ def add_room(samples: Samples, response: Samples) -> Samples:
     from scipy.signal import fftconvolve
 
     heard = fftconvolve(samples, response)[: samples.size].astype(np.float32)
-    power, heard_power = float(np.mean(samples**2)), float(np.mean(heard**2)) + 1e-20
-    changed: Samples = heard * np.float32(np.sqrt(power / heard_power))
-    return changed
+    return _as_loud(heard, samples)
 
 
 def change_response(samples: Samples, rng: np.random.Generator) -> Samples:
@@ -142,6 +140,11 @@ def change_response(samples: Samples, rng: np.random.Generator) -> Samples:
         start = rng.uniform(0, 1 - width)
         gain[(pitch >= start) & (pitch < start + width)] -= _STOP_DB
     heard = irfft(spectrum * (10 ** (gain / 20)).astype(np.float32), size)[: samples.size]
+    return _as_loud(heard, samples)
+
+
+def _as_loud(heard: Samples, samples: Samples) -> Samples:
+    """What is heard of a clip, with the power of the clip."""
     power, heard_power = float(np.mean(samples**2)), float(np.mean(heard**2)) + 1e-20
     changed: Samples = heard * np.float32(np.sqrt(power / heard_power))
     return changed

@@ -78,7 +78,7 @@ def train_model(
         DeviceError: the device is not there.
     """
     check_kept_features(recipe)
-    _check_models(recipe)
+    _check_effects(recipe)
     os.environ.setdefault(*_PRIMITIVES)
     accelerator = _accelerator(device)
     if threads is not None:
@@ -128,8 +128,8 @@ def train_model(
     log.info("the model is in %s", target)
 
 
-def _check_models(recipe: Recipe) -> None:
-    """Refuse models that would have no effect (UsageError)."""
+def _check_effects(recipe: Recipe) -> None:
+    """Refuse settings that would have no effect (UsageError)."""
     if recipe.feature_encoder is not None and recipe.init is not None:
         raise UsageError(
             "feature_encoder is for a model from nothing, and init brings its own convolutions",
