@@ -3,21 +3,18 @@
 import pytest
 import torch
 from safetensors.torch import load_file
-from trainings import EXAMPLES, At, interrupt
+from trainings import EXAMPLES, At, interrupt, make_task
 
 from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.forward import hidden_layers
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.errors import UsageError
 from sewcli.inputs.manifest import load_manifest
-from sewcli.training.cache import AudioCache
 from sewcli.training.checkpoint import has_checkpoint
-from sewcli.training.ctc import CtcTask
 from sewcli.training.feed import Feed
 from sewcli.training.phones import Lexicon, PhoneLoss
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
-from sewcli.training.vocabulary import Speller, english_vocabulary
 
 
 @pytest.fixture
@@ -91,18 +88,6 @@ def test_the_loss_is_that_of_the_states_of_its_layer(family):
     assert not [name for name in model.state_dict() if "phone" in name]
 
 
-def make_task(recipe_file, directory, *settings):
-    """The task of the examples and a random model for it."""
-    from test_parity import random_model
-
-    recipe = load_recipe(recipe_file, EXAMPLES, ["batch_seconds=64", *settings])
-    clips = AudioCache.build(list(load_manifest(EXAMPLES / "speech.jsonl").rows), directory)
-    model = random_model("SEW", "ForCTC")
-    task = CtcTask(recipe, clips, clips, Speller(english_vocabulary(), remove_punctuation=True))
-    task.add_phone_head(model)
-    return task, model, recipe
-
-
 def test_the_loss_comes_on_top_of_that_of_the_text(recipe_file, lexicon_file, tmp_path):
     phones, model, recipe = make_task(recipe_file, tmp_path, f"lexicon={lexicon_file}", "phone_weight=0.7")
     plain, _, _ = make_task(recipe_file, tmp_path)
@@ -147,6 +132,16 @@ def test_a_classifier_has_no_phones(recipe_file, lexicon_file, tmp_path):
     recipe = load_recipe(recipe_file, EXAMPLES, [f"lexicon={lexicon_file}", "task=classification"])
     with pytest.raises(UsageError, match="lexicon is for task ctc"):
         train_model(recipe, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "owner"),
+    [("phone_layer=2", "lexicon"), ("phone_weight=0.9", "lexicon"), ("teacher_steps=5", "teacher")],
+)
+def test_what_belongs_to_a_setting_that_is_not_there_is_refused(recipe_file, tmp_path, setting, owner):
+    recipe = load_recipe(recipe_file, EXAMPLES, [setting])
+    with pytest.raises(UsageError, match=f"{setting.partition('=')[0]} is set and {owner} is not"):
+        train_model(recipe, tmp_path / "run")
 
 
 def test_a_model_learns_them_and_keeps_no_head(recipe_file, lexicon_file, tmp_path):

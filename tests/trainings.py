@@ -6,6 +6,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from sewcli.inputs.manifest import load_manifest
+from sewcli.training.cache import AudioCache
+from sewcli.training.ctc import CtcTask
+from sewcli.training.recipe import load_recipe
+from sewcli.training.vocabulary import Speller, english_vocabulary
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 RECIPE = """
@@ -81,3 +87,15 @@ def keyword_recipe(tmp_path, **changes):
     lines = [f"{key} = {json.dumps(value)}" for key, value in fields.items()]
     file.write_text("\n".join(lines) + "\n[config]" + CONFIG)
     return file
+
+
+def make_task(recipe_file, directory, *settings):
+    """The task of the examples and a random model for it."""
+    from test_parity import random_model
+
+    recipe = load_recipe(recipe_file, EXAMPLES, ["batch_seconds=64", *settings])
+    clips = AudioCache.build(list(load_manifest(EXAMPLES / "speech.jsonl").rows), directory)
+    model = random_model("SEW", "ForCTC")
+    task = CtcTask(recipe, clips, clips, Speller(english_vocabulary(), remove_punctuation=True))
+    task.add_phone_head(model)
+    return task, model, recipe

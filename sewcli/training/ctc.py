@@ -23,6 +23,7 @@ from sewcli.training.augment import Samples, change_speed
 from sewcli.training.cache import AudioCache
 from sewcli.training.features import FeatureCache, Features, change_tempo, tempo_frames
 from sewcli.training.phones import Lexicon, PhoneLoss
+from sewcli.training.posteriors import disagreement, read_twice
 from sewcli.training.recipe import Recipe
 from sewcli.training.teacher import Teacher
 from sewcli.training.vocabulary import Speller
@@ -189,8 +190,10 @@ class CtcTask:
         """CTC loss of a batch as the model's configuration has it (ctc_loss_reduction, ctc_zero_infinity).
 
         While there is a teacher, part of it is the divergence from its posteriors; where phones are
-        learned too, their loss comes on top.
+        learned too, or two readings of a clip compared, their losses come on top.
         """
+        if self._recipe.consistency:
+            batch, targets = read_twice(batch), targets * 2
         if self._phones is None:
             return self._transcript_loss(model, batch, targets)
         listening = self._phones.listen(model)
@@ -213,10 +216,12 @@ class CtcTask:
             reduction=model.config.ctc_loss_reduction,
             zero_infinity=model.config.ctc_zero_infinity,
         )
-        if self._teacher is None or not self._teaching:
-            return loss
-        taught = self._teacher.loss(logits, batch, sum(len(ids) for ids in tokens))
-        return torch.lerp(loss, taught, self._teaching)
+        count = sum(len(ids) for ids in tokens)
+        if self._teacher is not None and self._teaching:
+            loss = torch.lerp(loss, self._teacher.loss(logits, batch, count), self._teaching)
+        if self._recipe.consistency:
+            loss = loss + self._recipe.consistency * disagreement(logits, batch, count)
+        return loss
 
     @torch.no_grad()
     def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:

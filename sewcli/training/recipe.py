@@ -59,6 +59,8 @@ class Recipe:
             after which they count no more.
         lexicon: pronunciations, a word and its phones a line: phones are learned beside the text (ctc).
         phone_layer, phone_weight: layer they are read from, from 1, and weight of their loss, see `phones`.
+        consistency: weight of how far two readings of a clip, with other masks and dropout, lie apart; 0 for
+            one reading (ctc). A batch then takes the time of two, see `posteriors`.
         residual_gain: factor on the last weights of each residual branch of a model from nothing.
         front_end_steps: updates that teach the front end of such a model log-mel energies first.
         speeds: factors by which clips are played faster or slower at random.
@@ -113,6 +115,7 @@ class Recipe:
     lexicon: Path | None = None
     phone_layer: int = 1
     phone_weight: float = 0.3
+    consistency: float = 0.0
     residual_gain: float = 0.2
     front_end_steps: int = 500
     speeds: tuple[float, ...] = (1.0,)

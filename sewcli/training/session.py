@@ -33,6 +33,7 @@ from sewcli.training.keywords import OtherSounds
 from sewcli.training.loop import Observer, Trainer
 from sewcli.training.observers import MetricsLog, TensorBoardLog
 from sewcli.training.phones import PhoneLoss
+from sewcli.training.posteriors import check_readings
 from sewcli.training.recipe import Recipe
 from sewcli.training.vocabulary import (
     TOKENIZER_FILES,
@@ -49,6 +50,8 @@ log = logging.getLogger("sewcli")
 _PRIMITIVES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")
 #: without a dev set every so many-th clip of the training set is held out
 HOLD_OUT = 20
+#: settings that say more of another one
+_PARTS = {"phone_layer": "lexicon", "phone_weight": "lexicon", "teacher_steps": "teacher"}
 
 
 def train_model(
@@ -99,6 +102,8 @@ def train_model(
     if accelerator.device.type == "cpu":
         # the backward pass of torch's fused attention takes a third of an update there
         model.set_attn_implementation("eager")
+    if recipe.consistency:
+        check_readings(model.config)
     if recipe.teacher is not None and isinstance(task, CtcTask):
         task.learn_from(_local(recipe.teacher, offline=offline))
     parameters = sum(tensor.numel() for tensor in model.parameters())
@@ -135,10 +140,12 @@ def _check_effects(recipe: Recipe) -> None:
             "feature_encoder is for a model from nothing, and init brings its own convolutions",
             hint="leave one of them out",
         )
-    if recipe.teacher is not None and recipe.task != "ctc":
-        raise UsageError("teacher is for task ctc", hint="leave teacher out")
-    if recipe.lexicon is not None and recipe.task != "ctc":
-        raise UsageError("lexicon is for task ctc", hint="leave lexicon out")
+    for name in ("teacher", "lexicon", "consistency"):
+        if getattr(recipe, name) and recipe.task != "ctc":
+            raise UsageError(f"{name} is for task ctc", hint=f"leave {name} out")
+    for name, owner in _PARTS.items():
+        if getattr(recipe, name) != getattr(Recipe, name) and getattr(recipe, owner) is None:
+            raise UsageError(f"{name} is set and {owner} is not", hint=f"set {owner}, or leave {name} out")
 
 
 def _local(name: str, *, offline: bool) -> Path:

@@ -67,7 +67,7 @@ def check_setting(key: str, value: Any) -> None:
         (_COUNTS, whole and value >= 1, "a whole number from 1 up"),
         (_NOT_NEGATIVE, whole and value >= 0, "a whole number from 0 up"),
         (_POSITIVE, number and value > 0, "a number above 0"),
-        ({"weight_decay"}, number and value >= 0, "a number from 0 up"),
+        ({"weight_decay", "consistency"}, number and value >= 0, "a number from 0 up"),
         (_SHARES, number and 0 <= value <= 1, "a number from 0 to 1"),
         (_TEXTS, isinstance(value, str), "a string"),
         (_FLAGS, isinstance(value, bool), "true or false"),

@@ -13,9 +13,9 @@ import torch
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import read_config
-from sewcli.acoustic.forward import Model, base_model, ctc_logits, frame_mask
-from sewcli.chunking import PAIR
+from sewcli.acoustic.forward import Model, base_model, ctc_logits
 from sewcli.errors import UsageError
+from sewcli.training.posteriors import divergence
 
 
 class Teacher:
@@ -76,7 +76,4 @@ class Teacher:
         self._model.to(logits.device)
         with torch.no_grad():
             wanted = ctc_logits(self._model, batch).float().log_softmax(-1)
-        inside = frame_mask(batch.frames // PAIR * PAIR, logits.shape[1])
-        found = logits.float().log_softmax(-1)
-        divergence = (wanted.exp() * (wanted - found)).sum(-1)
-        return divergence.masked_fill(~inside, 0.0).sum() / max(1, tokens)
+        return divergence(wanted, logits.float().log_softmax(-1), batch.frames, tokens)
