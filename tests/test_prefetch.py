@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from sewcli.audio import read_blocks
-from sewcli.audio.prefetch import prefetched
 from sewcli.inputs.sources import Source
+from sewcli.prefetch import prefetched
 
 
 def blocks(count, made, *, error=None):
@@ -32,14 +32,14 @@ def threads():
 
 def test_they_come_in_order_and_the_thread_ends():
     made = []
-    assert [int(block[0]) for block in prefetched(blocks(7, made))] == list(range(7))
+    assert [int(block[0]) for block in prefetched(blocks(7, made), 2)] == list(range(7))
     assert made == [*range(7), "closed"]
     assert not threads()
 
 
 def test_no_more_than_a_few_wait():
     made = []
-    taken = prefetched(blocks(100, made))
+    taken = prefetched(blocks(100, made), 2)
     next(taken)
     time.sleep(0.2)
     assert 2 <= len(made) <= 4
@@ -49,7 +49,7 @@ def test_no_more_than_a_few_wait():
 
 
 def test_an_error_comes_after_what_was_good():
-    reading = prefetched(blocks(2, [], error=ValueError("damaged")))
+    reading = prefetched(blocks(2, [], error=ValueError("damaged")), 2)
     assert [int(next(reading)[0]) for _ in range(2)] == [0, 1]
     with pytest.raises(ValueError, match="damaged"):
         next(reading)

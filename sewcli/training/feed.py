@@ -6,8 +6,6 @@ the order follows from (seed, pass), the changes from (seed, number).
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import HOP, SAMPLE_RATE
+from sewcli.prefetch import prefetched
 from sewcli.training.augment import Augmentation, Samples
 from sewcli.training.batches import Bucketing, endless
 from sewcli.training.features import FRAME_GRID, Features, feature_batch
@@ -57,35 +56,8 @@ class Feed:
 
     def __iter__(self) -> Iterator[tuple[int, Batch, list[Any]]]:
         """(number, batch, targets) without end; an error while one is made is raised here."""
-        ready: queue.Queue[tuple[int, Batch, list[Any]] | Exception] = queue.Queue(maxsize=_AHEAD)
-        stop = threading.Event()
-
-        def put(item: tuple[int, Batch, list[Any]] | Exception) -> None:
-            while not stop.is_set():
-                try:
-                    ready.put(item, timeout=1.0)
-                except queue.Full:
-                    continue
-                return
-
-        def fill() -> None:
-            try:
-                for number, clips in self._plan():
-                    put((number, *self._make(number, clips)))
-                    if stop.is_set():
-                        return
-            except Exception as error:
-                put(error)
-
-        threading.Thread(target=fill, daemon=True).start()
-        try:
-            while True:
-                item = ready.get()
-                if isinstance(item, Exception):
-                    raise item
-                yield item
-        finally:
-            stop.set()
+        made = ((number, *self._make(number, clips)) for number, clips in self._plan())
+        return prefetched(made, _AHEAD)
 
     def _plan(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         recipe = self._recipe
