@@ -1,9 +1,12 @@
 """Training: recipes, good and bad."""
 
-import pytest
-from trainings import EXAMPLES, RECIPE
+import dataclasses
 
-from sewcli.errors import UsageError
+import pytest
+import torch
+from trainings import EXAMPLES, RECIPE, At
+
+from sewcli.errors import DeviceError, UsageError
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
@@ -38,3 +41,54 @@ def test_a_recipe_that_cannot_work_says_why(recipe_file, tmp_path, line, message
     recipe_file.write_text("\n".join([line, *kept]))
     with pytest.raises(UsageError, match=message):
         train_model(load_recipe(recipe_file, EXAMPLES, []), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["config.mask_time_probs=0.5"], "there is no setting mask_time_probs"),
+        (["init=nano", "config.hiden_dropout=0.3"], "there is no setting hiden_dropout"),
+        (["config.hidden_dropout=abc"], "the model cannot be built: .*hidden_dropout"),
+        (["config.hidden_size=33"], "the model cannot be built: "),
+        (["freeze_feature_encoder=true"], "convolutions that are random"),
+        (["background=speech.jsonl"], "background and background_dev belong together"),
+        (["task=classification", "repeat={yes = 2}"], "repeat is for task ctc"),
+    ],
+)
+def test_a_setting_that_would_have_no_effect_or_cannot_be_is_refused(
+    recipe_file, tmp_path, settings, message
+):
+    with pytest.raises(UsageError, match=message):
+        train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+
+
+def test_a_set_that_no_clip_is_of_is_told(recipe_file, tmp_path, caplog):
+    settings = ["steps=1", "repeat={nowhere = 2}"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    assert "repeat: no training clip is of the set nowhere" in caplog.messages
+
+
+def test_one_clip_is_not_enough_to_hold_out_another(recipe_file, tmp_path):
+    line = (EXAMPLES / "speech.jsonl").read_text().splitlines()[0]
+    (tmp_path / "one.jsonl").write_text(
+        line.replace('"audio_filepath": "', f'"audio_filepath": "{EXAMPLES}/')
+    )
+    recipe = load_recipe(recipe_file, EXAMPLES, [f"train={tmp_path}/one.jsonl"])
+    with pytest.raises(UsageError, match="one training clip, and none for dev"):
+        train_model(dataclasses.replace(recipe, dev=None), tmp_path / "run")
+
+
+@pytest.mark.parametrize("device", ["nonsense", "xpu"])
+def test_a_device_that_is_none_is_refused(recipe_file, tmp_path, device):
+    with pytest.raises(UsageError, match=device):
+        train_model(load_recipe(recipe_file, EXAMPLES, []), tmp_path / "run", device=device)
+
+
+def test_too_little_memory_is_told(recipe_file, tmp_path):
+    def fail():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    recipe = load_recipe(recipe_file, EXAMPLES, [])
+    with pytest.raises(DeviceError, match="not enough memory for a batch of 8 s") as caught:
+        train_model(recipe, tmp_path / "run", observers=[At(1, fail)])
+    assert "--set batch_seconds=4 --set accumulate=2" in caught.value.hint

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from trainings import EXAMPLES, At, interrupt
 
 from sewcli.errors import UsageError
-from sewcli.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from sewcli.training.checkpoint import has_checkpoint, held, load_checkpoint, save_checkpoint
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
@@ -179,3 +180,61 @@ def test_the_weights_that_become_the_model(recipe_file, tmp_path, choose, step, 
     card = (tmp_path / "run/model/README.md").read_text()
     assert words in card
     assert f" {step}." in card
+
+
+@pytest.mark.parametrize("steps", [6, 8])
+def test_a_run_moved_without_its_best_weights_still_gives_a_model(recipe_file, tmp_path, caplog, steps):
+    recipe = load_recipe(recipe_file, EXAMPLES, [])
+    train_model(recipe, tmp_path / "run")
+    for left_behind in ("best.pt", "metrics.jsonl"):
+        (tmp_path / "run" / left_behind).unlink()
+    shutil.rmtree(tmp_path / "run/model")
+    # at such a rate nothing after it does better
+    settings = [f"steps={steps}", "peak_rate=1e-12"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    assert any("best.pt is not there" in message for message in caplog.messages)
+    assert (tmp_path / "run/model/model.safetensors").exists()
+    assert f"at update {steps}." in (tmp_path / "run/model/README.md").read_text()
+
+
+@pytest.mark.parametrize("setting", ["choose=last", "freeze_feature_encoder=true"])
+def test_what_decides_which_weights_there_are_stays(recipe_file, tmp_path, setting):
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "first")
+    settings = ["steps=1", f"init={tmp_path}/first/model"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    with pytest.raises(UsageError, match=f"{setting.partition('=')[0]} differ"):
+        train_model(load_recipe(recipe_file, EXAMPLES, [*settings, setting]), tmp_path / "run")
+
+
+def test_other_labels_are_another_run(recipe_file, tmp_path):
+    lines = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:4]
+    manifest = tmp_path / "labels.jsonl"
+
+    def write(*labels):
+        rows = [
+            {"audio_filepath": str(EXAMPLES / line["audio_filepath"]), "label": labels[i % 2]}
+            for i, line in enumerate(lines)
+        ]
+        manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    settings = ["steps=1", "task=classification", f"train={manifest}", f"dev={manifest}", "max_seconds=60"]
+    recipe = load_recipe(recipe_file, EXAMPLES, settings)
+    write("no", "yes")
+    train_model(recipe, tmp_path / "run")
+    write("no", "maybe")
+    with pytest.raises(UsageError, match="another vocabulary or other labels"):
+        train_model(recipe, tmp_path / "run")
+
+
+def test_two_trainings_do_not_share_a_directory(recipe_file, tmp_path):
+    recipe = load_recipe(recipe_file, EXAMPLES, [])
+    with held(tmp_path / "run"), pytest.raises(UsageError, match="another training is writing to"):
+        train_model(recipe, tmp_path / "run")
+
+
+def test_skipped_updates_are_no_loss_of_zero(recipe_file, tmp_path, monkeypatch):
+    """A gradient that is not finite: the update is left out, and so is its loss."""
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(float("nan")))
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=2", "eval_every=2"]), tmp_path / "run")
+    (record,) = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
+    assert record["train_loss"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -44,9 +45,10 @@ class LiveProgress:
 
     def updated(self, step: int, loss: float, rate: float, speed: float) -> None:  # noqa: ARG002
         """Move the bar."""
-        self._loss = loss if self._loss is None else self._loss + _NEWEST * (loss - self._loss)
+        if not math.isnan(loss):  # of an update that was skipped
+            self._loss = loss if self._loss is None else self._loss + _NEWEST * (loss - self._loss)
         self._progress.start()
-        self._progress.update(self._bar, completed=step, loss=self._loss, speed=speed)
+        self._progress.update(self._bar, completed=step, loss=self._loss or 0.0, speed=speed)
 
     def evaluated(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
         """Show the metrics and samples."""

@@ -50,6 +50,11 @@ def epoch_batches(
     return batches
 
 
+def batches_in_order(lengths: NDArray[np.int64], batch_samples: int) -> list[NDArray[np.int64]]:
+    """Indices of all clips, the shortest first, in batches of at most so many padded samples."""
+    return _pack(np.argsort(lengths, kind="stable"), lengths, Bucketing(batch_samples))
+
+
 def _pack(
     clips: NDArray[np.int64], lengths: NDArray[np.int64], bucketing: Bucketing
 ) -> list[NDArray[np.int64]]:

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.audio import read_blocks
+from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import AudioError, UsageError
 from sewcli.inputs.manifest import Row
 from sewcli.inputs.sources import Source
+from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")
 
@@ -80,6 +82,23 @@ class AudioCache:
         readable = [row for row, length in zip(rows, lengths, strict=True) if length]
         samples = np.memmap(samples_file, dtype=np.int16, mode="r")
         return cls(samples, np.array([length for length in lengths if length], dtype=np.int64), readable)
+
+
+def usable_dev_clips(dev: AudioCache, recipe: Recipe) -> NDArray[np.int64]:
+    """Indices of the dev clips that are not longer than the recipe allows; a warning counts the others.
+
+    A clip goes through the network in one piece, whose attention takes memory by the square of its length.
+
+    Raises:
+        UsageError: none is left.
+    """
+    kept = np.flatnonzero(dev.lengths <= recipe.max_seconds * SAMPLE_RATE)
+    if kept.size < len(dev):
+        left_out, longest = len(dev) - kept.size, recipe.max_seconds
+        log.warning("%d of %d dev clips left out: longer than %g s", left_out, len(dev), longest)
+    if not kept.size:
+        raise UsageError("dev: all clips are too long", hint="raise max_seconds, or give other dev clips")
+    return kept
 
 
 def _key(rows: Sequence[Row]) -> str:

@@ -51,21 +51,20 @@ class DataSummary:
 
 
 def write_card(
-    directory: Path, recipe: Recipe, model: Model, data: DataSummary, records: list[dict[str, Any]]
+    directory: Path,
+    recipe: Recipe,
+    model: Model,
+    data: DataSummary,
+    records: list[dict[str, Any]],
+    step: int,
 ) -> None:
     """Write README.md of a model directory: what it is, what it was trained on and how, dev metrics.
 
-    Licence and figures on test sets are for its author to add.
+    `step` is the update of the weights. Licence and figures on test sets are for its author to add.
     """
-    score = "wer" if recipe.task == "ctc" else "error"
-    if recipe.choose == "last":
-        chosen, which = records[-1], "of the last update,"
-    else:
-        chosen, which = (
-            min(records, key=lambda record: (record[score], record["step"])),
-            "that did best on dev, at update",
-        )
-    metrics = {name: value for name, value in chosen.items() if name not in _NOT_METRICS}
+    which = "of the last update," if recipe.choose == "last" else "that did best on dev, at update"
+    measured: dict[str, Any] = next((record for record in records if record["step"] == step), {})
+    metrics = {name: value for name, value in measured.items() if name not in _NOT_METRICS}
     parameters = sum(tensor.numel() for tensor in model.parameters()) / 1e6
     lines = [
         "---",
@@ -83,7 +82,7 @@ def write_card(
         "",
         "## Measured on dev",
         "",
-        f"The weights are the moving average {which} {chosen['step']}.",
+        f"The weights are the moving average {which} {step}.",
         "",
         "| metric | % |",
         "|---|---|",

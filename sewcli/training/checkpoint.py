@@ -15,23 +15,55 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from sewcli.errors import UsageError
 from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")
 
-#: settings that decide which weights there are, and what an optimiser keeps of them
-_MODEL_SETTINGS = {"task", "family", "config", "vocabulary", "optimizer"}
+#: settings that decide which weights there are, what an optimiser keeps of them, and which are chosen
+_MODEL_SETTINGS = {
+    "task",
+    "family",
+    "config",
+    "vocabulary",
+    "optimizer",
+    "freeze_feature_encoder",
+    "choose",
+}
 #: beginnings of the keys of a configuration that concern training alone, beside dropout
 _TRAINING_KEYS = ("mask_", "ctc_", "layerdrop", "apply_spec_augment")
+_LOCK = ".lock"
 _NAME = re.compile(r"state-(\d+)")
 #: stands in state.json for a tensor that lies in the safetensors files under this key
 _TENSOR = "$tensor"
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Hold the directory of a run, which two trainings would spoil; all processes of one are one.
+
+    Raises:
+        UsageError: another training holds it.
+    """
+    if int(os.environ.get("LOCAL_RANK", "0")):
+        yield
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(directory / _LOCK, timeout=0):
+            yield
+    except Timeout as error:
+        raise UsageError(
+            f"another training is writing to {directory}",
+            hint="wait until it has ended, or choose another -o",
+        ) from error
 
 
 def save_checkpoint(directory: Path, step: int, state: dict[str, Any], part_bytes: int) -> None:

@@ -15,7 +15,8 @@ from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
 from sewcli.training.augment import Samples, change_speed
-from sewcli.training.cache import AudioCache
+from sewcli.training.batches import batches_in_order
+from sewcli.training.cache import AudioCache, usable_dev_clips
 from sewcli.training.keywords import SILENCE, UNKNOWN, OtherSounds
 from sewcli.training.recipe import Recipe
 
@@ -23,8 +24,6 @@ log = logging.getLogger("sewcli")
 
 #: how often each of the two occurs, as a share of the labelled clips
 UNKNOWN_SHARE, SILENCE_SHARE = 0.15, 0.05
-#: dev clips in one batch
-_DEV_BATCH = 8
 
 
 class ClassificationTask:
@@ -68,7 +67,12 @@ class ClassificationTask:
             )
         self._unknowns = round(len(self._clips) * UNKNOWN_SHARE) if other is not None else 0
         self._silences = round(len(self._clips) * SILENCE_SHARE) if other is not None else 0
-        self._dev = self._dev_set(dev, recipe.seed)
+        self._dev = self._dev_set(dev, recipe)
+
+    @property
+    def outputs(self) -> list[str]:
+        """The labels."""
+        return self.labels
 
     @property
     def head(self) -> dict[str, Any]:
@@ -115,11 +119,12 @@ class ClassificationTask:
         return torch.nn.functional.cross_entropy(logits, wanted, label_smoothing=0.05)
 
     @torch.no_grad()
-    def evaluate(self, model: Model, _batch_samples: int) -> tuple[dict[str, float], list[tuple[str, str]]]:
+    def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, float], list[tuple[str, str]]]:
         """Accuracy on the labelled dev clips and on all, and (label, answer) pairs, wrong ones first."""
         pairs = []
-        for start in range(0, len(self._dev), _DEV_BATCH):
-            group = self._dev[start : start + _DEV_BATCH]
+        lengths = np.array([samples.size for samples, _ in self._dev])
+        for chosen in batches_in_order(lengths, batch_samples):
+            group = [self._dev[i] for i in chosen]
             rows = [samples for samples, _ in group]
             batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
             best = class_logits(model, batch.to(model.device)).argmax(-1).tolist()
@@ -132,16 +137,20 @@ class ClassificationTask:
         }
         return metrics, sorted(pairs, key=lambda pair: pair[0] == pair[1])
 
-    def _dev_set(self, dev: AudioCache, seed: int) -> list[tuple[Samples, str]]:
-        rng = np.random.default_rng([seed, 2])
-        clips = [(dev.clip(i), str(row.label)) for i, row in enumerate(dev.rows) if row.label in self._ids]
+    def _dev_set(self, dev: AudioCache, recipe: Recipe) -> list[tuple[Samples, str]]:
+        rng = np.random.default_rng([recipe.seed, 2])
+        labelled = [(int(i), str(dev.rows[i].label)) for i in usable_dev_clips(dev, recipe)]
+        clips = [(dev.clip(i), label) for i, label in labelled if label in self._ids]
+        if len(clips) < len(labelled):
+            left_out = len(labelled) - len(clips)
+            log.warning("%d of %d dev clips left out: no label of the training data", left_out, len(labelled))
         if not clips:
             raise UsageError("dev: no clip has one of the labels of the training data")
         if self._other is not None:
             unknowns, silences = round(len(dev) * UNKNOWN_SHARE), round(len(dev) * SILENCE_SHARE)
             clips += [(self._other.unknown(rng, dev=True), UNKNOWN) for _ in range(unknowns)]
             clips += [(self._other.silence(rng, dev=True), SILENCE) for _ in range(silences)]
-        return sorted(clips, key=lambda clip: clip[0].size)
+        return clips
 
 
 def _shift(samples: Samples, rng: np.random.Generator) -> Samples:

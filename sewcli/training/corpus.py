@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import logging
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,8 @@ log = logging.getLogger("sewcli")
 
 _TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript")
 _LABEL_COLUMNS = ("label", "labels")
+#: what folders are called that are no labels
+_SPLITS = ("train", "training", "validation", "valid", "dev", "test")
 
 
 def read_corpus(path: Path, unpacked: Path, *, task: Task | None = None, skip_bad: bool = False) -> list[Row]:
@@ -42,13 +45,12 @@ def read_corpus(path: Path, unpacked: Path, *, task: Task | None = None, skip_ba
     if not path.is_dir():
         return read_manifest(path, task=task, skip_bad=skip_bad)
     if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
-        rows = _saved_dataset(path, unpacked)
+        rows = _saved_dataset(path, unpacked, skip_bad=skip_bad)
     elif (path / "metadata.csv").exists():
-        with (path / "metadata.csv").open(encoding="utf-8-sig", newline="") as file:
-            rows = _audiofolder(path, path / "metadata.csv", csv.DictReader(file), skip_bad=skip_bad)
+        table = csv.DictReader(io.StringIO(_read(path / "metadata.csv"), newline=""))
+        rows = _audiofolder(path, path / "metadata.csv", table, skip_bad=skip_bad)
     elif (path / "metadata.jsonl").exists():
-        lines = (path / "metadata.jsonl").read_text(encoding="utf-8-sig").splitlines()
-        entries = (_json_line(line) for line in lines)
+        entries = (_json_line(line) for line in _read(path / "metadata.jsonl").splitlines())
         rows = _audiofolder(path, path / "metadata.jsonl", entries, skip_bad=skip_bad)
     else:
         rows = _label_folders(path)
@@ -71,6 +73,13 @@ def manifest_hash(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def _read(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {file}: {error}", hint="save it as UTF-8") from error
+
+
 def _json_line(line: str) -> Mapping[str, Any]:
     try:
         entry = json.loads(line) if line.strip() else {}
@@ -88,14 +97,20 @@ def _audiofolder(
         name = entry.get("file_name")
         text, label = _first(entry, _TEXT_COLUMNS), _first(entry, _LABEL_COLUMNS)
         if not isinstance(name, str) or (text is None and label is None):
-            problem = f"{index}:{number}: a row needs file_name and one of {', '.join(_TEXT_COLUMNS)}, label"
-            if not skip_bad:
-                raise UsageError(problem, hint="correct the row, or leave such rows out with --skip-bad")
-            log.warning("left out: %s", problem)
+            _bad_row(
+                f"{index}:{number}: a row needs file_name and one of {', '.join(_TEXT_COLUMNS)}, label",
+                skip_bad=skip_bad,
+            )
             continue
         file = folder / name
         rows.append(Row(Source(str(file), file, text=text), label, str(entry.get("set", "") or "")))
     return rows
+
+
+def _bad_row(problem: str, *, skip_bad: bool) -> None:
+    if not skip_bad:
+        raise UsageError(problem, hint="correct the row, or leave such rows out with --skip-bad")
+    log.warning("left out: %s", problem)
 
 
 def _first(entry: Mapping[str, Any], columns: tuple[str, ...]) -> str | None:
@@ -103,7 +118,19 @@ def _first(entry: Mapping[str, Any], columns: tuple[str, ...]) -> str | None:
 
 
 def _label_folders(folder: Path) -> list[Row]:
-    """One folder a label: the audio files below it."""
+    """One folder a label: the audio files below it.
+
+    Raises:
+        UsageError: these are the splits of a data set.
+    """
+    names = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()}
+    splits = [str(names[name]) for name in _SPLITS if name in names]
+    indexed = [str(entry) for entry in names.values() if any(entry.glob("metadata.*"))]
+    if len(splits) == len(names) > 1 or indexed:
+        raise UsageError(
+            f"{folder} holds the splits of a data set, not one folder a label",
+            hint=f"name one: {(indexed or splits)[0]}",
+        )
     return [
         Row(Source(str(file), file), label.name)
         for label in sorted(folder.iterdir())
@@ -113,7 +140,7 @@ def _label_folders(folder: Path) -> list[Row]:
     ]
 
 
-def _saved_dataset(path: Path, unpacked: Path) -> list[Row]:
+def _saved_dataset(path: Path, unpacked: Path, *, skip_bad: bool) -> list[Row]:
     """Unpack the clips of a saved data set; a dictionary of splits gives its split "train"."""
     try:
         import datasets
@@ -141,20 +168,25 @@ def _saved_dataset(path: Path, unpacked: Path) -> list[Row]:
     target.mkdir(parents=True, exist_ok=True)
     rows = []
     for number, entry in enumerate(table):
-        file = _unpack(entry["audio"], path, target, number)
-        said = str(entry[text]) if text is not None else None
-        named = names(entry[label]) if label is not None and text is None else None
-        rows.append(Row(Source(str(file), file, text=said), named))
+        wanted = entry[text if text is not None else label]
+        if wanted in (None, "") or not entry["audio"]:
+            _bad_row(f"{path}: row {number} has no audio, or no text or label", skip_bad=skip_bad)
+            continue
+        file = _unpack(entry["audio"], path, target)
+        said = str(wanted) if text is not None else None
+        rows.append(Row(Source(str(file), file, text=said), None if text is not None else names(wanted)))
     return rows
 
 
-def _unpack(audio: Mapping[str, Any], path: Path, target: Path, number: int) -> Path:
-    """The file of one clip: written from its bytes, or where the table says it lies."""
-    name = Path(str(audio.get("path") or f"{number}.wav"))
-    if audio.get("bytes") is None:
+def _unpack(audio: Mapping[str, Any], path: Path, target: Path) -> Path:
+    """The file of one clip: written from its bytes and named by them, or where the table says it lies."""
+    name = Path(str(audio.get("path") or "clip.wav"))
+    content: bytes | None = audio.get("bytes")
+    if content is None:
         return name if name.is_absolute() else path / name
-    file = target / f"{number:08d}{name.suffix}"
-    content: bytes = audio["bytes"]
-    if not file.exists() or file.stat().st_size != len(content):
-        file.write_bytes(content)
+    file = target / f"{hashlib.sha256(content).hexdigest()[:24]}{name.suffix}"
+    if not file.exists():
+        temporary = file.with_suffix(".tmp")
+        temporary.write_bytes(content)
+        temporary.replace(file)
     return file

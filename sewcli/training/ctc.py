@@ -20,7 +20,8 @@ from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.errors import UsageError
 from sewcli.evaluation import require_jiwer
 from sewcli.training.augment import Samples, change_speed
-from sewcli.training.cache import AudioCache
+from sewcli.training.batches import batches_in_order
+from sewcli.training.cache import AudioCache, usable_dev_clips
 from sewcli.training.features import FeatureCache, Features, change_tempo, tempo_frames
 from sewcli.training.phones import Lexicon, PhoneLoss
 from sewcli.training.posteriors import disagreement, read_twice
@@ -59,7 +60,7 @@ class CtcTask:
         require_jiwer()  # now, not at the first evaluation
         self.speller = speller
         self._train = train
-        self._dev = dev
+        self._dev, self._dev_clips = dev, usable_dev_clips(dev, recipe)
         self._recipe = recipe
         self._features: FeatureCache | None = None
         self._teacher: Teacher | None = None
@@ -93,6 +94,11 @@ class CtcTask:
                     f"lexicon: {recipe.lexicon} has all words of none of the training clips",
                     hint="its words are spelled as the texts are; recipes/lexicon.py makes one",
                 )
+
+    @property
+    def outputs(self) -> list[str]:
+        """The tokens of the vocabulary."""
+        return list(self.speller.vocabulary.tokens)
 
     @property
     def head(self) -> dict[str, Any]:
@@ -227,13 +233,9 @@ class CtcTask:
     def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """Error rates on dev, in all and by set, and the (reference, hypothesis) pairs."""
         jiwer = require_jiwer()
-        order = np.argsort(self._dev.lengths)
         pairs: dict[int, tuple[str, str]] = {}
-        start = 0
-        while start < order.size:
-            count = max(1, batch_samples // int(self._dev.lengths[order[min(start + 16, order.size - 1)]]))
-            clips = order[start : start + count]
-            start += count
+        for chosen in batches_in_order(self._dev.lengths[self._dev_clips], batch_samples):
+            clips = self._dev_clips[chosen]
             rows = [self._dev.clip(int(i)) for i in clips]
             batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
             logits = ctc_logits(model, batch.to(model.device)).float().cpu().numpy()
@@ -243,10 +245,10 @@ class CtcTask:
                 reference = self.speller.normalize(self._dev.rows[int(clip)].text or "")
                 pairs[int(clip)] = (reference, decoder.finish().text)
         metrics: dict[str, Any] = {}
-        sets = ["", *sorted({row.set for row in self._dev.rows})]
+        sets = ["", *sorted({self._dev.rows[i].set for i in pairs})]
         for name in sets:
-            chosen = [pair for i, pair in sorted(pairs.items()) if name in ("", self._dev.rows[i].set)]
-            references, hypotheses = [list(side) for side in zip(*chosen, strict=True)]
+            of_set = [pair for i, pair in sorted(pairs.items()) if name in ("", self._dev.rows[i].set)]
+            references, hypotheses = [list(side) for side in zip(*of_set, strict=True)]
             suffix = f"_{name}" if name else ""
             metrics[f"wer{suffix}"] = jiwer.wer(references, hypotheses)
             metrics[f"cer{suffix}"] = jiwer.cer(references, hypotheses)

@@ -9,6 +9,7 @@ alignment to find.
 
 from __future__ import annotations
 
+import difflib
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -22,8 +23,9 @@ from torch import nn
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import check_supported, read_config
 from sewcli.acoustic.forward import Model, base_model, convolutions, frame_mask
+from sewcli.acoustic.running import is_out_of_memory
 from sewcli.chunking import HOP, RECEPTIVE_FIELD, SAMPLE_RATE
-from sewcli.errors import ModelError, UsageError
+from sewcli.errors import ModelError, SewError, UsageError
 from sewcli.training.families import CONVOLUTION_KEYS, sew_d_from_sew
 from sewcli.training.recipe import Recipe
 
@@ -41,6 +43,8 @@ _HEAD_KEYS = {
     "id2label",
     "label2id",
 }
+#: keys that no configuration has by itself, which `check_supported` refuses by name
+_REFUSED_KEYS = {"add_adapter", "adapter_attn_dim", "quantization_config"}
 
 
 def build_model(
@@ -55,7 +59,7 @@ def build_model(
         feature_encoder: directory whose convolutions a model from nothing gets.
 
     Raises:
-        UsageError: the configuration sets what the data decide.
+        UsageError: the configuration sets what the data decide, or what cannot be.
         ModelError: `start` is another family's, or uses what sew does not run.
     """
     import transformers
@@ -67,25 +71,53 @@ def build_model(
     if decided:
         raise UsageError(f"config: {', '.join(decided)} follow from the data, leave them out")
     family = {"sew": "SEW", "sew-d": "SEWD"}[recipe.family]
+    _check_names(recipe.config, {*getattr(transformers, f"{family}Config")().to_dict(), *_REFUSED_KEYS})
     kind = {"ctc": "ForCTC", "classification": "ForSequenceClassification"}[recipe.task]
     model_class = getattr(transformers, family + kind)
     settings = {**head, **recipe.config}
-    if start is not None:
+    try:
+        if start is None:
+            return _from_nothing(model_class, recipe, settings, feature_encoder)
         before = read_config(start)
         check_supported(start, {**before, **recipe.config}, recipe.task)
         if (before["model_type"], recipe.family) == ("sew", "sew-d"):
             return sew_d_from_sew(model_class, start, settings)
         return _start_from(model_class, start, settings)
+    except SewError:
+        raise
+    except Exception as error:
+        # whatever a value that the library cannot use makes it raise
+        if is_out_of_memory(error):
+            raise
+        raise UsageError(
+            f"the model cannot be built: {' '.join(str(error).split())}", hint="correct config, or init"
+        ) from error
+
+
+def _from_nothing(
+    model_class: Any, recipe: Recipe, settings: dict[str, Any], feature_encoder: Path | None
+) -> Model:
     if feature_encoder is not None:
         shapes = read_config(feature_encoder)
         settings = {**{key: shapes[key] for key in CONVOLUTION_KEYS if key in shapes}, **settings}
-    config = getattr(transformers, f"{family}Config")(**settings)
+    config = model_class.config_class(**settings)
     check_supported(Path("[config]"), json.loads(config.to_json_string(use_diff=False)), recipe.task)
     model = model_class(config)
     widen(model, recipe.residual_gain)
     if feature_encoder is not None:
         take_convolutions(model, feature_encoder)
     return model
+
+
+def _check_names(config: dict[str, Any], known: set[str]) -> None:
+    """Refuse settings of a configuration that the library would pass over (UsageError)."""
+    for name in config:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"did you mean {nearest[0]}?" if nearest else "see SEWConfig and SEWDConfig of transformers"
+            )
+            raise UsageError(f"config: there is no setting {name}", hint=hint)
 
 
 def _start_from(model_class: Any, directory: Path, changes: dict[str, Any]) -> Model:

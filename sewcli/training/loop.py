@@ -10,6 +10,7 @@ make the update that one process makes of two.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -42,6 +43,10 @@ class Task(Examples, Protocol):
 
     #: the metric that decides which weights are best; less is better
     selection_metric: str
+
+    @property
+    def outputs(self) -> list[str]:
+        """What the columns of the head stand for."""
 
     def loss(self, model: Model, batch: Batch, targets: list[Any]) -> torch.Tensor:
         """Mean loss of a batch, a scalar."""
@@ -131,6 +136,8 @@ class Trainer:
         if state is not None:
             self._restore(state)
             log.info("resumed at step %d of %d", self.step, self.recipe.steps)
+            if self.step >= self.recipe.steps and not self.chosen_file.exists():
+                self._evaluate(math.nan, math.nan)
         elif self.recipe.init is None:
             self.task.prepare_head(self.model)
             if self.recipe.front_end_steps and self.recipe.feature_encoder is None:
@@ -148,17 +155,18 @@ class Trainer:
         processes = self._accelerator.num_processes
         first = self.step * self.recipe.accumulate * processes + self._accelerator.process_index
         batches = iter(Feed(self.recipe, self.task, first, processes))
-        started, audio, total_loss, since = time.monotonic(), 0.0, 0.0, 0
+        started, audio, losses = time.monotonic(), 0.0, []
         while self.step < self.recipe.steps and not self._gained_nothing():
             loss, seconds = self._update(objective, batches)
             self.step += 1
-            total_loss, audio, since = total_loss + loss, audio + seconds * processes, since + 1
+            audio += seconds * processes
+            losses.append(loss)
             speed = audio / (time.monotonic() - started)
             for observer in self._observers:
                 observer.updated(self.step, loss, learning_rate(self.recipe, self.step - 1), speed)
             if self.step % self.recipe.eval_every == 0 or self.step == self.recipe.steps:
-                self._evaluate(total_loss / since, speed)
-                started, audio, total_loss, since = time.monotonic(), 0.0, 0.0, 0
+                self._evaluate(_mean(losses), speed)
+                started, audio, losses = time.monotonic(), 0.0, []
             elif self.step % self.recipe.save_every == 0:
                 self._save()
             if self._any_process(stop.requested):
@@ -172,7 +180,7 @@ class Trainer:
         return bool(flags.any())
 
     def _update(self, objective: Any, batches: Iterator[tuple[int, Batch, list[Any]]]) -> tuple[float, float]:
-        """One update; its mean loss and the audio seconds of this process."""
+        """One update; its mean loss (nan where it was skipped) and the audio seconds of this process."""
         for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = learning_rate(self.recipe, self.step)
         self.model.zero_grad()
@@ -192,7 +200,7 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         if not torch.isfinite(norm):
             log.warning("step %d skipped: the gradient is not finite", self.step)
-            return 0.0, seconds
+            return math.nan, seconds
         for optimizer in self.optimizers:
             optimizer.step()
         self.average.update_parameters(self.model)
@@ -255,6 +263,7 @@ class Trainer:
                 "recipe": settings_of(self.recipe),
                 "best": self.best,
                 "best_step": self.best_step,
+                "outputs": self.task.outputs,
                 "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -264,7 +273,15 @@ class Trainer:
 
     def _restore(self, state: dict[str, Any]) -> None:
         compare_settings(state["recipe"], settings_of(self.recipe), self.directory)
+        if state.get("outputs", self.task.outputs) != self.task.outputs:
+            raise UsageError(
+                f"the run in {self.directory} has another vocabulary or other labels than its data give now",
+                hint="resume it with the data it began with, or choose another -o",
+            )
         self.step, self.best, self.best_step = state["step"], state["best"], state["best_step"]
+        if not self.chosen_file.exists():
+            log.warning("%s is not there: weights are chosen from here on", self.chosen_file)
+            self.best, self.best_step = None, self.step
         try:
             self.model.load_state_dict(state["model"])
         except RuntimeError as error:
@@ -275,6 +292,12 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         for optimizer, before in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(before)
+
+
+def _mean(losses: list[float]) -> float:
+    """Of the updates that were not skipped."""
+    made = [loss for loss in losses if not math.isnan(loss)]
+    return sum(made) / len(made) if made else math.nan
 
 
 def _moving_average(model: Model, recipe: Recipe) -> AveragedModel:

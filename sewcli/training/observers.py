@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ class MetricsLog:
     def evaluated(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:  # noqa: ARG002
         """Add a line."""
         kept = [earlier for earlier in self.records() if earlier["step"] < record["step"]]
+        # JSON has no nan: the loss of updates that were all skipped
+        record = {
+            key: None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in record.items()
+        }
         temporary = self._file.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(line) + "\n" for line in [*kept, record]))
         temporary.replace(self._file)
@@ -88,9 +94,10 @@ class MessageLog:
 
     def updated(self, step: int, loss: float, rate: float, speed: float) -> None:
         """A line every so many updates, with the mean loss since the one before."""
-        self._losses.append(loss)
+        if not math.isnan(loss):
+            self._losses.append(loss)
         if step % _EVERY == 0:
-            mean = sum(self._losses) / len(self._losses)
+            mean = sum(self._losses) / len(self._losses) if self._losses else math.nan
             log.info("step %d: loss %.3f, rate %.1e, %.0f x real time", step, mean, rate, speed)
             self._losses.clear()
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sewcli.acoustic.checkpoint import FAMILIES, read_config
+from sewcli.acoustic.load import find_device
 from sewcli.acoustic.pickled import keep_safetensors
+from sewcli.acoustic.running import is_out_of_memory
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.errors import DeviceError, ModelError, UsageError
 from sewcli.hub.fetching import fetch
@@ -22,6 +26,8 @@ from sewcli.registry import resolve
 from sewcli.training.augment import load_noise
 from sewcli.training.cache import AudioCache
 from sewcli.training.card import DataSummary, write_card
+from sewcli.training.checkpoint import held
+from sewcli.training.checks import check_effects, check_sets
 from sewcli.training.classification import ClassificationTask
 from sewcli.training.corpus import manifest_hash, read_corpus
 from sewcli.training.ctc import CtcTask
@@ -50,8 +56,6 @@ log = logging.getLogger("sewcli")
 _PRIMITIVES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")
 #: without a dev set every so many-th clip of the training set is held out
 HOLD_OUT = 20
-#: settings that say more of another one
-_PARTS = {"phone_layer": "lexicon", "phone_weight": "lexicon", "teacher_steps": "teacher"}
 
 
 def train_model(
@@ -81,7 +85,21 @@ def train_model(
         DeviceError: the device is not there.
     """
     check_kept_features(recipe)
-    _check_effects(recipe)
+    check_effects(recipe)
+    with held(directory):
+        _train(recipe, directory, device, threads, observers, offline=offline, skip_bad=skip_bad)
+
+
+def _train(
+    recipe: Recipe,
+    directory: Path,
+    device: str,
+    threads: int | None,
+    observers: Sequence[Observer],
+    *,
+    offline: bool,
+    skip_bad: bool,
+) -> None:
     os.environ.setdefault(*_PRIMITIVES)
     accelerator = _accelerator(device)
     if threads is not None:
@@ -93,7 +111,7 @@ def train_model(
         recipe, family=_family(recipe, start), precision=_precision(recipe.precision, accelerator.device)
     )
     with accelerator.main_process_first():
-        task, summary = _prepare(recipe, directory, start, skip_bad=skip_bad)
+        task, summarise = _prepare(recipe, directory, start, skip_bad=skip_bad)
     if not task.lengths.size:
         raise UsageError("no clip of the training data can be trained on", hint="the messages above say why")
     torch.manual_seed(recipe.seed)
@@ -119,33 +137,47 @@ def train_model(
     trainer = Trainer(
         recipe, model, task, directory, accelerator, observers if accelerator.is_main_process else ()
     )
-    trainer.run()
-    if not accelerator.is_main_process:
-        return
-    model.load_state_dict(torch.load(trainer.chosen_file, weights_only=True)["model"])
+    with _memory_told(recipe):
+        trainer.run()
+    if accelerator.is_main_process:
+        _finish(recipe, trainer, task, summarise, start)
+
+
+@contextmanager
+def _memory_told(recipe: Recipe) -> Iterator[None]:
+    """Say what to do where the memory is not enough (DeviceError)."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        half, twice = recipe.batch_seconds / 2, recipe.accumulate * 2
+        raise DeviceError(
+            f"not enough memory for a batch of {recipe.batch_seconds:g} s",
+            hint=f"--set batch_seconds={half:g} --set accumulate={twice} makes updates of the same size",
+        ) from error
+
+
+def _finish(
+    recipe: Recipe,
+    trainer: Trainer,
+    task: CtcTask | ClassificationTask,
+    summarise: Callable[[], DataSummary],
+    start: Path | None,
+) -> None:
+    """Export the chosen weights with their card and curves."""
+    model, directory = trainer.model, trainer.directory
+    chosen = torch.load(trainer.chosen_file, weights_only=True)
+    model.load_state_dict(chosen["model"])
     PhoneLoss.remove(model)
     target = directory / "model"
     export(model, target, recipe.part_mib)
     if isinstance(task, CtcTask):
         _write_vocabulary(recipe, task.speller, start, target)
-    write_card(target, recipe, model, summary, MetricsLog(directory).records())
-    draw_curves(MetricsLog(directory).records(), directory / "curves.png")
+    records = MetricsLog(directory).records()
+    write_card(target, recipe, model, summarise(), records, chosen["step"])
+    draw_curves(records, directory / "curves.png")
     log.info("the model is in %s", target)
-
-
-def _check_effects(recipe: Recipe) -> None:
-    """Refuse settings that would have no effect (UsageError)."""
-    if recipe.feature_encoder is not None and recipe.init is not None:
-        raise UsageError(
-            "feature_encoder is for a model from nothing, and init brings its own convolutions",
-            hint="leave one of them out",
-        )
-    for name in ("teacher", "lexicon", "consistency"):
-        if getattr(recipe, name) and recipe.task != "ctc":
-            raise UsageError(f"{name} is for task ctc", hint=f"leave {name} out")
-    for name, owner in _PARTS.items():
-        if getattr(recipe, name) != getattr(Recipe, name) and getattr(recipe, owner) is None:
-            raise UsageError(f"{name} is set and {owner} is not", hint=f"set {owner}, or leave {name} out")
 
 
 def _local(name: str, *, offline: bool) -> Path:
@@ -155,19 +187,22 @@ def _local(name: str, *, offline: bool) -> Path:
     return local.directory
 
 
-def _accelerator(device: str) -> Any:
+def _accelerator(wanted: str) -> Any:
+    device = find_device(wanted)
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError as error:
         raise UsageError(
             "training needs accelerate, which is not installed", hint="pip install 'sewcli[train]'"
         ) from error
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceError(f"--device {device}: torch sees no CUDA device", hint="use --device cpu")
+    if device.index is not None and device.type == "cuda":
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UsageError(f"--device {wanted} is one card for several processes", hint="use --device cuda")
+        torch.cuda.set_device(device)
     # layerdrop leaves layers without a gradient
     spread = DistributedDataParallelKwargs(find_unused_parameters=True)
     # precision is the recipe's: accelerate allows one for the whole life of a process
-    return Accelerator(mixed_precision="no", cpu=device == "cpu", kwargs_handlers=[spread])
+    return Accelerator(mixed_precision="no", cpu=device.type == "cpu", kwargs_handlers=[spread])
 
 
 def _precision(wanted: str, device: torch.device) -> str:
@@ -199,8 +234,8 @@ def _family(recipe: Recipe, start: Path | None) -> str:
 
 def _prepare(
     recipe: Recipe, directory: Path, start: Path | None, *, skip_bad: bool
-) -> tuple[CtcTask | ClassificationTask, DataSummary]:
-    """Read the data and make the task of it."""
+) -> tuple[CtcTask | ClassificationTask, Callable[[], DataSummary]]:
+    """Read the data and make the task of it; what sums them up reads all samples, so it is for the end."""
     cache = directory / "cache"
 
     def read(path: Path, task: Task) -> list[Row]:
@@ -208,22 +243,25 @@ def _prepare(
 
     kind: Task = "ctc" if recipe.task == "ctc" else "classification"
     rows = [row for path in recipe.train for row in read(path, kind)]
+    check_sets(recipe, rows)
     if recipe.dev is not None:
         dev_rows = read(recipe.dev, kind)
+    elif len(rows) < 2:
+        raise UsageError("one training clip, and none for dev", hint="give dev clips, or more clips")
     else:
         dev_rows, rows = rows[::HOLD_OUT], [row for i, row in enumerate(rows) if i % HOLD_OUT]
         log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
     train, dev = AudioCache.build(rows, cache), AudioCache.build(dev_rows, cache)
-    summary = DataSummary.of(train, manifest_hash(recipe.train))
+    summarise = functools.partial(DataSummary.of, train, manifest_hash(recipe.train))
     if recipe.task == "ctc":
-        return CtcTask(recipe, train, dev, _speller(recipe, train, start)), summary
+        return CtcTask(recipe, train, dev, _speller(recipe, train, start)), summarise
     other = None
     if recipe.background is not None and recipe.background_dev is not None:
         speech = [
             AudioCache.build(read(path, "ctc"), cache) for path in (recipe.background, recipe.background_dev)
         ]
         other = OtherSounds(speech[0], speech[1], load_noise(recipe.noise))
-    return ClassificationTask(recipe, train, dev, other), summary
+    return ClassificationTask(recipe, train, dev, other), summarise
 
 
 def _speller(recipe: Recipe, train: AudioCache, start: Path | None) -> Speller:

@@ -1,0 +1,50 @@
+"""What a recipe must not ask for: settings that would have no effect beside the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from sewcli.errors import UsageError
+from sewcli.inputs.manifest import Row
+from sewcli.training.recipe import Recipe
+
+log = logging.getLogger("sewcli")
+
+#: settings that say more of another one
+_PARTS = {"phone_layer": "lexicon", "phone_weight": "lexicon", "teacher_steps": "teacher"}
+_FOR_CTC = ("teacher", "lexicon", "consistency", "repeat")
+
+
+def check_effects(recipe: Recipe) -> None:
+    """Refuse settings that would have no effect (UsageError)."""
+    if recipe.feature_encoder is not None and recipe.init is not None:
+        raise UsageError(
+            "feature_encoder is for a model from nothing, and init brings its own convolutions",
+            hint="leave one of them out",
+        )
+    for name in _FOR_CTC:
+        if getattr(recipe, name) and recipe.task != "ctc":
+            raise UsageError(f"{name} is for task ctc", hint=f"leave {name} out")
+    for name, owner in _PARTS.items():
+        if getattr(recipe, name) != getattr(Recipe, name) and getattr(recipe, owner) is None:
+            raise UsageError(f"{name} is set and {owner} is not", hint=f"set {owner}, or leave {name} out")
+    if (recipe.background is None) != (recipe.background_dev is None):
+        raise UsageError(
+            "background and background_dev belong together: speech of training and of dev",
+            hint="set both, or neither",
+        )
+    if recipe.freeze_feature_encoder and recipe.init is None and recipe.feature_encoder is None:
+        raise UsageError(
+            "freeze_feature_encoder would freeze convolutions that are random",
+            hint="set init or feature_encoder, or leave freeze_feature_encoder out",
+        )
+
+
+def check_sets(recipe: Recipe, rows: Iterable[Row]) -> None:
+    """Tell of settings for sets that the training data do not have."""
+    sets = {row.set for row in rows}
+    for setting in ("repeat", "feature_versions"):
+        unknown = sorted(getattr(recipe, setting).keys() - sets)
+        if unknown:
+            log.warning("%s: no training clip is of the set %s", setting, ", ".join(unknown))
