@@ -158,12 +158,12 @@ def test_one_label_is_no_classification(tmp_path):
     recipe = keyword_recipe(tmp_path, train=str(manifest), dev=str(manifest))
     settings = load_recipe(recipe, EXAMPLES, [])
     with pytest.raises(UsageError, match=r"1 label.*num_labels 1"):
-        train_model(dataclasses.replace(settings, background=None), tmp_path / "run")
+        train_model(dataclasses.replace(settings, background=None, background_dev=None), tmp_path / "run")
 
 
 def test_labels_alone_make_a_classifier_without_other_sounds(tmp_path):
     recipe = load_recipe(keyword_recipe(tmp_path, noise_probability=0.0), EXAMPLES, [])
-    train_model(dataclasses.replace(recipe, background=None), tmp_path / "run")
+    train_model(dataclasses.replace(recipe, background=None, background_dev=None), tmp_path / "run")
     config = json.loads((tmp_path / "run/model/config.json").read_text())
     assert list(config["id2label"].values()) == ["computer", "jarvis", "operator", "seven"]
 
@@ -177,7 +177,7 @@ def test_the_loss_is_that_of_the_library(recipe_file):
     texts = [[5, 6, 7], [8, 8, 9, 10]]
     speller = Speller(english_vocabulary())
     task = CtcTask.__new__(CtcTask)
-    task.speller = speller
+    task.speller, task._recipe = speller, load_recipe(recipe_file, EXAMPLES, [])
     task._teacher = task._phones = None
     for reduction in ("mean", "sum"):
         model = random_model("SEW", "ForCTC")

@@ -21,6 +21,8 @@ SMALL = [
     "config={hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48}",
     "freeze_feature_encoder=true",
 ]
+#: convolutions of its own
+LEARNED = ["freeze_feature_encoder=false", "front_end_steps=0"]
 
 
 def nano():
@@ -109,16 +111,16 @@ def test_a_student_comes_nearer_to_its_teacher(recipe_file, tmp_path):
 def test_a_teacher_with_other_columns_or_no_ctc_is_refused(recipe_file, tmp_path, teacher):
     name = teacher
     if teacher == "other":
-        settings = [*SMALL, "vocabulary=build", "steps=1", "front_end_steps=0"]
+        settings = [*SMALL, *LEARNED, "vocabulary=build", "steps=1"]
         train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "other")
         name = str(tmp_path / "other/model")
-    settings = [*SMALL, f"teacher={name}", "front_end_steps=0"]
+    settings = [*SMALL, *LEARNED, f"teacher={name}"]
     with pytest.raises(UsageError, match=r"teacher.*32 columns"):
         train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "student")
 
 
 def test_kept_features_need_the_convolutions_of_the_teacher(recipe_file, tmp_path):
-    other = [*SMALL, f"config.conv_dim={[8] * 13}", "steps=1", "front_end_steps=0"]
+    other = [*SMALL, *LEARNED, f"config.conv_dim={[8] * 13}", "steps=1"]
     train_model(load_recipe(recipe_file, EXAMPLES, other), tmp_path / "other")
     teacher = f"teacher={tmp_path}/other/model"
     settings = [*SMALL, "feature_encoder=nano", teacher, "keep_features=1", "steps=1"]
