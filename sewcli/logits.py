@@ -229,7 +229,8 @@ class Decoding:
                     self._decoding, run.vocabulary, times=self._timestamps != "none", workers=self._workers
                 )
         decoder, settings = self._decoders[run.vocabulary]
-        transcriber = Transcriber(decoder(), run.model, settings | dict(run.settings), self._timestamps)
+        known = settings | dict(run.settings)
+        transcriber = Transcriber(decoder(), run.model, known, self._timestamps, self._decoding.case)
         try:
             for start in range(0, saved.logits.shape[0], _BLOCK):
                 transcriber.push(np.asarray(saved.logits[start : start + _BLOCK]))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.audio import shown
+from sewcli.casing import AS_IS, Case, recased
 from sewcli.decoding.decoders import Decoder
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.known import KnownText
@@ -49,12 +50,14 @@ class Transcriber:
         model: that makes the logits.
         settings: all that can change the text, for the record.
         timestamps: "none", "word" or "char".
+        case: letter case of the text, see `sewcli.casing`.
     """
 
     decoder: Decoder
     model: ModelInfo
     settings: Mapping[str, Any]
     timestamps: str = "none"
+    case: Case = AS_IS
 
     def push(self, output: NDArray[np.float32]) -> None:
         """Take in the kept frames of the next chunk, shape (T, V)."""
@@ -74,7 +77,7 @@ class Transcriber:
             return Failure(source.path, error.code, f"{shown(source)}: {error}", source.channel)
         duration, offset = recording.duration, recording.source.offset
         timed = partial(corrected, model=self.model, begin=offset, end=offset + duration)
-        return Transcript(
+        transcript = Transcript(
             path=recording.source.path,
             duration=duration,
             text=hypothesis.text,
@@ -87,6 +90,7 @@ class Transcriber:
             alternatives=hypothesis.alternatives,
             hotwords=hypothesis.hotwords,
         )
+        return recased(transcript, self.case)
 
     def close(self) -> None:
         """Give the decoder's resources back."""

@@ -92,7 +92,7 @@ class Transcribing:
 
         self._network = network
         self._options = options
-        self._timestamps = timestamps
+        self._timestamps, self._case = timestamps, decoding.case
         self._info = model_info(local)
         vocabulary = load_vocabulary(local.directory, network.columns)
         self._vocabulary = vocabulary
@@ -122,7 +122,7 @@ class Transcribing:
         from sewcli.recognition import Transcriber
 
         transcriber: Consumer[Transcript | Failure] = Transcriber(
-            self._decoder(), self._info, self.settings, self._timestamps
+            self._decoder(), self._info, self.settings, self._timestamps, self._case
         )
         if self._picture is not None:
             from sewcli.pictures.consumer import Picturing

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
+from sewcli.casing import Case
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE, ChunkPlan
 from sewcli.decoding.options import DecodingOptions
 from sewcli.errors import UsageError
@@ -63,6 +64,7 @@ class DecodeOptions(TypedDict, total=False):
         beam_width, hotwords, hotword_weight, n_best, token_min_logp, beam_prune_logp: for beam.
         lm: "builtin" or the file of a language model; a KenLM binary needs `unigrams`, a file of its words.
         alpha, beta, unk_score: weight of the language model, what a word adds, and one that it does not know.
+        case: "as-is" (the default: as the vocabulary spells it), "upper", "lower" or "sentence".
         decode_workers: processes for beam search beside the network; 0 for none, None for what suits the
             machine. By default 0 for one input, None for many.
     """
@@ -80,6 +82,7 @@ class DecodeOptions(TypedDict, total=False):
     n_best: int
     token_min_logp: float
     beam_prune_logp: float
+    case: Case
     decode_workers: int | None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sewcli.casing import AS_IS
 from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
 from sewcli.cli import groups
@@ -32,6 +33,7 @@ def decode(
     timestamps: files.Timestamps = None,
     decoders: groups.Decoders,
     n_best: dec.NBest = 1,
+    case: dec.LetterCase = AS_IS,
     decode_workers: dec.DecodeWorkers = None,
     telling: groups.Telling,
 ) -> None:
@@ -49,7 +51,7 @@ def decode(
 
     messages = telling.set_up()
     written = writing.options(formats, paths, cues=cues)
-    decoding = decoders.checked(n_best)
+    decoding = decoders.checked(n_best, case)
     written.check()
     times = written.times(timestamps)
     wanted = InputOptions([str(path) for path in inputs], None, False, listed=tuple(_sources(inputs)))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sewcli.casing import Case
 from sewcli.cli.options import workers
 from sewcli.decoding.options import DecodingOptions
 
@@ -105,6 +106,15 @@ NBest = Annotated[
         max=1000,
         metavar="N",
         help="The N best transcripts with their scores, as alternatives in json (beam search).",
+        rich_help_panel=_DECODING,
+    ),
+]
+LetterCase = Annotated[
+    Case,
+    typer.Option(
+        "--case",
+        envvar="SEW_CASE",
+        help="Letter case of the text: as the vocabulary spells it, or another; sentence: one capital, the first.",
         rich_help_panel=_DECODING,
     ),
 ]

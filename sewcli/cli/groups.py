@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from sewcli.casing import AS_IS, Case
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
@@ -224,9 +225,9 @@ class Decoders:
     token_min_logp: dec.TokenMinLogp = decoding.DEFAULT_TOKEN_MIN_LOGP
     beam_prune_logp: dec.BeamPruneLogp = decoding.DEFAULT_BEAM_PRUNE_LOGP
 
-    def checked(self, n_best: int = 1) -> decoding.DecodingOptions:
+    def checked(self, n_best: int = 1, case: Case = AS_IS) -> decoding.DecodingOptions:
         """The same, found good (UsageError where they do not go together or a file cannot be used)."""
-        return dec.decoding_options(n_best=n_best, **vars(self))
+        return dec.decoding_options(n_best=n_best, case=case, **vars(self))
 
 
 @dataclass(frozen=True)

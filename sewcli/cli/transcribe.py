@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sewcli.casing import AS_IS
 from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
 from sewcli.cli import groups, plotting
@@ -38,6 +39,7 @@ def transcribe(
     engine: opt.Engine = "auto",
     decoders: groups.Decoders,
     n_best: dec.NBest = 1,
+    case: dec.LetterCase = AS_IS,
     decode_workers: dec.DecodeWorkers = None,
     chunks: groups.Chunks,
     silence: groups.Silence,
@@ -55,7 +57,7 @@ def transcribe(
     messages = telling.set_up()
     wanted = reading.wanted(offline=machine.offline)
     written = writing.options(formats, paths, cues=cues)
-    decoding = decoders.checked(n_best)
+    decoding = decoders.checked(n_best, case)
     chosen = machine.chosen(engine)
     wanted.check()
     written.check()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sewcli.casing import AS_IS
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.options import DecodingOptions
@@ -54,7 +55,7 @@ def decoders(
     if not options.is_beam:
         from sewcli.decoding.greedy import GreedyDecoder
 
-        return lambda: GreedyDecoder(vocabulary), {"decoder": "greedy"}
+        return lambda: GreedyDecoder(vocabulary), {"decoder": "greedy"} | _case(options)
     from sewcli.decoding.beam import BeamDecoder, usable_hotwords
 
     hotwords = usable_hotwords(vocabulary, options.hotwords, options.hotword_weight)
@@ -76,4 +77,9 @@ def decoders(
         "token_min_logp": options.token_min_logp,
         "beam_prune_logp": options.beam_prune_logp,
     }
-    return lambda: BeamDecoder(vocabulary, search), settings
+    return lambda: BeamDecoder(vocabulary, search), settings | _case(options)
+
+
+def _case(options: DecodingOptions) -> dict[str, str]:
+    """The letter case on record, where it is not that of the vocabulary."""
+    return {} if options.case == AS_IS else {"case": options.case}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from sewcli.casing import AS_IS, Case
 from sewcli.decoding.support import require_pyctcdecode
 from sewcli.errors import UsageError
 
@@ -40,6 +41,7 @@ class DecodingOptions:
         n_best: how many transcripts are given, the best one among them.
         token_min_logp: tokens of a smaller log-posterior are not tried at a frame, but for its best one.
         beam_prune_logp: prefixes so much worse than the best one are dropped.
+        case: letter case of the text, see `sewcli.casing`.
     """
 
     decoder: str | None = None
@@ -54,6 +56,7 @@ class DecodingOptions:
     n_best: int = 1
     token_min_logp: float = DEFAULT_TOKEN_MIN_LOGP
     beam_prune_logp: float = DEFAULT_BEAM_PRUNE_LOGP
+    case: Case = AS_IS
 
     @property
     def is_beam(self) -> bool:
