@@ -13,6 +13,8 @@ import soundfile
 from conftest import Sew
 from helpers import write_babble
 
+from sewcli.cli import app
+
 
 def bad_inputs(folder: Path) -> dict[str, tuple[str, str]]:
     """Write every kind of bad input; by file name its error code and a part of its message."""
@@ -209,3 +211,61 @@ def test_error_object_is_json_also_for_an_odd_name(sew: Sew, ctc: Path) -> None:
     assert record["path"] == "a\nb\t[red].wav"
     [message] = result.messages
     assert "[red].wav" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("transcribe", "a.wav", "-o", ""), "-o is an empty string"),
+        (("transcribe", "a.wav", "--save-logits", ""), "--save-logits is an empty string"),
+        (("train", "clips.jsonl", "-o", ""), "-o is an empty string"),
+        (("models", "default", "--task", "dance"), "no task 'dance'"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused(
+    sew: Sew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = sew(*given)
+    assert (result.code, result.out) == (2, b"")
+    assert message in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_list_that_is_none_is_refused_in_one_line(sew: Sew, tmp_path: Path) -> None:
+    recording = write_babble(tmp_path / "a.wav", 1.0)
+    names = tmp_path / "names"
+    names.write_bytes(os.fsencode(recording) + b"\0" + os.fsencode(recording) + b"\0")
+    for given in (recording, names):
+        result = sew("transcribe", "--files-from", given)
+        assert (result.code, result.out, len(result.messages)) == (2, b"", 1)
+        assert "add -0" in result.err
+
+
+def test_the_way_out_of_existing_files_is_one(sew: Sew, ctc: Path, tmp_path: Path) -> None:
+    given = ("transcribe", write_babble(tmp_path / "a.wav", 1.0), "-m", ctc, "--save-logits", tmp_path / "l")
+    assert sew(*given).code == 0
+    refused = sew(*given)
+    assert refused.code == 2
+    assert "add --overwrite to replace, or choose another --save-logits" in refused.err
+    assert "--resume" not in refused.err
+
+
+def test_a_place_without_permission_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "no.toml"))
+
+    monkeypatch.setattr("sewcli.registry.load_registry", refuse)
+    monkeypatch.setattr("sys.argv", ["sew", "models", "list"])
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert f"{tmp_path}/no.toml: Permission denied (choose a place that is yours" in told
+
+
+def test_a_model_that_was_never_fetched_is_missing_and_not_damaged(sew: Sew) -> None:
+    result = sew("models", "verify", "sew-tiny")
+    assert (result.code, result.out) == (5, b"sew-tiny\tmissing\n")

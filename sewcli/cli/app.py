@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+from itertools import pairwise
 from typing import NoReturn
 
 import typer
@@ -15,7 +16,7 @@ from sewcli import __version__
 from sewcli.cli.commands import CONTEXT, EXIT_CODES, Commands
 from sewcli.cli.defaults import set_defaults
 from sewcli.cli.streams import ClosedPipe, write_message
-from sewcli.errors import EXIT_OK, EXIT_UNEXPECTED, SewError
+from sewcli.errors import EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, SewError, UsageError
 
 app = typer.Typer(
     name="sew",
@@ -81,6 +82,7 @@ def main() -> NoReturn:
     _end_on_termination()
     debug = "--debug" in sys.argv[1:] or os.environ.get("SEW_DEBUG", "").lower() in ("1", "true", "yes", "on")
     try:
+        _refuse_empty(sys.argv[1:])
         app(prog_name="sew")
     except ClosedPipe:
         # the reader has what it wanted; keep the interpreter from flushing into the closed pipe
@@ -88,6 +90,13 @@ def main() -> NoReturn:
         sys.exit(EXIT_OK)
     except SewError as error:
         _fail(str(error), error.exit_code, debug=debug)
+    except PermissionError as error:
+        place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        _fail(
+            f"{place}{error.strerror} (choose a place that is yours, or have its permissions changed)",
+            EXIT_USAGE,
+            debug=debug,
+        )
     except Exception as error:
         reason = str(error).strip().splitlines()
         _fail(
@@ -97,6 +106,13 @@ def main() -> NoReturn:
             debug=debug,
         )
     sys.exit(EXIT_OK)
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Refuse options with an empty value, which for a path would mean the working directory (UsageError)."""
+    for option, value in pairwise(arguments):
+        if option.startswith("-") and option != "--" and not value:
+            raise UsageError(f"{option} is an empty string", hint="look for a shell variable that is not set")
 
 
 def _end_on_termination() -> None:

@@ -114,7 +114,7 @@ LetterCase = Annotated[
     typer.Option(
         "--case",
         envvar="SEW_CASE",
-        help="Letter case of the text: as the vocabulary spells it, or another; sentence: one capital, the first.",
+        help="Letter case of the text: that of the vocabulary, or another; sentence: one capital, the first.",
         rich_help_panel=_DECODING,
     ),
 ]

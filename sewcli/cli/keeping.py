@@ -42,7 +42,8 @@ class Beside:
         replace: bool,
     ) -> None:
         form = Format(extension.rpartition(".")[2], extension, lambda _result, _layout: b"")
-        planned = plan(root, inputs, [form], template, replace=replace)
+        otherwise = f"or choose another {option}"
+        planned = plan(root, inputs, [form], template, replace=replace, otherwise=otherwise)
         self._option = option
         self._root = root
         self.targets: Mapping[Source, Path] = {one.source: one.targets[0] for one in planned}

@@ -91,6 +91,8 @@ def default(
     from sewcli.registry import load_registry, resolve
 
     registry = load_registry()
+    if task is not None and task not in TASKS:
+        raise UsageError(f"no task {task!r}", hint=f"--task takes {', '.join(TASKS)}")
     if alias is None:
         for known, name in registry.defaults.items():
             write_stdout(f"{known}\t{name}\n".encode())
@@ -100,8 +102,7 @@ def default(
         raise UsageError(f"{alias} is no alias", hint=f"give it one: sew models add ALIAS {alias}")
     chosen = task or spec.task
     if chosen not in TASKS:
-        problem = f"no task {task!r}" if task else f"the task of {alias} is not known"
-        raise UsageError(problem, hint=f"--task takes {', '.join(TASKS)}")
+        raise UsageError(f"the task of {alias} is not known", hint=f"--task takes {', '.join(TASKS)}")
 
     def edit(document: dict[str, Any]) -> None:
         document.setdefault("defaults", {})[chosen] = alias

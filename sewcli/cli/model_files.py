@@ -78,8 +78,8 @@ def verify(
     """Read the weights of models again and hold them against hashes and configuration.
 
     Files of the hub have the hash that they are stored under; every weight that the configuration needs is
-    there, in its shape, and finite; and the network runs. Prints ALIAS<TAB>ok or ALIAS<TAB>damaged; the exit
-    code is 5 if one is damaged.
+    there, in its shape, and finite; and the network runs. Prints ALIAS<TAB>ok, damaged or missing; the exit
+    code is 5 if one is not ok.
     """
     from sewcli.cli.streams import write_message, write_stdout
     from sewcli.registry import resolve
@@ -89,18 +89,20 @@ def verify(
     failed = False
     for spec in specs:
         record: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "model": spec.name, "ok": True}
+        verdict = "ok"
         try:
             local = _on_this_machine(spec)
             record["directory"] = str(local.directory)
             _verify(local)
         except ModelError as error:
             failed = True
+            verdict = "missing" if error.code == "not_cached" else "damaged"
             record |= {"ok": False, "error": {"code": error.code, "message": str(error)}}
             write_message(str(error))
         if form == "json":
             write_stdout(dump(record))
         else:
-            line = f"{spec.name}\t{'ok' if record['ok'] else 'damaged'}\n"
+            line = f"{spec.name}\t{verdict}\n"
             write_stdout(line.encode("utf-8", "surrogateescape"))
     if failed:
         raise typer.Exit(EXIT_MODEL)

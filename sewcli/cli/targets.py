@@ -93,7 +93,13 @@ class Template:
 
 
 def plan(
-    root: Path, sources: Iterable[Source], formats: Sequence[Format], template: Template, *, replace: bool
+    root: Path,
+    sources: Iterable[Source],
+    formats: Sequence[Format],
+    template: Template,
+    *,
+    replace: bool,
+    otherwise: str = "--resume to go on with a run that was started with it, or choose another -o",
 ) -> list[Planned]:
     """The files of every input.
 
@@ -103,6 +109,7 @@ def plan(
         formats: to write for each.
         template: names the files.
         replace: files that exist may be replaced.
+        otherwise: what else than --overwrite helps where they may not.
 
     Raises:
         UsageError: two results would be in one file, one would replace an input or a folder, or a file
@@ -122,8 +129,7 @@ def plan(
         more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
         raise UsageError(
             f"{existing[0]} exists{more}",
-            hint="add --overwrite to replace, --resume to go on with a run that was started with it, "
-            "or choose another -o",
+            hint=f"add --overwrite to replace, {otherwise}",
         )
     return planned
 

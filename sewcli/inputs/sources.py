@@ -204,6 +204,11 @@ def _entries(stream: BinaryIO, name: str, folder: Path, null_separated: bool) ->
             if record:
                 yield _plain(record)
             continue
+        if number == 1 and b"\0" in record:
+            raise UsageError(
+                f"{_list_name(name)}: no list of paths, one a line",
+                hint="add -0 for what find -print0 gives; a recording is an input without --files-from",
+            )
         line = record.removeprefix(codecs.BOM_UTF8) if number == 1 else record
         line = line.removesuffix(b"\r")
         if not line.strip():
