@@ -242,3 +242,18 @@ def test_fine_tuning_on_a_few_clips_reproduces_their_text(sew, tmp_path):
     texts = [row["text"] for row in rows]
     assert sew("transcribe", "-h", *clips).lines != texts
     assert sew("transcribe", "-h", "-m", tmp_path / "run/model", *clips).lines == texts
+
+
+def test_bad_rows_are_told_once(sew, recipe_file, tmp_path):
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
+    manifest = tmp_path / "clips.jsonl"
+    lines = [json.dumps(row | {"audio_filepath": str(EXAMPLES / row["audio_filepath"])}) for row in rows]
+    manifest.write_text("\n".join([*lines, "no row"]))
+    given = ("train", manifest, "-o", tmp_path / "run", "--set", "steps=1")
+    refused = sew(*given)
+    assert refused.code == 2
+    assert refused.err.count(f"{manifest}:{len(rows) + 1}: ") == 1
+    result = sew(*given, "--skip-bad")
+    assert result.code == 0, result.err
+    assert result.err.count(f"{manifest}:{len(rows) + 1}: ") == 1
+    assert f"1 bad rows left out, {len(rows)} kept" in result.err

@@ -96,7 +96,7 @@ def train(
     if (has_checkpoint(output) or (output / "model").exists()) and not resume:
         raise UsageError(f"{output} holds a training run", hint="add --resume, or choose another -o")
     make_folder("-o", output)
-    recipe = _recipe(source, output, model, dev, data, override or [], skip_bad=skip_bad)
+    recipe = _recipe(source, output, model, dev, data, override or [])
 
     from sewcli.cli.training_progress import training_observer
     from sewcli.training.session import train_model
@@ -119,12 +119,9 @@ def _recipe(
     dev: Path | None,
     data: Path | None,
     overrides: list[str],
-    *,
-    skip_bad: bool,
 ) -> Recipe:
     """The recipe of a file, or the one for fine-tuning on clips."""
     from sewcli.registry import load_registry
-    from sewcli.training.corpus import read_corpus
     from sewcli.training.finetune import fine_tune_recipe
     from sewcli.training.recipe import load_recipe
 
@@ -133,7 +130,22 @@ def _recipe(
         changes += [f'dev="{dev.absolute()}"'] if dev is not None else []
         return load_recipe(source, data, [*changes, *overrides])
     logging.getLogger("sewcli").info("fine-tuning on %s", source)
-    rows = read_corpus(source, output / "cache", skip_bad=skip_bad)
     init = model if model is not None else load_registry().default_model("ctc").name
-    labelled = rows[0].label is not None
+    labelled = _is_labelled(source, output / "cache")
     return fine_tune_recipe(source, dev, labelled=labelled, init=init, name=output.name, overrides=overrides)
+
+
+def _is_labelled(source: Path, unpacked: Path) -> bool:
+    """Whether the clips have labels. What is wrong with them is told when they are read for the training."""
+    from sewcli.errors import UsageError
+    from sewcli.training.corpus import read_corpus
+
+    log = logging.getLogger("sewcli")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        return read_corpus(source, unpacked, skip_bad=True)[0].label is not None
+    except UsageError:
+        return False
+    finally:
+        log.setLevel(level)
