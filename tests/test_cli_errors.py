@@ -257,8 +257,8 @@ def test_a_place_without_permission_is_told_with_what_to_do(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(tmp_path / "no.toml"))
 
-    monkeypatch.setattr("sewcli.registry.load_registry", refuse)
-    monkeypatch.setattr("sys.argv", ["sew", "models", "list"])
+    monkeypatch.setattr(app, "app", refuse)  # whatever command it is
+    monkeypatch.setattr("sys.argv", ["sew"])
     with pytest.raises(SystemExit) as end:
         app.main()
     assert end.value.code == 2
