@@ -226,10 +226,14 @@ def test_other_labels_are_another_run(recipe_file, tmp_path):
         train_model(recipe, tmp_path / "run")
 
 
-def test_two_trainings_do_not_share_a_directory(recipe_file, tmp_path):
+def test_two_trainings_do_not_share_a_directory_and_processes_of_one_do(recipe_file, tmp_path, monkeypatch):
     recipe = load_recipe(recipe_file, EXAMPLES, [])
-    with held(tmp_path / "run"), pytest.raises(UsageError, match="another training is writing to"):
-        train_model(recipe, tmp_path / "run")
+    with held(tmp_path / "run"):
+        with pytest.raises(UsageError, match="another training is writing to"):
+            train_model(recipe, tmp_path / "run")
+        monkeypatch.setenv("RANK", "1")
+        with held(tmp_path / "run"):
+            pass
 
 
 def test_skipped_updates_are_no_loss_of_zero(recipe_file, tmp_path, monkeypatch):

@@ -52,7 +52,7 @@ def held(directory: Path) -> Iterator[None]:
     Raises:
         UsageError: another training holds it.
     """
-    if int(os.environ.get("LOCAL_RANK", "0")):
+    if int(os.environ.get("RANK", "0")):
         yield
         return
     directory.mkdir(parents=True, exist_ok=True)
