@@ -269,3 +269,12 @@ def test_a_place_without_permission_is_told_with_what_to_do(
 def test_a_model_that_was_never_fetched_is_missing_and_not_damaged(sew: Sew) -> None:
     result = sew("models", "verify", "sew-tiny")
     assert (result.code, result.out) == (5, b"sew-tiny\tmissing\n")
+
+
+def test_a_missing_file_of_a_manifest_is_told_with_the_place_that_was_tried(sew: Sew, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"audio_filepath": "sub/gone.wav"}) + "\n")
+    result = sew("transcribe", "--files-from", tmp_path / "rows.jsonl", tmp_path / "gone.wav")
+    listed = f"{tmp_path}/sub/gone.wav was tried: a path in a manifest begins where the manifest lies"
+    assert result.code == 4
+    assert f"sub/gone.wav: no such file ({listed})" in result.err
+    assert f"{tmp_path}/gone.wav: no such file (check the path and the working directory)" in result.err

@@ -46,7 +46,7 @@ def check_place(name: str, file: Path) -> os.stat_result:
     try:
         status = file.stat()
     except (OSError, ValueError) as error:
-        raise cannot_open(name, error) from error
+        raise cannot_open(name, error, file) from error
     if stat.S_ISDIR(status.st_mode):
         raise AudioError(
             f"{name}: is a folder", hint="name it as an input to read the audio in it", code="is_directory"
@@ -58,15 +58,20 @@ def check_place(name: str, file: Path) -> os.stat_result:
     return status
 
 
-def cannot_open(name: str, error: OSError | ValueError) -> AudioError:
-    """The error for what the operating system says when a file is opened or read."""
+def cannot_open(name: str, error: OSError | ValueError, file: Path | None = None) -> AudioError:
+    """The error for what the operating system says when a file is opened or read.
+
+    `file` is the place that was tried, where it may be another than its name: a row of a manifest.
+    """
     if isinstance(error, PermissionError):
         return AudioError(f"{name}: permission denied", hint="make it readable: chmod u+r", code="permission")
     # ValueError: no file can have this name (a NUL in it, or half a surrogate pair)
     if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
-        return AudioError(
-            f"{name}: no such file", hint="check the path and the working directory", code="not_found"
-        )
+        hint = "check the path and the working directory"
+        if file is not None and os.path.normpath(file) != os.path.normpath(name):
+            place = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(file))
+            hint = f"{place} was tried: a path in a manifest begins where the manifest lies"
+        return AudioError(f"{name}: no such file", hint=hint, code="not_found")
     reason = error.strerror or type(error).__name__
     return AudioError(
         f"{name}: cannot be read: {reason}", hint="check the path and the disk", code="unreadable"
