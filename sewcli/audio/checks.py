@@ -33,7 +33,11 @@ def shown(source: Source) -> str:
     """The name of a source in a message, always on one line."""
     if source.path == STDIN:
         return "standard input"
-    return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else repr(c)[1:-1] for c in source.path)
+    return _on_one_line(source.path)
+
+
+def _on_one_line(path: str) -> str:
+    return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else repr(c)[1:-1] for c in path)
 
 
 def damaged(name: str, what: str) -> AudioError:
@@ -69,8 +73,7 @@ def cannot_open(name: str, error: OSError | ValueError, file: Path | None = None
     if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
         hint = "check the path and the working directory"
         if file is not None and os.path.normpath(file) != os.path.normpath(name):
-            place = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(file))
-            hint = f"{place} was tried: a path in a manifest begins where the manifest lies"
+            hint = f"{_on_one_line(str(file))} was tried: a path in a manifest begins where the manifest lies"
         return AudioError(f"{name}: no such file", hint=hint, code="not_found")
     reason = error.strerror or type(error).__name__
     return AudioError(

@@ -82,12 +82,12 @@ def train(
     sew train my-clips.jsonl -m sew-tiny -o runs/mine
     """
     from sewcli.cli import run
-    from sewcli.cli.places import check_folder, make_folder
+    from sewcli.cli.places import make_folder
     from sewcli.errors import UsageError
     from sewcli.hub.fetching import set_offline
 
     run.set_up_messages(quiet=quiet)
-    check_folder("-o", output)
+    make_folder("-o", output)
     if offline:
         set_offline()
 
@@ -95,7 +95,6 @@ def train(
 
     if (has_checkpoint(output) or (output / "model").exists()) and not resume:
         raise UsageError(f"{output} holds a training run", hint="add --resume, or choose another -o")
-    make_folder("-o", output)
     recipe = _recipe(source, output, model, dev, data, override or [])
 
     from sewcli.cli.training_progress import training_observer

@@ -21,7 +21,6 @@ from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import AudioError, UsageError
 from sewcli.inputs.manifest import Row
 from sewcli.inputs.sources import Source
-from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")
 
@@ -84,18 +83,18 @@ class AudioCache:
         return cls(samples, np.array([length for length in lengths if length], dtype=np.int64), readable)
 
 
-def usable_dev_clips(dev: AudioCache, recipe: Recipe) -> NDArray[np.int64]:
-    """Indices of the dev clips that are not longer than the recipe allows; a warning counts the others.
+def usable_dev_clips(dev: AudioCache, max_seconds: float) -> NDArray[np.int64]:
+    """Indices of the dev clips that are not longer than that; a warning counts the others.
 
     A clip goes through the network in one piece, whose attention takes memory by the square of its length.
 
     Raises:
         UsageError: none is left.
     """
-    kept = np.flatnonzero(dev.lengths <= recipe.max_seconds * SAMPLE_RATE)
+    kept = np.flatnonzero(dev.lengths <= max_seconds * SAMPLE_RATE)
     if kept.size < len(dev):
-        left_out, longest = len(dev) - kept.size, recipe.max_seconds
-        log.warning("%d of %d dev clips left out: longer than %g s", left_out, len(dev), longest)
+        left_out = len(dev) - kept.size
+        log.warning("%d of %d dev clips left out: longer than %g s", left_out, len(dev), max_seconds)
     if not kept.size:
         raise UsageError("dev: all clips are too long", hint="raise max_seconds, or give other dev clips")
     return kept

@@ -139,7 +139,7 @@ class ClassificationTask:
 
     def _dev_set(self, dev: AudioCache, recipe: Recipe) -> list[tuple[Samples, str]]:
         rng = np.random.default_rng([recipe.seed, 2])
-        labelled = [(int(i), str(dev.rows[i].label)) for i in usable_dev_clips(dev, recipe)]
+        labelled = [(int(i), str(dev.rows[i].label)) for i in usable_dev_clips(dev, recipe.max_seconds)]
         clips = [(dev.clip(i), label) for i, label in labelled if label in self._ids]
         if len(clips) < len(labelled):
             left_out = len(labelled) - len(clips)

@@ -60,7 +60,7 @@ class CtcTask:
         require_jiwer()  # now, not at the first evaluation
         self.speller = speller
         self._train = train
-        self._dev, self._dev_clips = dev, usable_dev_clips(dev, recipe)
+        self._dev, self._dev_clips = dev, usable_dev_clips(dev, recipe.max_seconds)
         self._recipe = recipe
         self._features: FeatureCache | None = None
         self._teacher: Teacher | None = None

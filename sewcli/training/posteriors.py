@@ -12,9 +12,8 @@ from sewcli.chunking import PAIR
 from sewcli.errors import UsageError
 
 #: what makes two readings of a clip differ, by the configuration's names
-_RANDOM = (
-    "mask_time_prob",
-    "mask_feature_prob",
+_MASKS = ("mask_time_prob", "mask_feature_prob")
+_DROPOUTS = (
     "hidden_dropout",
     "attention_dropout",
     "activation_dropout",
@@ -40,14 +39,17 @@ def divergence(wanted: torch.Tensor, found: torch.Tensor, frames: torch.Tensor, 
 
 def read_twice(batch: Batch) -> Batch:
     """Every row once more, below all others: SpecAugment and dropout make the second reading another."""
-    features = batch.features
+
+    def twice(rows: torch.Tensor) -> torch.Tensor:
+        return torch.cat((rows, rows))
+
     return Batch(
-        batch.samples.repeat(2, 1),
-        batch.frames.repeat(2),
+        twice(batch.samples),
+        twice(batch.frames),
         batch.frame_counts * 2,
-        batch.window_mean.repeat(2, 1),
-        batch.window_covariance.repeat(2, *(1 for _ in batch.window_covariance.shape[1:])),
-        None if features is None else features.repeat(2, 1, 1),
+        twice(batch.window_mean),
+        twice(batch.window_covariance),
+        None if batch.features is None else twice(batch.features),
     )
 
 
@@ -70,8 +72,8 @@ def disagreement(logits: torch.Tensor, batch: Batch, tokens: int) -> torch.Tenso
 
 def check_readings(config: Any) -> None:
     """Refuse a model whose two readings would be the same (UsageError)."""
-    masked = _RANDOM if getattr(config, "apply_spec_augment", True) else _RANDOM[2:]
-    if not any(getattr(config, name, 0.0) for name in masked):
+    names = (*_MASKS, *_DROPOUTS) if config.apply_spec_augment else _DROPOUTS
+    if not any(getattr(config, name, 0.0) for name in names):
         raise UsageError(
             "consistency compares two readings of a clip, and nothing makes them differ",
             hint="set config.mask_time_prob or a dropout, or leave consistency out",

@@ -1,0 +1,108 @@
+"""Data sets that are no manifest: audiofolders, folders named after labels, saved data sets."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from trainings import EXAMPLES
+
+from sewcli.errors import UsageError
+from sewcli.training.corpus import read_corpus
+
+
+def audiofolder(tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "audio").mkdir(parents=True)
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:3]
+    for row in rows:
+        row["file_name"] = f"audio/{Path(row['audio_filepath']).name}"
+        shutil.copyfile(EXAMPLES / row["audio_filepath"], folder / row["file_name"])
+    return folder, rows
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_an_audiofolder_is_a_data_set(tmp_path, suffix):
+    folder, rows = audiofolder(tmp_path)
+    if suffix == "csv":
+        lines = ["file_name,transcription", *(f"{row['file_name']},{row['text']}" for row in rows)]
+    else:
+        lines = [json.dumps({"file_name": row["file_name"], "text": row["text"]}) for row in rows]
+    (folder / f"metadata.{suffix}").write_text("\n".join(lines) + "\n")
+    read = read_corpus(folder, tmp_path / "unpacked")
+    assert [row.text for row in read] == [row["text"] for row in rows]
+    assert all(row.source.file.exists() for row in read)
+    with (folder / f"metadata.{suffix}").open("a") as file:
+        file.write("nothing\n")
+    with pytest.raises(UsageError, match=rf"metadata.{suffix}:{len(lines) + 1}"):
+        read_corpus(folder, tmp_path / "unpacked")
+    assert len(read_corpus(folder, tmp_path / "unpacked", skip_bad=True)) == 3
+
+
+def test_folders_named_after_labels_are_a_data_set(tmp_path):
+    for label in ("yes", "no"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        soundfile.write(tmp_path / "data" / label / "a.wav", np.zeros(800), 16_000)
+    (tmp_path / "data/no/readme.txt").write_text("")
+    rows = read_corpus(tmp_path / "data", tmp_path)
+    assert [row.label for row in rows] == ["no", "yes"]
+    with pytest.raises(UsageError, match="no clips to train on"):
+        read_corpus(tmp_path / "data/no", tmp_path)
+
+
+def test_a_saved_data_set_is_unpacked(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:3]
+    clips = [{"bytes": (EXAMPLES / row["audio_filepath"]).read_bytes(), "path": None} for row in rows]
+    table = datasets.Dataset.from_dict({"audio": clips, "sentence": [row["text"] for row in rows]})
+    table = table.cast_column("audio", datasets.Audio(decode=False))
+    table.save_to_disk(str(tmp_path / "saved"))
+    read = read_corpus(tmp_path / "saved", tmp_path / "unpacked")
+    assert [row.text for row in read] == [row["text"] for row in rows]
+    for row, original in zip(read, rows, strict=True):
+        assert row.source.file.read_bytes() == (EXAMPLES / original["audio_filepath"]).read_bytes()
+
+
+def saved(path, clips, texts):
+    datasets = pytest.importorskip("datasets")
+    audio = [None if clip is None else {"bytes": clip, "path": None} for clip in clips]
+    table = datasets.Dataset.from_dict({"audio": audio, "text": texts})
+    shutil.rmtree(path, ignore_errors=True)
+    table.cast_column("audio", datasets.Audio(decode=False)).save_to_disk(str(path))
+
+
+def test_a_saved_row_without_text_or_audio_is_no_clip(tmp_path):
+    clip = (EXAMPLES / "speech/go-forward.wav").read_bytes()
+    for clips, texts in [([clip, clip], ["YES", None]), ([clip, None], ["YES", "NO"])]:
+        saved(tmp_path / "saved", clips, texts)
+        with pytest.raises(UsageError, match="row 1 has no audio, or no text"):
+            read_corpus(tmp_path / "saved", tmp_path / "unpacked")
+        rows = read_corpus(tmp_path / "saved", tmp_path / "unpacked", skip_bad=True)
+        assert [row.text for row in rows] == ["YES"]
+
+
+def test_a_data_set_saved_anew_in_another_order_keeps_text_and_audio_together(tmp_path):
+    clips = {b"first clip": "FIRST", b"other clip": "OTHER"}  # of one size
+    for order in (list(clips), list(clips)[::-1]):
+        saved(tmp_path / "saved", order, [clips[clip] for clip in order])
+        rows = read_corpus(tmp_path / "saved", tmp_path / "unpacked")
+        assert [clips[row.source.file.read_bytes()] for row in rows] == [row.text for row in rows]
+
+
+@pytest.mark.parametrize("inside", ["metadata.csv", "a/clip.wav"])
+def test_splits_of_a_data_set_are_no_labels(tmp_path, inside):
+    for split in ("train", "test"):
+        file = tmp_path / "data" / split / inside
+        file.parent.mkdir(parents=True)
+        shutil.copyfile(EXAMPLES / "speech/go-forward.wav", file)
+    with pytest.raises(UsageError, match="holds the splits of a data set") as caught:
+        read_corpus(tmp_path / "data", tmp_path)
+    assert caught.value.hint.startswith(f"name one: {tmp_path}/data/")
+
+
+def test_an_index_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "metadata.csv").write_bytes("file_name,text\na.wav,GRÜN\n".encode("cp1252"))
+    with pytest.raises(UsageError, match=r"cannot read .*metadata.csv"):
+        read_corpus(tmp_path, tmp_path)
