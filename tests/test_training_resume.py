@@ -197,6 +197,16 @@ def test_a_run_moved_without_its_best_weights_still_gives_a_model(recipe_file, t
     assert f"at update {steps}." in (tmp_path / "run/model/README.md").read_text()
 
 
+def test_a_run_without_an_evaluation_so_far_has_no_best_weights_to_miss(recipe_file, tmp_path, caplog):
+    recipe = load_recipe(recipe_file, EXAMPLES, ["save_every=1"])
+    with pytest.raises(KeyboardInterrupt):
+        train_model(recipe, tmp_path / "run", observers=[At(2, interrupt)])
+    with caplog.at_level("INFO", "sewcli"):
+        train_model(recipe, tmp_path / "run")
+    assert any(message.startswith("resumed at step 1 ") for message in caplog.messages)
+    assert not any("is not there" in message for message in caplog.messages)
+
+
 @pytest.mark.parametrize("setting", ["choose=last", "freeze_feature_encoder=true"])
 def test_what_decides_which_weights_there_are_stays(recipe_file, tmp_path, setting):
     train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "first")

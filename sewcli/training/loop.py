@@ -279,7 +279,7 @@ class Trainer:
                 hint="resume it with the data it began with, or choose another -o",
             )
         self.step, self.best, self.best_step = state["step"], state["best"], state["best_step"]
-        if not self.chosen_file.exists():
+        if self.best is not None and not self.chosen_file.exists():
             log.warning("%s is not there: weights are chosen from here on", self.chosen_file)
             self.best, self.best_step = None, self.step
         try:
