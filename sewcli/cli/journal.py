@@ -14,11 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
-
 from sewcli.cli.targets import RESERVED, Planned
-from sewcli.errors import UsageError
 from sewcli.inputs.sources import Source
+from sewcli.locking import lock
 
 JOURNAL = f"{RESERVED}journal.jsonl"
 LOCK = f"{RESERVED}lock"
@@ -44,14 +42,7 @@ class Journal:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock = FileLock(root / LOCK, timeout=0)
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise UsageError(
-                f"another run with --resume is writing to {root}",
-                hint="wait until it has ended, or choose another -o",
-            ) from error
+        self._lock = lock(root / LOCK, "another run with --resume")
         try:
             self._done = _read(root / JOURNAL)
             self._file = os.open(root / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)

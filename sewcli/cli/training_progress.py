@@ -6,7 +6,7 @@ import math
 import sys
 from typing import Any
 
-from sewcli.training.loop import Observer
+from sewcli.training.interfaces import Observer
 from sewcli.training.observers import MessageLog, evaluation_lines
 
 #: weight of the newest update in the loss that is shown

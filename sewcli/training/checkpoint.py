@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from sewcli.errors import UsageError
+from sewcli.locking import lock
 from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")
@@ -56,14 +56,11 @@ def held(directory: Path) -> Iterator[None]:
         yield
         return
     directory.mkdir(parents=True, exist_ok=True)
+    found = lock(directory / _LOCK, "another training")
     try:
-        with FileLock(directory / _LOCK, timeout=0):
-            yield
-    except Timeout as error:
-        raise UsageError(
-            f"another training is writing to {directory}",
-            hint="wait until it has ended, or choose another -o",
-        ) from error
+        yield
+    finally:
+        found.release()
 
 
 def save_checkpoint(directory: Path, step: int, state: dict[str, Any], part_bytes: int) -> None:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +27,10 @@ from sewcli.acoustic.forward import Model
 from sewcli.chunking import FRAME_SECONDS, SAMPLE_RATE
 from sewcli.errors import UsageError
 from sewcli.training.checkpoint import compare_settings, load_checkpoint, save_checkpoint, settings_of
-from sewcli.training.feed import Examples, Feed
+from sewcli.training.feed import Feed
 from sewcli.training.initialise import teach_front_end
+from sewcli.training.interfaces import Observer, Task
+from sewcli.training.observers import mean_loss
 from sewcli.training.optimizers import learning_rate, make_optimizers
 from sewcli.training.recipe import Recipe
 from sewcli.training.stopping import StopRequest
@@ -36,42 +38,6 @@ from sewcli.training.stopping import StopRequest
 log = logging.getLogger("sewcli")
 
 _MIB = 1 << 20
-
-
-class Task(Examples, Protocol):
-    """What differs between transcription and classification."""
-
-    #: the metric that decides which weights are best; less is better
-    selection_metric: str
-
-    @property
-    def outputs(self) -> list[str]:
-        """What the columns of the head stand for."""
-
-    def loss(self, model: Model, batch: Batch, targets: list[Any]) -> torch.Tensor:
-        """Mean loss of a batch, a scalar."""
-
-    def begin(self, step: int) -> None:
-        """Before update `step` (from 0)."""
-
-    def prepare_head(self, model: Model) -> None:
-        """Set a fresh head to a good starting point, in place."""
-
-    def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, float], list[tuple[str, str]]]:
-        """Metrics on dev, and (reference, answer) pairs to show."""
-
-
-class Observer(Protocol):
-    """What is told about a run: logs, pictures, progress on a terminal."""
-
-    def updated(self, step: int, loss: float, rate: float, speed: float) -> None:
-        """After each update: its loss, its learning rate, audio seconds a second."""
-
-    def evaluated(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
-        """After each evaluation: its metrics, and (reference, answer) pairs of dev."""
-
-    def close(self) -> None:
-        """At the end, whatever ended it."""
 
 
 class _Objective(nn.Module):
@@ -165,7 +131,7 @@ class Trainer:
             for observer in self._observers:
                 observer.updated(self.step, loss, learning_rate(self.recipe, self.step - 1), speed)
             if self.step % self.recipe.eval_every == 0 or self.step == self.recipe.steps:
-                self._evaluate(_mean(losses), speed)
+                self._evaluate(mean_loss(losses), speed)
                 started, audio, losses = time.monotonic(), 0.0, []
             elif self.step % self.recipe.save_every == 0:
                 self._save()
@@ -292,12 +258,6 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         for optimizer, before in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(before)
-
-
-def _mean(losses: list[float]) -> float:
-    """Of the updates that were not skipped."""
-    made = [loss for loss in losses if not math.isnan(loss)]
-    return sum(made) / len(made) if made else math.nan
 
 
 def _moving_average(model: Model, recipe: Recipe) -> AveragedModel:

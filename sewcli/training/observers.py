@@ -94,10 +94,9 @@ class MessageLog:
 
     def updated(self, step: int, loss: float, rate: float, speed: float) -> None:
         """A line every so many updates, with the mean loss since the one before."""
-        if not math.isnan(loss):
-            self._losses.append(loss)
+        self._losses.append(loss)
         if step % _EVERY == 0:
-            mean = sum(self._losses) / len(self._losses) if self._losses else math.nan
+            mean = mean_loss(self._losses)
             log.info("step %d: loss %.3f, rate %.1e, %.0f x real time", step, mean, rate, speed)
             self._losses.clear()
 
@@ -115,6 +114,12 @@ def evaluation_lines(record: dict[str, Any], pairs: list[tuple[str, str]]) -> li
     shown = [f"{key} {value:.4f}" for key, value in record.items() if "_" not in key and key != "step"]
     head = f"step {record['step']}: train loss {record['train_loss']:.3f}; {', '.join(shown)}"
     return [head, *(f"    {reference} | {answer}" for reference, answer in spread(pairs))]
+
+
+def mean_loss(losses: list[float]) -> float:
+    """Of the updates that were not skipped (nan); nan where all were."""
+    made = [loss for loss in losses if not math.isnan(loss)]
+    return sum(made) / len(made) if made else math.nan
 
 
 def spread(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:

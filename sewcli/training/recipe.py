@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from sewcli.errors import UsageError
-from sewcli.training.settings import check_setting
+from sewcli.training.settings import (
+    Count,
+    CountOrZero,
+    Counts,
+    Flag,
+    NotNegative,
+    OptionalPath,
+    OptionalText,
+    Paths,
+    Positive,
+    Range,
+    Share,
+    SpeedRange,
+    Speeds,
+    Table,
+    Text,
+    check_setting,
+    choice,
+    rules_of,
+)
 
 
 @dataclass(frozen=True)
@@ -76,64 +94,62 @@ class Recipe:
         part_mib: largest file of a checkpoint or an exported model, in MiB.
     """
 
-    name: str
-    task: str
-    train: tuple[Path, ...]
-    dev: Path | None = None
-    family: str = "auto"
-    init: str | None = None
-    config: dict[str, Any] = field(default_factory=dict)
-    vocabulary: str = "auto"
-    punctuation: str = "keep"
-    noise: Path | None = None
-    background: Path | None = None
-    background_dev: Path | None = None
-    repeat: dict[str, int] = field(default_factory=dict)
-    seed: int = 0
-    steps: int = 10_000
-    batch_seconds: float = 32.0
-    accumulate: int = 1
-    pool_batches: int = 40
-    shortest_first: bool = False
-    max_seconds: float = 16.0
-    min_seconds: float = 0.2
-    optimizer: str = "adamw"
-    peak_rate: float = 1e-3
-    warmup: int = 500
-    decay_from: float = 0.6
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    average: float = 0.999
-    precision: str = "auto"
-    freeze_feature_encoder: bool = False
-    keep_features: int = 0
-    feature_versions: dict[str, int] = field(default_factory=dict)
-    feature_tempo: tuple[float, float] = (1.0, 1.0)
-    feature_encoder: str | None = None
-    teacher: str | None = None
-    teacher_steps: int = 1000
-    lexicon: Path | None = None
-    phone_layer: int = 1
-    phone_weight: float = 0.3
-    consistency: float = 0.0
-    residual_gain: float = 0.2
-    front_end_steps: int = 500
-    speeds: tuple[float, ...] = (1.0,)
-    noise_probability: float = 0.0
-    noise_snr: tuple[float, float] = (5.0, 25.0)
-    room_probability: float = 0.0
-    response_probability: float = 0.0
-    band_probability: float = 0.0
-    eval_every: int = 1000
-    save_every: int = 250
-    choose: str = "best"
-    early_stop: int = 0
-    part_mib: int = 1024
+    name: Text
+    task: Annotated[str, choice("ctc", "classification")]
+    train: Paths
+    dev: OptionalPath = None
+    family: Annotated[str, choice("auto", "sew", "sew-d")] = "auto"
+    init: OptionalText = None
+    config: Table = field(default_factory=dict)
+    vocabulary: Text = "auto"
+    punctuation: Annotated[str, choice("keep", "remove")] = "keep"
+    noise: OptionalPath = None
+    background: OptionalPath = None
+    background_dev: OptionalPath = None
+    repeat: Counts = field(default_factory=dict)
+    seed: CountOrZero = 0
+    steps: Count = 10_000
+    batch_seconds: Positive = 32.0
+    accumulate: Count = 1
+    pool_batches: Count = 40
+    shortest_first: Flag = False
+    max_seconds: Positive = 16.0
+    min_seconds: Positive = 0.2
+    optimizer: Annotated[str, choice("adamw", "muon")] = "adamw"
+    peak_rate: Positive = 1e-3
+    warmup: CountOrZero = 500
+    decay_from: Share = 0.6
+    weight_decay: NotNegative = 0.01
+    clip_norm: Positive = 1.0
+    average: Share = 0.999
+    precision: Annotated[str, choice("auto", "bf16", "float32")] = "auto"
+    freeze_feature_encoder: Flag = False
+    keep_features: CountOrZero = 0
+    feature_versions: Counts = field(default_factory=dict)
+    feature_tempo: SpeedRange = (1.0, 1.0)
+    feature_encoder: OptionalText = None
+    teacher: OptionalText = None
+    teacher_steps: Count = 1000
+    lexicon: OptionalPath = None
+    phone_layer: Count = 1
+    phone_weight: Positive = 0.3
+    consistency: NotNegative = 0.0
+    residual_gain: Positive = 0.2
+    front_end_steps: CountOrZero = 500
+    speeds: Speeds = (1.0,)
+    noise_probability: Share = 0.0
+    noise_snr: Range = (5.0, 25.0)
+    room_probability: Share = 0.0
+    response_probability: Share = 0.0
+    band_probability: Share = 0.0
+    eval_every: Count = 1000
+    save_every: Count = 250
+    choose: Annotated[str, choice("best", "last")] = "best"
+    early_stop: CountOrZero = 0
+    part_mib: Count = 1024
 
 
-#: settings that hold a path relative to the data
-_PATHS = {"dev", "lexicon", "noise", "background", "background_dev"}
-_FIELDS = tuple(item.name for item in dataclasses.fields(Recipe))
+_RULES = rules_of(Recipe)
 
 
 def load_recipe(path: Path, data: Path | None, overrides: list[str]) -> Recipe:
@@ -175,22 +191,25 @@ def make_recipe(fields: Mapping[str, Any], overrides: list[str], data: Path, ori
         if not equals:
             raise UsageError(f"--set {setting}: write key=value")
         _override(fields, key.strip(), value)
-    unknown = sorted(fields.keys() - set(_FIELDS))
+    unknown = sorted(fields.keys() - _RULES.keys())
     if unknown:
-        raise UsageError(f"{origin} has no key {', '.join(unknown)}", hint=f"keys: {', '.join(_FIELDS)}")
+        raise UsageError(f"{origin} has no key {', '.join(unknown)}", hint=f"keys: {', '.join(_RULES)}")
     missing = [key for key in ("name", "task", "train") if key not in fields]
     if missing:
         raise UsageError(f"{origin} lacks {', '.join(missing)}")
     for key, value in fields.items():
-        check_setting(key, value)
-    for key in _PATHS & fields.keys():
-        fields[key] = data / fields[key]
-    train = fields["train"]
-    fields["train"] = tuple(data / item for item in ([train] if isinstance(train, str) else train))
-    for key, value in fields.items():
-        if isinstance(value, list):
-            fields[key] = tuple(value)
+        check_setting(key, value, _RULES[key])
+        fields[key] = _as_field(value, data if _RULES[key].is_data else None)
+    if isinstance(fields["train"], Path):
+        fields["train"] = (fields["train"],)
     return Recipe(**fields)
+
+
+def _as_field(value: Any, folder: Path | None) -> Any:
+    """A value of TOML as the recipe holds it: lists as tuples, paths below `folder` where there is one."""
+    if isinstance(value, list):
+        return tuple(_as_field(item, folder) for item in value)
+    return value if folder is None else folder / value
 
 
 def _override(fields: dict[str, Any], key: str, text: str) -> None:

@@ -35,8 +35,9 @@ from sewcli.training.curves import draw_curves
 from sewcli.training.export import export
 from sewcli.training.features import check_kept_features
 from sewcli.training.initialise import build_model
+from sewcli.training.interfaces import Observer
 from sewcli.training.keywords import OtherSounds
-from sewcli.training.loop import Observer, Trainer
+from sewcli.training.loop import Trainer
 from sewcli.training.observers import MetricsLog, TensorBoardLog
 from sewcli.training.phones import PhoneLoss
 from sewcli.training.posteriors import check_readings

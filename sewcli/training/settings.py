@@ -1,116 +1,108 @@
-"""Which values the settings of a recipe may have."""
+"""Types of the settings of a recipe: each says which values TOML may give it."""
 
 from __future__ import annotations
 
-from typing import Any
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
 from sewcli.errors import UsageError
 
-_CHOICES = {
-    "task": ("ctc", "classification"),
-    "family": ("auto", "sew", "sew-d"),
-    "optimizer": ("adamw", "muon"),
-    "precision": ("auto", "bf16", "float32"),
-    "punctuation": ("keep", "remove"),
-    "choose": ("best", "last"),
-}
-_COUNTS = {
-    "steps",
-    "eval_every",
-    "save_every",
-    "pool_batches",
-    "accumulate",
-    "part_mib",
-    "teacher_steps",
-    "phone_layer",
-}
-_NOT_NEGATIVE = {"seed", "warmup", "front_end_steps", "early_stop", "keep_features"}
-_POSITIVE = {
-    "batch_seconds",
-    "max_seconds",
-    "min_seconds",
-    "peak_rate",
-    "clip_norm",
-    "residual_gain",
-    "phone_weight",
-}
-_SHARES = {
-    "decay_from",
-    "average",
-    "noise_probability",
-    "room_probability",
-    "response_probability",
-    "band_probability",
-}
-_TEXTS = {
-    "name",
-    "init",
-    "vocabulary",
-    "dev",
-    "lexicon",
-    "noise",
-    "background",
-    "background_dev",
-    "feature_encoder",
-    "teacher",
-}
-_FLAGS = {"shortest_first", "freeze_feature_encoder"}
 #: the lowest factor by which a clip is slowed down and the highest by which it is sped up
 _SPEEDS = (0.1, 10.0)
 
 
-def check_setting(key: str, value: Any) -> None:
-    """Refuse a value of the wrong type or out of range (UsageError)."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    rules = [
-        (_COUNTS, whole and value >= 1, "a whole number from 1 up"),
-        (_NOT_NEGATIVE, whole and value >= 0, "a whole number from 0 up"),
-        (_POSITIVE, number and value > 0, "a number above 0"),
-        ({"weight_decay", "consistency"}, number and value >= 0, "a number from 0 up"),
-        (_SHARES, number and 0 <= value <= 1, "a number from 0 to 1"),
-        (_TEXTS, isinstance(value, str), "a string"),
-        (_FLAGS, isinstance(value, bool), "true or false"),
-        ({"config"}, isinstance(value, dict), "a table"),
-        ({"repeat", "feature_versions"}, _are_counts(value), "a table of whole numbers from 1 up"),
-        ({"train"}, _are_texts(value), "a path or a list of paths"),
-        ({"speeds"}, _are_speeds(value), f"a list of factors from {_SPEEDS[0]:g} to {_SPEEDS[1]:g}"),
-        (
-            {"feature_tempo"},
-            _are_speeds(value) and _is_range(value),
-            f"a list of the least and the greatest factor, from {_SPEEDS[0]:g} to {_SPEEDS[1]:g}",
-        ),
-        (
-            {"noise_snr"},
-            _are_numbers(value) and _is_range(value),
-            "a list of the least and the greatest number",
-        ),
-    ]
-    for keys, good, wanted in rules:
-        if key in keys and not good:
-            raise UsageError(f"{key} is {value!r}; it is {wanted}")
-    if key in _CHOICES and value not in _CHOICES[key]:
-        raise UsageError(f"{key} is {value!r}; it is {' or '.join(_CHOICES[key])}")
+@dataclass(frozen=True)
+class Rule:
+    """What a setting may be.
+
+    Attributes:
+        holds: of a value as TOML has it.
+        wanted: the same in words.
+        is_data: whether it is a path relative to the data.
+    """
+
+    holds: Callable[[Any], bool]
+    wanted: str
+    is_data: bool = False
 
 
-def _are_numbers(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(
-        isinstance(item, int | float) and not isinstance(item, bool) for item in value
-    )
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _are_speeds(value: Any) -> bool:
-    return _are_numbers(value) and len(value) > 0 and all(_SPEEDS[0] <= item <= _SPEEDS[1] for item in value)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_range(value: Any) -> bool:
-    return len(value) == 2 and value[0] <= value[1]
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
-def _are_texts(value: Any) -> bool:
-    listed = isinstance(value, list) and len(value) > 0 and all(isinstance(item, str) for item in value)
-    return isinstance(value, str) or listed
+def _is_list(value: Any, holds: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0 and all(holds(item) for item in value)
+
+
+def _is_speed(value: Any) -> bool:
+    return _is_number(value) and _SPEEDS[0] <= value <= _SPEEDS[1]
+
+
+def _is_range(value: Any, holds: Callable[[Any], bool]) -> bool:
+    return _is_list(value, holds) and len(value) == 2 and value[0] <= value[1]
 
 
 def _are_counts(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(times, int) and times >= 1 for times in value.values())
+    return isinstance(value, dict) and all(_is_whole(times) and times >= 1 for times in value.values())
+
+
+def choice(*words: str) -> Rule:
+    """One of these words."""
+    return Rule(lambda value: value in words, " or ".join(words))
+
+
+_TEXT = Rule(_is_text, "a string")
+_DATA_PATH = Rule(_is_text, "a string", is_data=True)
+_PACE = f"from {_SPEEDS[0]:g} to {_SPEEDS[1]:g}"
+
+Count = Annotated[int, Rule(lambda value: _is_whole(value) and value >= 1, "a whole number from 1 up")]
+CountOrZero = Annotated[int, Rule(lambda value: _is_whole(value) and value >= 0, "a whole number from 0 up")]
+Positive = Annotated[float, Rule(lambda value: _is_number(value) and value > 0, "a number above 0")]
+NotNegative = Annotated[float, Rule(lambda value: _is_number(value) and value >= 0, "a number from 0 up")]
+Share = Annotated[float, Rule(lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")]
+Flag = Annotated[bool, Rule(lambda value: isinstance(value, bool), "true or false")]
+Text = Annotated[str, _TEXT]
+OptionalText = Annotated[str | None, _TEXT]
+OptionalPath = Annotated[Path | None, _DATA_PATH]
+Paths = Annotated[
+    tuple[Path, ...],
+    Rule(
+        lambda value: _is_text(value) or _is_list(value, _is_text), "a path or a list of paths", is_data=True
+    ),
+]
+Table = Annotated[dict[str, Any], Rule(lambda value: isinstance(value, dict), "a table")]
+Counts = Annotated[dict[str, int], Rule(_are_counts, "a table of whole numbers from 1 up")]
+Speeds = Annotated[
+    tuple[float, ...], Rule(lambda value: _is_list(value, _is_speed), f"a list of factors {_PACE}")
+]
+SpeedRange = Annotated[
+    tuple[float, float],
+    Rule(lambda value: _is_range(value, _is_speed), f"a list of the least and the greatest factor, {_PACE}"),
+]
+Range = Annotated[
+    tuple[float, float],
+    Rule(lambda value: _is_range(value, _is_number), "a list of the least and the greatest number"),
+]
+
+
+def rules_of(settings: type) -> dict[str, Rule]:
+    """The rule of each field of a dataclass whose types are those of this module."""
+    hints = typing.get_type_hints(settings, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items()}
+
+
+def check_setting(key: str, value: Any, rule: Rule) -> None:
+    """Refuse a value that a rule does not allow (UsageError)."""
+    if not rule.holds(value):
+        raise UsageError(f"{key} is {value!r}; it is {rule.wanted}")
