@@ -97,8 +97,9 @@ class CtcTask:
 
     @property
     def outputs(self) -> list[str]:
-        """The tokens of the vocabulary."""
-        return list(self.speller.vocabulary.tokens)
+        """The tokens of the vocabulary, then the phones of the lexicon."""
+        phones = self._lexicon.phones if self._lexicon is not None else []
+        return [*self.speller.vocabulary.tokens, *phones]
 
     @property
     def head(self) -> dict[str, Any]:

@@ -241,7 +241,7 @@ class Trainer:
         compare_settings(state["recipe"], settings_of(self.recipe), self.directory)
         if state.get("outputs", self.task.outputs) != self.task.outputs:
             raise UsageError(
-                f"the run in {self.directory} has another vocabulary or other labels than its data give now",
+                f"the run in {self.directory} has another vocabulary, other labels or other phones than its data give now",
                 hint="resume it with the data it began with, or choose another -o",
             )
         self.step, self.best, self.best_step = state["step"], state["best"], state["best_step"]
@@ -252,7 +252,7 @@ class Trainer:
             self.model.load_state_dict(state["model"])
         except RuntimeError as error:
             raise UsageError(
-                f"the run in {self.directory} has other weights than the recipe makes, as of another lexicon",
+                f"the run in {self.directory} has other weights than the recipe makes, as of another init",
                 hint="resume it with its own recipe and data, or choose another -o",
             ) from error
         self.average.load_state_dict(state["average"])

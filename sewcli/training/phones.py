@@ -34,10 +34,11 @@ class Lexicon:
     """
 
     def __init__(self, pronunciations: dict[str, list[str]]) -> None:
-        phones = sorted({phone for word in pronunciations.values() for phone in word})
-        ids = {phone: number for number, phone in enumerate(phones, start=_BLANK + 1)}
+        #: all of them, in the order of their ids
+        self.phones = sorted({phone for word in pronunciations.values() for phone in word})
+        ids = {phone: number for number, phone in enumerate(self.phones, start=_BLANK + 1)}
         #: of the phones, with the blank
-        self.columns = len(phones) + 1
+        self.columns = len(self.phones) + 1
         self._ids = {word: [ids[phone] for phone in said] for word, said in pronunciations.items()}
 
     @classmethod
