@@ -241,7 +241,8 @@ class Trainer:
         compare_settings(state["recipe"], settings_of(self.recipe), self.directory)
         if state.get("outputs", self.task.outputs) != self.task.outputs:
             raise UsageError(
-                f"the run in {self.directory} has another vocabulary, other labels or other phones than its data give now",
+                f"the run in {self.directory} has another vocabulary, other labels or other phones "
+                "than its data give now",
                 hint="resume it with the data it began with, or choose another -o",
             )
         self.step, self.best, self.best_step = state["step"], state["best"], state["best_step"]
