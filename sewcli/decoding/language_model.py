@@ -67,13 +67,19 @@ class LanguageModelFile:
         words = None if unigrams is None else Path(unigrams)
         try:
             arpa = is_arpa(file)
-            if words is not None:
-                words.open("rb").close()
         except FileNotFoundError as error:
             hint = "--lm takes builtin, an ARPA file (.gz or not) or a KenLM binary"
             raise UsageError(f"{error.filename}: there is no such file", hint=hint) from error
         except (OSError, EOFError, zlib.error) as error:
             raise UsageError(f"{file}: it cannot be read: {error}") from error
+        try:
+            if words is not None:
+                words.open("rb").close()
+        except OSError as error:
+            reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
+            raise UsageError(
+                f"--unigrams {words}: {reason}", hint="it takes a file with one word a line"
+            ) from error
         if not arpa and words is None:
             raise UsageError(
                 f"--lm {name}: a binary does not tell its words",
