@@ -28,6 +28,7 @@ from sewcli.chunking import HOP, RECEPTIVE_FIELD, SAMPLE_RATE
 from sewcli.errors import ModelError, SewError, UsageError
 from sewcli.training.families import CONVOLUTION_KEYS, sew_d_from_sew
 from sewcli.training.recipe import Recipe
+from sewcli.training.settings import SHARE, check_setting
 
 log = logging.getLogger("sewcli")
 
@@ -45,6 +46,8 @@ _HEAD_KEYS = {
 }
 #: keys that no configuration has by itself, which `check_supported` refuses by name
 _REFUSED_KEYS = {"add_adapter", "adapter_attn_dim", "quantization_config"}
+#: ends of the keys whose values are shares of something
+_SHARES = ("dropout", "layerdrop", "_prob")
 
 
 def build_model(
@@ -71,7 +74,7 @@ def build_model(
     if decided:
         raise UsageError(f"config: {', '.join(decided)} follow from the data, leave them out")
     family = {"sew": "SEW", "sew-d": "SEWD"}[recipe.family]
-    _check_names(recipe.config, {*getattr(transformers, f"{family}Config")().to_dict(), *_REFUSED_KEYS})
+    _check_config(recipe.config, {*getattr(transformers, f"{family}Config")().to_dict(), *_REFUSED_KEYS})
     kind = {"ctc": "ForCTC", "classification": "ForSequenceClassification"}[recipe.task]
     model_class = getattr(transformers, family + kind)
     settings = {**head, **recipe.config}
@@ -109,15 +112,17 @@ def _from_nothing(
     return model
 
 
-def _check_names(config: dict[str, Any], known: set[str]) -> None:
-    """Refuse settings of a configuration that the library would pass over (UsageError)."""
-    for name in config:
+def _check_config(config: dict[str, Any], known: set[str]) -> None:
+    """Refuse what the library would pass over: names it does not know, shares that are none (UsageError)."""
+    for name, value in config.items():
         if name not in known:
             nearest = difflib.get_close_matches(name, known, n=1)
             hint = (
                 f"did you mean {nearest[0]}?" if nearest else "see SEWConfig and SEWDConfig of transformers"
             )
             raise UsageError(f"config: there is no setting {name}", hint=hint)
+        if name.endswith(_SHARES):
+            check_setting(f"config.{name}", value, SHARE)
 
 
 def _start_from(model_class: Any, directory: Path, changes: dict[str, Any]) -> Model:

@@ -62,6 +62,7 @@ def choice(*words: str) -> Rule:
     return Rule(lambda value: value in words, " or ".join(words))
 
 
+SHARE = Rule(lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
 _TEXT = Rule(_is_text, "a string")
 _DATA_PATH = Rule(_is_text, "a string", is_data=True)
 _PACE = f"from {_SPEEDS[0]:g} to {_SPEEDS[1]:g}"
@@ -70,7 +71,7 @@ Count = Annotated[int, Rule(lambda value: _is_whole(value) and value >= 1, "a wh
 CountOrZero = Annotated[int, Rule(lambda value: _is_whole(value) and value >= 0, "a whole number from 0 up")]
 Positive = Annotated[float, Rule(lambda value: _is_number(value) and value > 0, "a number above 0")]
 NotNegative = Annotated[float, Rule(lambda value: _is_number(value) and value >= 0, "a number from 0 up")]
-Share = Annotated[float, Rule(lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")]
+Share = Annotated[float, SHARE]
 Flag = Annotated[bool, Rule(lambda value: isinstance(value, bool), "true or false")]
 Text = Annotated[str, _TEXT]
 OptionalText = Annotated[str | None, _TEXT]
