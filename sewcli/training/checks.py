@@ -12,8 +12,13 @@ from sewcli.training.recipe import Recipe
 log = logging.getLogger("sewcli")
 
 #: settings that say more of another one
-_PARTS = {"phone_layer": "lexicon", "phone_weight": "lexicon", "teacher_steps": "teacher"}
-_FOR_CTC = ("teacher", "lexicon", "consistency", "repeat")
+_PARTS = {
+    "phone_layer": "lexicon",
+    "phone_weight": "lexicon",
+    "teacher_steps": "teacher",
+    "word_error_from": "word_error_weight",
+}
+_FOR_CTC = ("teacher", "lexicon", "consistency", "word_error_weight", "repeat")
 
 
 def check_effects(recipe: Recipe) -> None:
@@ -27,7 +32,7 @@ def check_effects(recipe: Recipe) -> None:
         if getattr(recipe, name) and recipe.task != "ctc":
             raise UsageError(f"{name} is for task ctc", hint=f"leave {name} out")
     for name, owner in _PARTS.items():
-        if getattr(recipe, name) != getattr(Recipe, name) and getattr(recipe, owner) is None:
+        if getattr(recipe, name) != getattr(Recipe, name) and not getattr(recipe, owner):
             raise UsageError(f"{name} is set and {owner} is not", hint=f"set {owner}, or leave {name} out")
     if (recipe.background is None) != (recipe.background_dev is None):
         raise UsageError(

@@ -28,6 +28,7 @@ from sewcli.training.posteriors import disagreement, read_twice
 from sewcli.training.recipe import Recipe
 from sewcli.training.teacher import Teacher
 from sewcli.training.vocabulary import Speller
+from sewcli.training.word_errors import WordErrorLoss
 
 log = logging.getLogger("sewcli")
 
@@ -69,6 +70,8 @@ class CtcTask:
         self._phones: PhoneLoss | None = None
         if self._lexicon is not None:
             self._phones = PhoneLoss(self._lexicon.columns, recipe.phone_layer, recipe.phone_weight)
+        self._word_errors = WordErrorLoss(speller.vocabulary)
+        self._counts_words = False
         self._targets: list[Target] = []
         self.clips: list[int] = []
         left_out: Counter[str] = Counter()
@@ -182,6 +185,8 @@ class CtcTask:
     def begin(self, step: int) -> None:
         """Before each update."""
         self._teaching = self._teacher.share(step) if self._teacher is not None else 0.0
+        began = step >= self._recipe.word_error_from * self._recipe.steps
+        self._counts_words = self._recipe.word_error_weight > 0 and began
 
     def kept(self, index: int, rng: np.random.Generator) -> tuple[Features, Target] | None:
         """Features and target of one training clip, after `keep_features`."""
@@ -197,7 +202,7 @@ class CtcTask:
         """CTC loss of a batch as the model's configuration has it (ctc_loss_reduction, ctc_zero_infinity).
 
         While there is a teacher, part of it is the divergence from its posteriors; where phones are
-        learned too, or two readings of a clip compared, their losses come on top.
+        learned too, two readings of a clip compared, or word errors expected, their losses come on top.
         """
         if self._recipe.consistency:
             batch, targets = read_twice(batch), targets * 2
@@ -228,6 +233,8 @@ class CtcTask:
             loss = torch.lerp(loss, self._teacher.loss(logits, batch, count), self._teaching)
         if self._recipe.consistency:
             loss = loss + self._recipe.consistency * disagreement(logits, batch, count)
+        if self._counts_words:
+            loss = loss + self._recipe.word_error_weight * self._word_errors.loss(logits, batch, tokens)
         return loss
 
     @torch.no_grad()

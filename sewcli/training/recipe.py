@@ -79,6 +79,8 @@ class Recipe:
         phone_layer, phone_weight: layer they are read from, from 1, and weight of their loss, see `phones`.
         consistency: weight of how far two readings of a clip, with other masks and dropout, lie apart; 0 for
             one reading (ctc). A batch then takes the time of two, see `posteriors`.
+        word_error_weight, word_error_from: weight of the expected word errors beside the CTC loss, see
+            `word_errors`; share of the updates after which they count (ctc).
         residual_gain: factor on the last weights of each residual branch of a model from nothing.
         front_end_steps: updates that teach the front end of such a model log-mel energies first.
         speeds: factors by which clips are played faster or slower at random.
@@ -134,6 +136,8 @@ class Recipe:
     phone_layer: Count = 1
     phone_weight: Positive = 0.3
     consistency: NotNegative = 0.0
+    word_error_weight: NotNegative = 0.0
+    word_error_from: Share = 0.0
     residual_gain: Positive = 0.2
     front_end_steps: CountOrZero = 500
     speeds: Speeds = (1.0,)
