@@ -39,6 +39,10 @@ def test_an_audiofolder_is_a_data_set(tmp_path, suffix):
     with pytest.raises(UsageError, match=rf"metadata.{suffix}:{len(lines) + 1}"):
         read_corpus(folder, tmp_path / "unpacked")
     assert len(read_corpus(folder, tmp_path / "unpacked", skip_bad=True)) == 3
+    read[1].source.file.unlink()
+    with pytest.raises(UsageError, match=rf"metadata.{suffix}:{len(lines) - 1}: .*: no such file"):
+        read_corpus(folder, tmp_path / "unpacked")
+    assert len(read_corpus(folder, tmp_path / "unpacked", skip_bad=True)) == 2
 
 
 def test_folders_named_after_labels_are_a_data_set(tmp_path):

@@ -179,15 +179,16 @@ def read_manifest(path: Path, *, task: Task | None = None, skip_bad: bool = Fals
 
     Args:
         path: of the manifest.
-        task: what the rows must be good for (see `Manifest.check`); None takes every row as it is.
-        skip_bad: leave bad rows out, and rows whose file is missing, each with a warning.
+        task: what the rows must be good for, their files being there (see `Manifest.check`); None takes
+            every row as it is.
+        skip_bad: leave bad rows out, each with a warning.
 
     Raises:
         UsageError: the file cannot be read or holds no row, or a row is bad; the message says which line.
     """
     manifest = load_manifest(path)
     if task is not None:
-        manifest.check(task, files=skip_bad)
+        manifest.check(task, files=True)
     return manifest.settle(skip_bad=skip_bad)
 
 

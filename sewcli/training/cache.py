@@ -66,7 +66,8 @@ class AudioCache:
         """
         key = _key(rows)
         samples_file, index_file = directory / f"{key}.int16", directory / f"{key}.json"
-        if not index_file.exists():
+        made_before = index_file.exists()
+        if not made_before:
             directory.mkdir(parents=True, exist_ok=True)
             lengths = _decode_all(rows, samples_file)
             temporary = index_file.with_suffix(".tmp")
@@ -74,7 +75,7 @@ class AudioCache:
             temporary.replace(index_file)
         lengths = json.loads(index_file.read_text())
         for row, length in zip(rows, lengths, strict=True):
-            if not length:
+            if not length and made_before:  # else it was told just now, with the reason
                 log.warning("left out, unreadable: %s", row.source.path)
         if not any(lengths):
             raise UsageError(f"none of {len(rows)} clips can be read, {rows[0].source.path} first")

@@ -103,6 +103,9 @@ def _audiofolder(
             )
             continue
         file = folder / name
+        if not file.exists():
+            _bad_row(f"{index}:{number}: {file}: no such file", skip_bad=skip_bad)
+            continue
         rows.append(Row(Source(str(file), file, text=text), label, str(entry.get("set", "") or "")))
     return rows
 
