@@ -20,7 +20,7 @@ from sewcli.cli.app import main as sew
 
 RECIPES = Path(__file__).parent
 #: the run whose model ends up under that name
-EMBEDDED = {"nano": "nano-8", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
+EMBEDDED = {"nano": "nano-9", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
 
 
 def call(program: Path | None, *arguments: object) -> None:
@@ -110,8 +110,9 @@ def main() -> None:
     # and from a wide variety
     way.train("nano-7", init="nano-6/model")
     way.train("nano-8", init="nano-7/model")
+    way.train("nano-9", init="nano-8/model")
     # the weights that both families share, then its own
-    way.train("nano-d", init="nano-8/model", teacher="nano-8/model")
+    way.train("nano-d", init="nano-9/model", teacher="nano-9/model")
     # the encoder of nano
     way.train("nano-keywords", init="nano-3/mean")
     print(f"the models are in {way.collect()}")
