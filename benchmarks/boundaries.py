@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("-m", "--model", default="nano")
     parser.add_argument("--raw", action="store_true")
     options = parser.parse_args()
-    texts = " ".join(row.text or "" for row in read_manifest(options.texts, task="ctc")).lower()
+    texts = " ".join(row.text or "" for row in read_manifest(options.texts)).lower()
     words = sorted({word for word in re.findall(r"[a-z]+", texts) if len(word) > 2})
     random.Random(0).shuffle(words)
     half = len(words) // 2

@@ -10,7 +10,7 @@ from sewcli.errors import UsageError
 
 
 def lock(file: Path, writer: str) -> FileLock:
-    """Hold the directory of `file` until the lock is released, or the process ends.
+    """Hold the directory of `file` until the lock is released or dropped, or the process ends.
 
     Args:
         file: of the lock, in a directory that is there.

@@ -70,8 +70,12 @@ def test_a_saved_data_set_is_unpacked(tmp_path):
 
 
 def saved(path, clips, texts):
+    """A saved data set of clips: bytes, the path of a file, or None."""
     datasets = pytest.importorskip("datasets")
-    audio = [None if clip is None else {"bytes": clip, "path": None} for clip in clips]
+    audio = [
+        {"bytes": None, "path": clip} if isinstance(clip, str) else clip and {"bytes": clip, "path": None}
+        for clip in clips
+    ]
     table = datasets.Dataset.from_dict({"audio": audio, "text": texts})
     shutil.rmtree(path, ignore_errors=True)
     table.cast_column("audio", datasets.Audio(decode=False)).save_to_disk(str(path))
@@ -85,6 +89,17 @@ def test_a_saved_row_without_text_or_audio_is_no_clip(tmp_path):
             read_corpus(tmp_path / "saved", tmp_path / "unpacked")
         rows = read_corpus(tmp_path / "saved", tmp_path / "unpacked", skip_bad=True)
         assert [row.text for row in rows] == ["YES"]
+
+
+def test_a_saved_row_whose_file_is_gone_is_a_bad_row(tmp_path):
+    there = EXAMPLES / "speech/go-forward.wav"
+    gone = shutil.copyfile(there, tmp_path / "gone.wav")
+    saved(tmp_path / "saved", [str(there), str(gone)], ["YES", "NO"])
+    gone.unlink()
+    with pytest.raises(UsageError, match=r"row 1: .*gone\.wav: no such file"):
+        read_corpus(tmp_path / "saved", tmp_path / "unpacked")
+    (row,) = read_corpus(tmp_path / "saved", tmp_path / "unpacked", skip_bad=True)
+    assert row.source.file == there
 
 
 def test_a_data_set_saved_anew_in_another_order_keeps_text_and_audio_together(tmp_path):

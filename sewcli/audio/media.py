@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,16 +84,19 @@ class _Decoder:
 
     def blocks(self) -> Iterator[Block]:
         """Arrays of shape (frames, channels); AudioError where the file is damaged."""
-        yield from self._converted(self._first)
-        for frame in self._frames:
-            yield from self._converted(frame)
+        try:
+            yield from self._converted(self._first)
+            for frame in self._frames:
+                yield from self._converted(frame)
+        finally:
+            self._frames.close()  # it holds this object, which holds it
         seconds = self._position / self.rate
         if self._announced is not None and seconds < self._announced - _SLACK:
             raise damaged(
                 self._name, f"it ends at {seconds:.3f} s; the header announces {self._announced:.3f} s"
             )
 
-    def _decoded(self, container: Any) -> Iterator[Any]:
+    def _decoded(self, container: Any) -> Generator[Any, None, None]:
         import av
 
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -14,15 +13,11 @@ from typing import NoReturn
 import typer
 
 from sewcli import __version__
+from sewcli.cli import garbage
 from sewcli.cli.commands import CONTEXT, EXIT_CODES, Commands
 from sewcli.cli.defaults import set_defaults
 from sewcli.cli.streams import ClosedPipe, write_message
 from sewcli.errors import EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, SewError, UsageError
-
-#: new objects after which the first generation is searched for garbage. Importing torch makes very many that
-#: stay: with Python's own number, 700, and a last search at the end, a process that does nothing else takes
-#: 1.3 times as long
-_COLLECT_EVERY = 50_000
 
 app = typer.Typer(
     name="sew",
@@ -62,11 +57,11 @@ def command() -> NoReturn:
     A thread that waits for standard input cannot be ended, and one that is in compiled code when the
     interpreter closes down would abort the process.
     """
-    gc.set_threshold(_COLLECT_EVERY)
+    garbage.while_importing()
     try:
         main()
     except SystemExit as end:
-        gc.freeze()  # the interpreter would look for garbage once more among all that goes anyway
+        garbage.at_the_end()
         if not _threads_left():
             raise
         from sewcli.temporary import remove_all

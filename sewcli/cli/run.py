@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
+from sewcli.cli import garbage
 from sewcli.cli.console import Progress, report_failure
 from sewcli.cli.defaults import PreferredModel
 from sewcli.cli.output import Directory, Sink, StandardOutput
@@ -83,7 +84,7 @@ class ModelOptions:
         """The network."""
         from sewcli.acoustic.load import load_model
 
-        return load_model(
+        network = load_model(
             local,
             task,
             engine=self.engine,
@@ -92,6 +93,8 @@ class ModelOptions:
             threads=self.threads,
             compiled=self.compile,
         )
+        garbage.as_usual()
+        return network
 
 
 def chunk_plan(chunk: float, stride: float) -> ChunkPlan:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sewcli.cli import garbage
 from sewcli.cli import options as opt
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def train(
     from sewcli.cli.training_progress import training_observer
     from sewcli.training.session import train_model
 
+    garbage.as_usual()
     train_model(
         recipe,
         output,

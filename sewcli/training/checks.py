@@ -34,6 +34,10 @@ def check_effects(recipe: Recipe) -> None:
     for name, owner in _PARTS.items():
         if getattr(recipe, name) != getattr(Recipe, name) and not getattr(recipe, owner):
             raise UsageError(f"{name} is set and {owner} is not", hint=f"set {owner}, or leave {name} out")
+    if recipe.word_error_from == 1:
+        raise UsageError(
+            "word_error_from is 1: word errors would not count in any update", hint="set a smaller share"
+        )
     if (recipe.background is None) != (recipe.background_dev is None):
         raise UsageError(
             "background and background_dev belong together: speech of training and of dev",

@@ -75,6 +75,11 @@ class ClassificationTask:
         return self.labels
 
     @property
+    def phones(self) -> list[str]:
+        """None: nothing is learned beside the labels."""
+        return []
+
+    @property
     def head(self) -> dict[str, Any]:
         """Configuration of the head."""
         return {

@@ -176,6 +176,9 @@ def _saved_dataset(path: Path, unpacked: Path, *, skip_bad: bool) -> list[Row]:
             _bad_row(f"{path}: row {number} has no audio, or no text or label", skip_bad=skip_bad)
             continue
         file = _unpack(entry["audio"], path, target)
+        if not file.exists():
+            _bad_row(f"{path}: row {number}: {file}: no such file", skip_bad=skip_bad)
+            continue
         said = str(wanted) if text is not None else None
         rows.append(Row(Source(str(file), file, text=said), None if text is not None else names(wanted)))
     return rows

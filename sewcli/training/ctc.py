@@ -100,9 +100,13 @@ class CtcTask:
 
     @property
     def outputs(self) -> list[str]:
-        """The tokens of the vocabulary, then the phones of the lexicon."""
-        phones = self._lexicon.phones if self._lexicon is not None else []
-        return [*self.speller.vocabulary.tokens, *phones]
+        """The tokens of the vocabulary."""
+        return list(self.speller.vocabulary.tokens)
+
+    @property
+    def phones(self) -> list[str]:
+        """Those of the lexicon."""
+        return self._lexicon.phones if self._lexicon is not None else []
 
     @property
     def head(self) -> dict[str, Any]:

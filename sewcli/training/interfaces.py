@@ -19,7 +19,11 @@ class Task(Examples, Protocol):
 
     @property
     def outputs(self) -> list[str]:
-        """What the columns of the heads stand for."""
+        """What the columns of the head stand for."""
+
+    @property
+    def phones(self) -> list[str]:
+        """What is learned beside it, where something is."""
 
     def loss(self, model: Model, batch: Batch, targets: list[Any]) -> torch.Tensor:
         """Mean loss of a batch, a scalar."""

@@ -230,6 +230,7 @@ class Trainer:
                 "best": self.best,
                 "best_step": self.best_step,
                 "outputs": self.task.outputs,
+                "phones": self.task.phones,
                 "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -239,7 +240,8 @@ class Trainer:
 
     def _restore(self, state: dict[str, Any]) -> None:
         compare_settings(state["recipe"], settings_of(self.recipe), self.directory)
-        if state.get("outputs", self.task.outputs) != self.task.outputs:
+        now = {"outputs": self.task.outputs, "phones": self.task.phones}
+        if any(state.get(kind, names) != names for kind, names in now.items()):
             raise UsageError(
                 f"the run in {self.directory} has another vocabulary, other labels or other phones "
                 "than its data give now",

@@ -211,7 +211,7 @@ def make_recipe(fields: Mapping[str, Any], overrides: list[str], data: Path, ori
 
 def _as_field(value: Any, folder: Path | None) -> Any:
     """A value of TOML as the recipe holds it: lists as tuples, paths below `folder` where there is one."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return tuple(_as_field(item, folder) for item in value)
     return value if folder is None else folder / value
 

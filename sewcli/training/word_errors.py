@@ -19,17 +19,17 @@ from sewcli.acoustic.batch import Batch
 from sewcli.chunking import PAIR
 from sewcli.decoding.vocabulary import Vocabulary
 
-#: posterior below which a token is not tried: its part in the gradient is as small
+#: posterior below which a token is not tried
 _LEAST = 0.01
 
 
 class WordErrorLoss:
     """How many more words would be wrong, were a token of the best path drawn and not chosen.
 
-    For every frame of the best path and every other token k that it might have there, d(k) is the number of
-    word errors with that token less those of the path. The loss is the sum of p(k) d(k), with the posterior
-    p, for each word of the transcripts. So tokens that would mend a word become likelier, those that would
-    spoil one less likely, and where an exchange changes no word there is no gradient.
+    For every frame of the best path and every other token k that is likely there (a posterior p(k) above
+    0.01), d(k) is the number of word errors with that token less those of the path. The loss is the sum of
+    p(k) d(k) for each word of the transcripts. So tokens that would mend a word become likelier, those that
+    would spoil one less likely, and a frame where no exchange changes a word has no gradient.
 
     Args:
         vocabulary: of the columns of the logits.
@@ -63,12 +63,13 @@ class WordErrorLoss:
                 changes.append(change)
         exchanged = posteriors[tuple(torch.tensor(places, device=logits.device).T)]
         counted = torch.tensor(changes, dtype=exchanged.dtype, device=logits.device)
-        return exchanged @ counted / max(1, words)
+        # no product of matrices, which autocast would round
+        return (exchanged * counted).sum() / max(1, words)
 
     def changes(
         self, posteriors: NDArray[np.float32], reference: Sequence[str]
     ) -> Iterator[tuple[int, int, int]]:
-        """All exchanges of one token of the best path that change its number of word errors.
+        """The exchanges of one token of the best path for a likely one that change its word errors.
 
         Args:
             posteriors: (frames, vocabulary).
@@ -83,8 +84,8 @@ class WordErrorLoss:
         tried = self._allowed & (posteriors > _LEAST)
         tried[np.arange(best.size), best] = False
         # place t + 1 of the path is frame t; the blanks around it say nothing
-        path = [self._blank, *best.tolist(), self._blank, self._blank]
-        said = ["", *(self._said(after, token) for after, token in pairwise(path))]
+        path = [self._blank, *best.tolist(), self._blank]
+        said = ["", *(self._said(before, token) for before, token in pairwise(path))]
         text = "".join(said)
         ends = list(accumulate(map(len, said)))
         known = {text: distance(reference, text.split())}
