@@ -179,6 +179,7 @@ def test_the_loss_is_that_of_the_library(recipe_file):
     task = CtcTask.__new__(CtcTask)
     task.speller, task._recipe = speller, load_recipe(recipe_file, EXAMPLES, [])
     task._teacher = task._phones = None
+    task._counts_words = False
     for reduction in ("mean", "sum"):
         model = random_model("SEW", "ForCTC")
         model.config.ctc_loss_reduction, model.config.ctc_zero_infinity = reduction, True
