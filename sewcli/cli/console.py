@@ -37,6 +37,7 @@ class Progress:
         self._live: Any = None
         self._log_every = log_every
         self._ended = threading.Event()
+        self._writer: threading.Thread | None = None
         self._total = total
         self._done = self._failed = 0
         self._audio = 0.0
@@ -51,7 +52,8 @@ class Progress:
             self._live = Status("reading", console=Console(stderr=True))
             self._live.start()
         if self._log_every is not None:
-            threading.Thread(target=self._write_lines, daemon=True).start()
+            self._writer = threading.Thread(target=self._write_lines, daemon=True)
+            self._writer.start()
         return self
 
     def __exit__(
@@ -62,6 +64,8 @@ class Progress:
     ) -> None:
         self.pause()
         self._ended.set()
+        if self._writer is not None:
+            self._writer.join()  # no line of its after the last one
         if self._log_every is not None and kind is None:
             write_message(self.line())
 

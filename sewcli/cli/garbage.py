@@ -19,9 +19,10 @@ def while_importing() -> None:
 
 
 def as_usual() -> None:
-    """Search as Python does, but not what is there already."""
-    gc.freeze()
-    gc.set_threshold(*_USUAL)
+    """Search as Python does, but not what is there already; nothing where it has not been put off."""
+    if gc.get_threshold()[0] == _WHILE_IMPORTING:
+        gc.freeze()
+        gc.set_threshold(*_USUAL)
 
 
 def at_the_end() -> None:
