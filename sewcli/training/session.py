@@ -142,6 +142,7 @@ def _train(
         trainer.run()
     if accelerator.is_main_process:
         _finish(recipe, trainer, task, summarise, start)
+    accelerator.end_training()  # several processes take leave of each other
 
 
 @contextmanager
