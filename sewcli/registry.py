@@ -8,13 +8,13 @@ with files.
 
 from __future__ import annotations
 
-import difflib
 import logging
 from dataclasses import replace
 from pathlib import Path
 
 from sewcli.errors import ModelError, UsageError
 from sewcli.models_toml import DEFAULT_REVISION, ModelSpec, Registry, is_repo, parse_registry, read_toml
+from sewcli.nearest import meant
 from sewcli.settings import user_directory
 
 __all__ = ["DEFAULT_REVISION", "ModelSpec", "Registry", "find_models_toml", "load_registry", "resolve"]
@@ -120,9 +120,5 @@ def _hub_model(name: str, registry: Registry) -> ModelSpec | None:
 
 
 def _unknown(name: str, registry: Registry) -> ModelError:
-    by_folded = {alias.casefold(): alias for alias in registry.models}
-    close = [by_folded[match] for match in difflib.get_close_matches(name.casefold(), by_folded, n=3)]
-    message = f"unknown model {name!r}"
-    if close:
-        message += f"; did you mean {' or '.join(close)}?"
+    message = f"unknown model {name!r}{meant(name, registry.models, count=3)}"
     return ModelError(message, hint=_LIST_HINT, code="unknown_model")

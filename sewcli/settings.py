@@ -7,7 +7,6 @@ say (`sewcli.cli.defaults`).
 from __future__ import annotations
 
 import datetime
-import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sewcli.errors import UsageError
+from sewcli.nearest import meant
 
 Known = Mapping[str, Iterable[str]]
 """The keys of each command."""
@@ -149,10 +149,9 @@ def _text(file: SettingsFile, where: str, value: Any) -> str:
 
 
 def _unknown(file: SettingsFile, what: str, name: str, names: Iterable[str]) -> UsageError:
-    close = difflib.get_close_matches(name, list(names), n=1)
-    meant = f"; did you mean {close[0]}?" if close else ""
     return UsageError(
-        f"{file.path}: unknown {what}{meant}", hint="keys are the long options of `sew transcribe --help`"
+        f"{file.path}: unknown {what}{meant(name, names)}",
+        hint="keys are the long options of `sew transcribe --help`",
     )
 
 

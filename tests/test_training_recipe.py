@@ -29,7 +29,8 @@ def test_a_noise_directory_without_noise_is_refused(recipe_file, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("stepps = 3", "no key stepps"),
+        ("stepps = 3", r"no key stepps \(did you mean steps\?\)"),
+        ("stepps = 3\nzzz = 1", r"no key stepps, zzz \(keys: name, task"),
         ('task = "asr"', "task is 'asr'"),
         ("steps = ", "not valid TOML"),
         ('train = "nothing.jsonl"', "cannot read the manifest"),

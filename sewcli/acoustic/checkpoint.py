@@ -7,11 +7,11 @@ error here.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sewcli.acoustic.files import read_config, read_json, weight_names
 from sewcli.acoustic.statistics import WINDOW, WINDOW_STRIDE
 from sewcli.chunking import HOP, PAIR, RECEPTIVE_FIELD, SAMPLE_RATE
 from sewcli.errors import ModelError
@@ -71,16 +71,11 @@ def inspect(directory: Path, task: str) -> Checkpoint:
     if names is not None and task in HEADS:
         _check_head(directory, task, names)
     preprocessor = directory / "preprocessor_config.json"
-    settings = _read_json(preprocessor) if preprocessor.exists() else {}
+    settings = read_json(preprocessor) if preprocessor.exists() else {}
     rate = settings.get("sampling_rate", SAMPLE_RATE)
     if rate != SAMPLE_RATE:
         raise ModelError(f"{directory} wants audio at {rate} Hz; SEW models read {SAMPLE_RATE} Hz")
     return Checkpoint(directory, config, str(family), task, bool(settings.get("do_normalize", True)))
-
-
-def read_config(directory: Path) -> dict[str, Any]:
-    """The config.json of a model directory (ModelError where there is none or it cannot be read)."""
-    return _read_json(directory / "config.json")
 
 
 def check_supported(directory: Path, config: dict[str, Any], task: str) -> None:
@@ -180,32 +175,6 @@ def _check_head(directory: Path, task: str, names: set[str]) -> None:
     )
 
 
-def weight_names(directory: Path) -> set[str] | None:
-    """Names of the tensors in the directory's safetensors files; None if it holds only a pickle.
-
-    Raises:
-        ModelError: no weights at all, or damaged ones.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    files = sorted(directory.glob("model*.safetensors"))
-    if not files:
-        if (directory / "pytorch_model.bin").exists():
-            return None
-        raise ModelError(
-            f"{directory} has no weights: neither model.safetensors nor pytorch_model.bin",
-            code="damaged_model",
-        )
-    names: set[str] = set()
-    for file in files:
-        try:
-            with safe_open(file, framework="numpy") as tensors:
-                names.update(tensors.keys())
-        except (SafetensorError, OSError) as error:
-            raise damaged(file, error) from error
-    return names
-
-
 def label_names(config: dict[str, Any]) -> tuple[str, ...]:
     """Class names of a config.json, in the order of the logits, as transformers reads them."""
     labels = config.get("id2label")
@@ -248,27 +217,3 @@ def _some(names: set[str]) -> str:
     """The first few of many names."""
     first = ", ".join(sorted(names)[:3])
     return first if len(names) <= 3 else f"{first} and {len(names) - 3} more"
-
-
-def damaged(file: Path, error: Exception) -> ModelError:
-    """The error for weights that cannot be read."""
-    reason = str(error).strip().splitlines()
-    return ModelError(
-        f"{file} is damaged: {reason[0] if reason else type(error).__name__}",
-        hint="fetch the model again",
-        code="damaged_model",
-    )
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"{file.parent} has no {file.name}: not a model directory", code="damaged_model"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} cannot be read: {error}", code="damaged_model") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{file} is not a JSON object", code="damaged_model")
-    return content

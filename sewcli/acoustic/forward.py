@@ -85,8 +85,21 @@ def hidden_features(model: Model, batch: Batch) -> torch.Tensor:
     hidden = base.feature_dropout(hidden)
     mask = frame_mask(batch.frames, hidden.shape[1])
     if model.training:
-        hidden = base._mask_hidden_states(hidden, attention_mask=mask)
+        with _masks_that_fit(base.config, hidden.shape[1]):
+            hidden = base._mask_hidden_states(hidden, attention_mask=mask)
     return hidden.masked_fill(~mask[..., None], 0.0)
+
+
+@contextmanager
+def _masks_that_fit(config: Any, frames: int) -> Iterator[None]:
+    """Hide no stretch of a batch that is shorter than one: transformers raises ValueError there."""
+    wanted = config.mask_time_prob
+    if config.mask_time_length > frames:
+        config.mask_time_prob = 0.0
+    try:
+        yield
+    finally:
+        config.mask_time_prob = wanted
 
 
 def encode(model: Model, batch: Batch) -> torch.Tensor:

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from sewcli.acoustic.checkpoint import damaged
+from sewcli.acoustic.files import damaged
 from sewcli.errors import ModelError
 from sewcli.hub.cache import PICKLED, WEIGHTS, is_pickled
 from sewcli.hub.fetching import LocalModel

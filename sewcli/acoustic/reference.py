@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch
-from sewcli.acoustic.checkpoint import Checkpoint, check_names, damaged
+from sewcli.acoustic.checkpoint import Checkpoint, check_names
+from sewcli.acoustic.files import damaged
 from sewcli.acoustic.forward import class_logits, ctc_logits, encode, hidden_layers, recorded_attentions
 from sewcli.acoustic.model import Segment, Underway
 from sewcli.acoustic.running import RunningModel, is_out_of_memory

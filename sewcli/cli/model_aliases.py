@@ -127,7 +127,8 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _told_by_files(directory: Path) -> dict[str, Any]:
-    from sewcli.acoustic.checkpoint import FAMILIES, declared_task, read_config
+    from sewcli.acoustic.checkpoint import FAMILIES, declared_task
+    from sewcli.acoustic.files import read_config
 
     config = read_config(directory)
     family = config.get("model_type")

@@ -146,10 +146,10 @@ def _check_finite(local: LocalModel) -> None:
     """Raise ModelError for a weight that is not a number; a pickle is read by the run alone."""
     from safetensors import safe_open
 
-    from sewcli.acoustic.checkpoint import weight_names
+    from sewcli.acoustic.files import weight_files, weight_names
 
     weight_names(local.directory)  # names files that are missing or cut
-    for file in sorted(local.directory.glob("model*.safetensors")):
+    for file in weight_files(local.directory):
         with safe_open(file, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - it is no mapping
                 if not bool(tensors.get_tensor(name).isfinite().all()):

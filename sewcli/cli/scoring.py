@@ -221,6 +221,6 @@ def score(
         scores = {"schema_version": SCHEMA_VERSION, **report.as_object(), **record}
         if timed:
             scores["wall_seconds"] = round(time.perf_counter() - started, 6)
-        outputs.write_confusion(report.confusion)
         outputs.show(scores, lines)
+        outputs.write_confusion(report.confusion)
     return exit_code(report.scored, report.failed)

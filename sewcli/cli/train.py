@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,7 +88,8 @@ def train(
     from sewcli.errors import UsageError
     from sewcli.hub.fetching import set_offline
 
-    run.set_up_messages(quiet=quiet)
+    # the other processes of `accelerate launch` have nothing to say that the first does not
+    run.set_up_messages(quiet=quiet or os.environ.get("RANK", "0") != "0")
     make_folder("-o", output)
     if offline:
         set_offline()
@@ -96,6 +98,8 @@ def train(
 
     if (has_checkpoint(output) or (output / "model").exists()) and not resume:
         raise UsageError(f"{output} holds a training run", hint="add --resume, or choose another -o")
+    if resume and not has_checkpoint(output):
+        logging.getLogger("sewcli").info("%s holds no checkpoint: a new run begins there", output)
     recipe = _recipe(source, output, model, dev, data, override or [])
 
     from sewcli.cli.training_progress import training_observer
@@ -122,31 +126,17 @@ def _recipe(
     overrides: list[str],
 ) -> Recipe:
     """The recipe of a file, or the one for fine-tuning on clips."""
+    from sewcli.inputs.corpus import corpus_task
     from sewcli.registry import load_registry
     from sewcli.training.finetune import fine_tune_recipe
     from sewcli.training.recipe import load_recipe
 
-    if source.suffix == ".toml":
-        changes = [f'init="{model}"'] if model is not None else []
-        changes += [f'dev="{dev.absolute()}"'] if dev is not None else []
-        return load_recipe(source, data, [*changes, *overrides])
-    logging.getLogger("sewcli").info("fine-tuning on %s", source)
+    if source.suffix.lower() == ".toml":
+        changes = {"init": model, "dev": None if dev is None else str(dev.absolute())}
+        given = {key: value for key, value in changes.items() if value is not None}
+        return load_recipe(source, data, overrides, given)
+    labelled = corpus_task(source) == "classification"
+    logging.getLogger("sewcli").info("fine-tuning on the %s of %s", "labels" if labelled else "texts", source)
     init = model if model is not None else load_registry().default_model("ctc").name
-    labelled = _is_labelled(source, output / "cache")
-    return fine_tune_recipe(source, dev, labelled=labelled, init=init, name=output.name, overrides=overrides)
-
-
-def _is_labelled(source: Path, unpacked: Path) -> bool:
-    """Whether the clips have labels. What is wrong with them is told when they are read for the training."""
-    from sewcli.errors import UsageError
-    from sewcli.training.corpus import read_corpus
-
-    log = logging.getLogger("sewcli")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        return read_corpus(source, unpacked, skip_bad=True)[0].label is not None
-    except UsageError:
-        return False
-    finally:
-        log.setLevel(level)
+    name = output.resolve().name
+    return fine_tune_recipe(source, dev, labelled=labelled, init=init, name=name, overrides=overrides)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import typer
+
+from sewcli.nearest import nearest
 
 _PREFIX = "SEW_"
 
@@ -51,5 +52,5 @@ def _of(command: Any, context: Any) -> Iterator[str]:
 def _nearest(name: str, known: set[str]) -> str | None:
     # the prefix would make any two alike
     names = sorted(one.removeprefix(_PREFIX) for one in known)
-    close = difflib.get_close_matches(name.removeprefix(_PREFIX).upper(), names, n=1)
+    close = nearest(name.removeprefix(_PREFIX), names)
     return _PREFIX + close[0] if close else None

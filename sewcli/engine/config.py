@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sewcli.acoustic.checkpoint import Checkpoint, damaged
+from sewcli.acoustic.checkpoint import Checkpoint
+from sewcli.acoustic.files import damaged
 
 #: what SEWConfig and SEWDConfig of transformers take where config.json does not say
 _DEFAULTS: dict[str, Any] = {

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from sewcli.acoustic.checkpoint import Checkpoint, check_names, damaged
+from sewcli.acoustic.checkpoint import Checkpoint, check_names
+from sewcli.acoustic.files import damaged, weight_files
 from sewcli.acoustic.pickled import read_pickle
 
 #: of the base model inside a model with a head
@@ -95,7 +96,7 @@ def _readers(directory: Path) -> dict[str, Callable[[], torch.Tensor]]:
     from safetensors import safe_open
 
     readers: dict[str, Callable[[], torch.Tensor]] = {}
-    files = sorted(directory.glob("model*.safetensors"))
+    files = weight_files(directory)
     for file in files:
         try:
             opened: Any = safe_open(file, framework="pt")

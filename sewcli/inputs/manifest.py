@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -45,21 +45,29 @@ class Row:
         label: the class of the clip, or None.
         set: the part of the data it belongs to, or "".
         line: its number in the manifest, from 1.
+        place: where it stands, as "train.jsonl:3"; "" where it is nothing but its file.
         seconds: the length the manifest gives the clip, or None.
         events: the keywords that are said in a long recording, or None where nothing is told.
+        repeats: whether another row may have the same audio.
     """
 
     source: Source
     label: str | None = None
     set: str = ""
     line: int = 0
+    place: str = ""
     seconds: float | None = None
     events: tuple[LabelSpan, ...] | None = None
+    repeats: bool = False
 
     @property
     def text(self) -> str | None:
         """What is said."""
         return self.source.text
+
+    def told(self, message: str) -> str:
+        """A message about it, after its place."""
+        return f"{self.place}: {message}" if self.place else message
 
 
 @dataclass(frozen=True)
@@ -85,11 +93,21 @@ class Manifest:
         path: of the manifest.
         rows: that can be used.
         problems: of those that cannot.
+        separator: between the path and the number of a row.
     """
 
     path: Path
-    rows: list[Row]
-    problems: list[Problem]
+    rows: list[Row] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    separator: str = ":"
+
+    def place(self, line: int) -> str:
+        """Where a row stands."""
+        return f"{self.path}{self.separator}{line}"
+
+    def bad(self, line: int, code: str, message: str) -> None:
+        """Count a row that cannot be used."""
+        self.problems.append(Problem(line, code, message))
 
     @property
     def task(self) -> Task:
@@ -107,16 +125,16 @@ class Manifest:
                 events, which may be empty.
             files: look whether the audio files are there, too.
         """
-        kept, seen = [], dict[tuple[Path, float, float | None], int]()
+        kept, seen = [], dict[tuple[Path, float, float | None], Row]()
         for row in self.rows:
             found = _trouble(row, task, files=files)
             audio = (row.source.file, row.source.offset, row.source.duration)
-            if found is None and seen.setdefault(audio, row.line) != row.line:
-                found = ("duplicate", f"{row.source.path} is in line {seen[audio]} already")
+            if found is None and not row.repeats and seen.setdefault(audio, row) is not row:
+                found = ("duplicate", f"{row.source.path} is in line {seen[audio].line} already")
             if found is None:
                 kept.append(row)
             else:
-                self.problems.append(Problem(row.line, *found))
+                self.bad(row.line, *found)
         self.rows = kept
         self.problems.sort(key=lambda problem: problem.line)
 
@@ -129,23 +147,30 @@ class Manifest:
         Raises:
             UsageError: there are problems and they may not be skipped, or no row is left.
         """
-        if self.problems and not skip_bad:
-            first, more = self.problems[0], len(self.problems) - 1
-            raise UsageError(
-                f"{self.path}:{first.line}: {first.message}"
-                + (f"; {more} more bad row{'s' if more > 1 else ''}" if more else ""),
-                hint=(_FORM if first.code == "not_a_row" else "correct it") + ", or add --skip-bad",
-            )
-        messages = (f"{self.path}:{problem.line}: {problem.message}" for problem in self.problems)
-        for message in listed(messages, len(self.problems)):
-            log.warning("%s", message)
         if self.problems:
+            messages = [f"{self.place(problem.line)}: {problem.message}" for problem in self.problems]
+            hint = _FORM if self.problems[0].code == "not_a_row" else "correct it"
+            tell_bad(messages, skip_bad=skip_bad, hint=hint)
             log.warning("%s: %d bad rows left out, %d kept", self.path, len(self.problems), len(self.rows))
         if not self.rows:
             raise UsageError(
                 f"the manifest {self.path} " + ("has no good row" if self.problems else "is empty")
             )
         return self.rows
+
+
+def tell_bad(messages: Sequence[str], *, skip_bad: bool, hint: str = "correct it") -> None:
+    """Tell of bad rows, of which there is at least one.
+
+    Raises:
+        UsageError: without `skip_bad`, else these are warnings; it has the first message.
+    """
+    if not skip_bad:
+        more = len(messages) - 1
+        others = f"; {more} more bad row{'s' if more > 1 else ''}" if more else ""
+        raise UsageError(f"{messages[0]}{others}", hint=f"{hint}, or add --skip-bad")
+    for message in listed(messages, len(messages)):
+        log.warning("%s", message)
 
 
 _FORM = 'write one line a clip: {"audio_filepath": "a.wav", "text": "HELLO"}'
@@ -157,7 +182,7 @@ def load_manifest(path: Path) -> Manifest:
     Raises:
         UsageError: the file cannot be read.
     """
-    manifest = Manifest(path, [], [])
+    manifest = Manifest(path)
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
@@ -165,10 +190,9 @@ def load_manifest(path: Path) -> Manifest:
                     continue
                 try:
                     text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                    manifest.rows.append(_row(json.loads(text), path.parent, number))
+                    manifest.rows.append(_row(json.loads(text), manifest, number))
                 except (ValueError, TypeError, RecursionError) as error:
-                    problem = Problem(number, "not_a_row", f"not a row of a manifest: {error}")
-                    manifest.problems.append(problem)
+                    manifest.bad(number, "not_a_row", f"not a row of a manifest: {error}")
     except OSError as error:
         raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from error
     return manifest
@@ -199,14 +223,15 @@ def listed(messages: Iterable[str], total: int) -> Iterator[str]:
         yield f"... and {total - NAMED} more"
 
 
-def _row(fields: object, folder: Path, line: int) -> Row:
+def _row(fields: object, manifest: Manifest, line: int) -> Row:
     if not isinstance(fields, dict):
         raise TypeError("not a JSON object")
     label, part = fields.get("label"), fields.get("set", "")
     if not isinstance(label, str | None) or not isinstance(part, str):
         raise TypeError('"label" or "set" is not a string')
     seconds = fields.get("duration")
-    return Row(manifest_source(fields, folder), label, part, line, seconds, _events(fields.get("events")))
+    source, events = manifest_source(fields, manifest.path.parent), _events(fields.get("events"))
+    return Row(source, label, part, line, manifest.place(line), seconds, events)
 
 
 def _events(value: object) -> tuple[LabelSpan, ...] | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
+from sewcli.inputs.formats import AUDIO_EXTENSIONS
 from sewcli.inputs.sources import Source
 from sewcli.training.recipe import Recipe
 
@@ -40,9 +41,7 @@ class Augmentation:
             UsageError: the recipe asks for noise or rooms and `noise` holds none.
         """
         noises = load_noise(recipe.noise) if recipe.noise_probability else []
-        rooms = load_rooms(recipe.noise) if recipe.room_probability else []
-        if recipe.noise_probability and recipe.noise is None:
-            raise UsageError("noise_probability is set, but no directory of noise recordings (noise)")
+        rooms = load_rooms(recipe) if recipe.room_probability else []
         return cls(recipe, noises, rooms)
 
     def apply(self, samples: Samples, rng: np.random.Generator) -> Samples:
@@ -71,32 +70,67 @@ def change_speed(samples: Samples, factor: float) -> Samples:
     return changed
 
 
+def check_recordings(recipe: Recipe) -> None:
+    """Refuse a recipe whose noise or rooms are not there (UsageError), before anything is decoded."""
+    if recipe.noise_probability:
+        if recipe.noise is None:
+            raise UsageError("noise_probability is set, but no directory of noise recordings (noise)")
+        noise_files(recipe.noise)
+    if recipe.room_probability:
+        room_files(recipe)
+
+
 def load_noise(directory: Path | None) -> list[Samples]:
-    """All noise recordings (files named noise-*) of a directory, in memory.
+    """All noise recordings of a directory, in memory.
 
     Raises:
         UsageError: the directory holds none.
     """
-    return [] if directory is None else _load(directory, "noise-*", "noise recordings")
+    return [] if directory is None else [_read(file) for file in noise_files(directory)]
 
 
-def load_rooms(directory: Path | None) -> list[Samples]:
-    """All room responses (files named rir-*) of a directory, each from its direct sound on.
+def load_rooms(recipe: Recipe) -> list[Samples]:
+    """All room responses of a recipe, each from its direct sound on.
 
     Raises:
-        UsageError: the directory holds none, or there is no directory.
+        UsageError: there are none.
     """
-    if directory is None:
-        raise UsageError("room_probability is set, but no directory of room responses (noise)")
-    rooms = _load(directory, "rir-*", "room responses")
+    rooms = [_read(file) for file in room_files(recipe)]
     return [room[int(np.abs(room).argmax()) :] for room in rooms]
 
 
-def _load(directory: Path, pattern: str, what: str) -> list[Samples]:
-    files = sorted(directory.glob(pattern))
+def noise_files(directory: Path) -> list[Path]:
+    """The noise recordings of a directory: all audio but rir-* (UsageError where it holds none)."""
+    files = [file for file in _audio(directory) if not _is_response(file)]
     if not files:
-        raise UsageError(f"{directory} holds no {what} (files named {pattern})")
-    return [np.concatenate(list(read_blocks(Source(str(file), file)))) for file in files]
+        raise UsageError(f"{directory} holds no noise recordings (audio files, but for rir-*)")
+    return files
+
+
+def room_files(recipe: Recipe) -> list[Path]:
+    """The room responses of a recipe (UsageError where there are none)."""
+    if recipe.rooms is not None:
+        files = _audio(recipe.rooms)
+    elif recipe.noise is not None:
+        files = [file for file in _audio(recipe.noise) if _is_response(file)]
+    else:
+        raise UsageError("room_probability is set, but no directory of room responses (rooms)")
+    if not files:
+        where = recipe.rooms or f"{recipe.noise} (rir-*)"
+        raise UsageError(f"there are no room responses in {where}", hint="set rooms to a directory of them")
+    return files
+
+
+def _audio(directory: Path) -> list[Path]:
+    return sorted(file for file in directory.rglob("*") if file.suffix[1:].lower() in AUDIO_EXTENSIONS)
+
+
+def _is_response(file: Path) -> bool:
+    return file.name.startswith("rir-")
+
+
+def _read(file: Path) -> Samples:
+    return np.concatenate(list(read_blocks(Source(str(file), file))))
 
 
 def cut(samples: Samples, length: int, rng: np.random.Generator) -> Samples:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,3 +86,10 @@ def endless(
             yield epoch, batch
         skipped += len(batches)
         epoch += 1
+
+
+def fingerprint(lengths: NDArray[np.int64], targets: Sequence[Any]) -> str:
+    """SHA-256 of the lengths of clips, shape (clips,), and of what is to be learned of each (as JSON)."""
+    digest = hashlib.sha256(np.ascontiguousarray(lengths).tobytes())
+    digest.update(json.dumps(list(targets)).encode())
+    return digest.hexdigest()

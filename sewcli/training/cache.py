@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import AudioError, UsageError
-from sewcli.inputs.manifest import Row
+from sewcli.inputs.manifest import Row, tell_bad
 from sewcli.inputs.sources import Source
+from sewcli.training.left_out import LeftOut
 
 log = logging.getLogger("sewcli")
 
@@ -56,36 +57,40 @@ class AudioCache:
         return piece.astype(np.float32) / np.float32(FULL_SCALE)
 
     @classmethod
-    def build(cls, rows: Sequence[Row], directory: Path) -> AudioCache:
+    def build(cls, rows: Sequence[Row], directory: Path, *, skip_bad: bool = False) -> AudioCache:
         """Decode the clips of `rows` into `directory`, or map what an earlier run left there.
 
-        Clips that cannot be read are left out, each with a warning that names it.
+        Args:
+            rows: of the clips.
+            directory: for their samples.
+            skip_bad: leave out clips that cannot be read, with a warning each.
 
         Raises:
-            UsageError: none can be read.
+            UsageError: one cannot be read and may not be left out, or none can.
         """
         key = _key(rows)
         samples_file, index_file = directory / f"{key}.int16", directory / f"{key}.json"
-        made_before = index_file.exists()
-        if not made_before:
+        if not index_file.exists():
             directory.mkdir(parents=True, exist_ok=True)
-            lengths = _decode_all(rows, samples_file)
             temporary = index_file.with_suffix(".tmp")
-            temporary.write_text(json.dumps(lengths))
+            temporary.write_text(json.dumps(_decode_all(rows, samples_file)))
             temporary.replace(index_file)
-        lengths = json.loads(index_file.read_text())
-        for row, length in zip(rows, lengths, strict=True):
-            if not length and made_before:  # else it was told just now, with the reason
-                log.warning("left out, unreadable: %s", row.source.path)
-        if not any(lengths):
+        entries: list[int | str] = json.loads(index_file.read_text())
+        decoded = list(zip(rows, entries, strict=True))
+        if bad := [row.told(entry) for row, entry in decoded if isinstance(entry, str)]:
+            tell_bad(bad, skip_bad=skip_bad, hint="mend or remove the file")
+            log.warning("%d of %d clips left out: unreadable", len(bad), len(rows))
+        kept = [(row, entry) for row, entry in decoded if isinstance(entry, int)]
+        if not kept:
             raise UsageError(f"none of {len(rows)} clips can be read, {rows[0].source.path} first")
-        readable = [row for row, length in zip(rows, lengths, strict=True) if length]
         samples = np.memmap(samples_file, dtype=np.int16, mode="r")
-        return cls(samples, np.array([length for length in lengths if length], dtype=np.int64), readable)
+        return cls(
+            samples, np.array([length for _, length in kept], dtype=np.int64), [row for row, _ in kept]
+        )
 
 
 def usable_dev_clips(dev: AudioCache, max_seconds: float) -> NDArray[np.int64]:
-    """Indices of the dev clips that are not longer than that; a warning counts the others.
+    """Indices of the dev clips that are not longer than that; the others are told.
 
     A clip goes through the network in one piece, whose attention takes memory by the square of its length.
 
@@ -93,9 +98,11 @@ def usable_dev_clips(dev: AudioCache, max_seconds: float) -> NDArray[np.int64]:
         UsageError: none is left.
     """
     kept = np.flatnonzero(dev.lengths <= max_seconds * SAMPLE_RATE)
-    if kept.size < len(dev):
-        left_out = len(dev) - kept.size
-        log.warning("%d of %d dev clips left out: longer than %g s", left_out, len(dev), max_seconds)
+    left_out = LeftOut("dev", len(dev))
+    for clip in np.flatnonzero(dev.lengths > max_seconds * SAMPLE_RATE):
+        seconds = dev.lengths[clip] / SAMPLE_RATE
+        left_out.unfit(dev.rows[clip], f"longer than {max_seconds:g} s", f"{seconds:.1f} s")
+    left_out.tell()
     if not kept.size:
         raise UsageError("dev: all clips are too long", hint="raise max_seconds, or give other dev clips")
     return kept
@@ -116,16 +123,15 @@ def _identity(source: Source) -> str:
     return f"{source.file}{part} {version}"
 
 
-def _decode_all(rows: Sequence[Row], target: Path) -> list[int]:
-    """Write the samples of all clips one after another; lengths in samples, 0 where unreadable."""
-    lengths = []
+def _decode_all(rows: Sequence[Row], target: Path) -> list[int | str]:
+    """Write the samples of all clips one after another; their lengths, or why one cannot be read."""
+    lengths: list[int | str] = []
     with target.open("wb") as out:
         for row in rows:
             try:
                 samples = np.concatenate(list(read_blocks(row.source)))
             except AudioError as error:
-                log.warning("left out: %s", error)
-                lengths.append(0)
+                lengths.append(str(error))
                 continue
             np.clip(np.rint(samples * FULL_SCALE), -32768, 32767).astype(np.int16).tofile(out)
             lengths.append(samples.size)

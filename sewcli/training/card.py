@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import Counter
+import json
+import re
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sewcli import __version__
 from sewcli.acoustic.forward import Model
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.training.cache import AudioCache
+from sewcli.training.observers import is_loss, is_metric
 from sewcli.training.recipe import Recipe
 
 _PIPELINES = {"ctc": "automatic-speech-recognition", "classification": "audio-classification"}
 _COMMANDS = {"ctc": "transcribe", "classification": "classify"}
-_NOT_METRICS = {"step", "train_loss", "speed"}
+_MEASURE = {
+    "ctc": "Error rates of greedy decoding, the texts normalised as those of training.",
+    "classification": "Shares of the clips.",
+}
 #: samples hashed at a time
 _BLOCK = 1 << 24
 
@@ -29,25 +38,28 @@ class DataSummary:
     Attributes:
         hours: of audio by set ("" for clips of no set).
         clips: in all.
-        manifests: SHA-256 of the manifests.
+        left_out: clips of the data that were not used.
+        manifests: SHA-256 of what names the clips, see `corpus_hash`.
         samples: SHA-256 of the decoded 16-bit samples of all clips, in order.
     """
 
     hours: dict[str, float]
     clips: int
+    left_out: int
     manifests: str
     samples: str
 
     @classmethod
-    def of(cls, train: AudioCache, manifests: str) -> DataSummary:
-        """Sum a training set up."""
-        hours: Counter[str] = Counter()
-        for row, length in zip(train.rows, train.lengths.tolist(), strict=True):
-            hours[row.set] += length / SAMPLE_RATE / 3600
+    def of(cls, train: AudioCache, used: NDArray[np.int64], manifests: str) -> DataSummary:
+        """Sum a training set up, of which the clips `used` are learned from."""
+        hours: dict[str, float] = defaultdict(float)
+        for clip in used.tolist():
+            hours[train.rows[clip].set] += float(train.lengths[clip]) / SAMPLE_RATE / 3600
         digest = hashlib.sha256()
         for start in range(0, train.samples.size, _BLOCK):
             digest.update(train.samples[start : start + _BLOCK].tobytes())
-        return cls(dict(sorted(hours.items())), len(train), manifests, digest.hexdigest())
+        left_out = len(train) - used.size
+        return cls(dict(sorted(hours.items())), used.size, left_out, manifests, digest.hexdigest())
 
 
 def write_card(
@@ -64,7 +76,7 @@ def write_card(
     """
     which = "of the last update," if recipe.choose == "last" else "that did best on dev, at update"
     measured: dict[str, Any] = next((record for record in records if record["step"] == step), {})
-    metrics = {name: value for name, value in measured.items() if name not in _NOT_METRICS}
+    metrics = {name: value for name, value in measured.items() if is_metric(name)}
     parameters = sum(tensor.numel() for tensor in model.parameters()) / 1e6
     lines = [
         "---",
@@ -82,24 +94,27 @@ def write_card(
         "",
         "## Measured on dev",
         "",
-        f"The weights are the moving average {which} {step}.",
+        f"The weights are the moving average {which} {step}. {_MEASURE[recipe.task]}",
         "",
-        "| metric | % |",
+        "| metric | |",
         "|---|---|",
-        *(f"| {name} | {100 * value:.2f} |" for name, value in metrics.items()),
+        *(f"| {name} | {_shown(name, value)} |" for name, value in metrics.items()),
         "",
         "## Training data",
         "",
-        f"{data.clips} clips, {sum(data.hours.values()):.2f} hours.",
+        f"{data.clips} clips, {sum(data.hours.values()):.2f} hours"
+        + (f"; {data.left_out} more were left out." if data.left_out else "."),
         "",
         "| set | hours |",
         "|---|---|",
         *(f"| {name or '-'} | {hours:.2f} |" for name, hours in data.hours.items()),
         "",
         f"- SHA-256 of the manifests: {data.manifests}",
-        f"- SHA-256 of the decoded samples (16 bit, 16 kHz, in order): {data.samples}",
+        f"- SHA-256 of the decoded samples of all of them (16 bit, 16 kHz, in order): {data.samples}",
         "",
         "## Recipe",
+        "",
+        "The settings that are not the defaults; data paths are named by their ends.",
         "",
         "```toml",
         *_recipe_lines(recipe),
@@ -117,10 +132,23 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
         if value is None or value == default:
             continue
         if isinstance(value, dict):
-            tables += ["", f"[{field.name}]", *(f"{key} = {_toml(item)}" for key, item in value.items())]
+            tables += ["", f"[{field.name}]"]
+            tables += [f"{_key(key)} = {_toml(item)}" for key, item in value.items()]
         else:
             plain.append(f"{field.name} = {_toml(value)}")
     return plain + tables
+
+
+def _shown(name: str, value: float | None) -> str:
+    """A metric as the card has it: shares in percent, losses as they are."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if is_loss(name) else f"{100 * value:.2f} %"
+
+
+def _key(name: str) -> str:
+    """A key of TOML, quoted where it has to be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
 
 
 def _toml(value: Any) -> str:
@@ -128,9 +156,9 @@ def _toml(value: Any) -> str:
         case bool():
             return str(value).lower()
         case Path():
-            return f'"{value.name}"'
+            return json.dumps("/".join(value.parts[-2:]))
         case str():
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            return json.dumps(value, ensure_ascii=False)
         case list() | tuple():
             return "[" + ", ".join(map(_toml, value)) + "]"
         case _:

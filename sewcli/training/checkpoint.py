@@ -1,8 +1,8 @@
 """Checkpoints: the whole state of a run, written so that a kill at any moment leaves a good one.
 
-A checkpoint is a directory `state-STEP`: the tensors in safetensors files of limited size and
-`state.json` for the rest. It is written under a temporary name and renamed when it is complete; only
-then are older ones removed. So there is always one that can be read.
+A checkpoint is a directory, `state-STEP` or, for the weights that become the model, `chosen-STEP`: tensors in
+safetensors files of limited size and `state.json` for the rest. It is written under a temporary name and
+renamed when it is complete; only then are older ones removed. So there is always one that can be read.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ _MODEL_SETTINGS = {
 #: beginnings of the keys of a configuration that concern training alone, beside dropout
 _TRAINING_KEYS = ("mask_", "ctc_", "layerdrop", "apply_spec_augment")
 _LOCK = ".lock"
-_NAME = re.compile(r"state-(\d+)")
+#: what a checkpoint holds: all that a run needs to go on, or the averaged weights that become the model
+STATE, CHOSEN = "state", "chosen"
+_NAME = re.compile(rf"({STATE}|{CHOSEN})-\d+")
 #: stands in state.json for a tensor that lies in the safetensors files under this key
 _TENSOR = "$tensor"
 
@@ -63,19 +65,22 @@ def held(directory: Path) -> Iterator[None]:
         found.release()
 
 
-def save_checkpoint(directory: Path, step: int, state: dict[str, Any], part_bytes: int) -> None:
-    """Write the checkpoint of `step` and remove the others.
+def save_checkpoint(
+    directory: Path, step: int, state: dict[str, Any], part_bytes: int, kind: str = STATE
+) -> None:
+    """Write the checkpoint of `step` and remove the others of its kind.
 
     Args:
         directory: of the run.
         step: updates done.
         state: nested dictionaries and lists of tensors and of what JSON holds; keys are strings or numbers.
         part_bytes: size of a file of tensors; a larger tensor is a file of its own.
+        kind: STATE for the whole state of the run, CHOSEN for weights alone.
     """
     from safetensors.torch import save_file
 
-    target, temporary = directory / f"state-{step:08d}", directory / "state.tmp"
-    if target.exists():  # a stop signal right after a checkpoint
+    target, temporary = directory / f"{kind}-{step:08d}", directory / f"{kind}.tmp"
+    if target.exists() and kind == STATE:  # a stop signal right after a checkpoint
         return
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -87,13 +92,14 @@ def save_checkpoint(directory: Path, step: int, state: dict[str, Any], part_byte
         _to_disk(file)
     (temporary / "state.json").write_text(json.dumps(plain))
     _to_disk(temporary / "state.json")
+    shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
-    for older in _checkpoints(directory):
+    for older in _checkpoints(directory, kind):
         if older != target:
             shutil.rmtree(older)
 
 
-def load_checkpoint(directory: Path) -> dict[str, Any] | None:
+def load_checkpoint(directory: Path, kind: str = STATE) -> dict[str, Any] | None:
     """The state of the newest checkpoint of a run, None where there is none.
 
     Raises:
@@ -102,7 +108,7 @@ def load_checkpoint(directory: Path) -> dict[str, Any] | None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    found = _checkpoints(directory)
+    found = _checkpoints(directory, kind)
     if not found:
         return None
     newest = found[-1]
@@ -119,14 +125,20 @@ def load_checkpoint(directory: Path) -> dict[str, Any] | None:
     return state
 
 
-def has_checkpoint(directory: Path) -> bool:
-    """Whether a run can be resumed."""
-    return bool(_checkpoints(directory))
+def last_step(directory: Path) -> int:
+    """The update of the newest checkpoint of a run, 0 where there is none."""
+    found = _checkpoints(directory, STATE)
+    return int(found[-1].name.rpartition("-")[2]) if found else 0
 
 
-def _checkpoints(directory: Path) -> list[Path]:
+def has_checkpoint(directory: Path, kind: str = STATE) -> bool:
+    """Whether there is one; without that of the state a run cannot be resumed."""
+    return bool(_checkpoints(directory, kind))
+
+
+def _checkpoints(directory: Path, kind: str) -> list[Path]:
     """Complete checkpoints, oldest first."""
-    return sorted(path for path in directory.glob("state-*") if _NAME.fullmatch(path.name))
+    return sorted(path for path in directory.glob(f"{kind}-*") if _NAME.fullmatch(path.name))
 
 
 def _to_disk(file: Path) -> None:

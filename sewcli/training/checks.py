@@ -17,6 +17,7 @@ _PARTS = {
     "phone_weight": "lexicon",
     "teacher_steps": "teacher",
     "word_error_from": "word_error_weight",
+    "rooms": "room_probability",
 }
 _FOR_CTC = ("teacher", "lexicon", "consistency", "word_error_weight", "repeat")
 
@@ -34,6 +35,8 @@ def check_effects(recipe: Recipe) -> None:
     for name, owner in _PARTS.items():
         if getattr(recipe, name) != getattr(Recipe, name) and not getattr(recipe, owner):
             raise UsageError(f"{name} is set and {owner} is not", hint=f"set {owner}, or leave {name} out")
+    if recipe.label_smoothing != Recipe.label_smoothing and recipe.task != "classification":
+        raise UsageError("label_smoothing is for task classification", hint="leave label_smoothing out")
     if recipe.word_error_from == 1:
         raise UsageError(
             "word_error_from is 1: word errors would not count in any update", hint="set a smaller share"

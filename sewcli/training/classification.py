@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,11 @@ from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
 from sewcli.training.augment import Samples, change_speed
-from sewcli.training.batches import batches_in_order
+from sewcli.training.batches import batches_in_order, fingerprint
 from sewcli.training.cache import AudioCache, usable_dev_clips
 from sewcli.training.keywords import SILENCE, UNKNOWN, OtherSounds
+from sewcli.training.left_out import LeftOut
 from sewcli.training.recipe import Recipe
-
-log = logging.getLogger("sewcli")
 
 #: how often each of the two occurs, as a share of the labelled clips
 UNKNOWN_SHARE, SILENCE_SHARE = 0.15, 0.05
@@ -38,46 +36,40 @@ class ClassificationTask:
         UsageError: fewer than two labels, or a dev set without any of them.
     """
 
-    selection_metric = "error"
+    selection_metrics: tuple[str, ...] = ("error", "loss")
 
     def __init__(self, recipe: Recipe, train: AudioCache, dev: AudioCache, other: OtherSounds | None) -> None:
         names = sorted({row.label for row in train.rows if row.label})
+        if other is not None:  # which adds to those that the data may have
+            names = [name for name in names if name not in (SILENCE, UNKNOWN)]
         self.labels = [*names, SILENCE, UNKNOWN] if other is not None else names
         if len(self.labels) < 2:
             raise UsageError(
                 f"the training data have {len(self.labels)} label(s); a classifier needs two or more",
                 hint="rows need a `label` (num_labels 1 would be a regression, which sew does not run)",
             )
+        self._smoothing = recipe.label_smoothing
         self._ids = {label: i for i, label in enumerate(self.labels)}
         self._train, self._other = train, other
         if other is not None:
             other.leave_out(names)
-        limit = recipe.max_seconds * SAMPLE_RATE, recipe.min_seconds * SAMPLE_RATE
-        self._clips = [
-            i for i, n in enumerate(train.lengths) if limit[1] <= n <= limit[0] and train.rows[i].label
-        ]
-        if len(self._clips) < len(train):
-            left_out = len(train) - len(self._clips)
-            log.warning(
-                "%d of %d training clips left out: no label, or outside %g to %g s",
-                left_out,
-                len(train),
-                recipe.min_seconds,
-                recipe.max_seconds,
-            )
+        limits = f"outside {recipe.min_seconds:g} to {recipe.max_seconds:g} s"
+        left_out = LeftOut("training", len(train))
+        self._clips = []
+        for clip, seconds in enumerate((train.lengths / SAMPLE_RATE).tolist()):
+            if recipe.min_seconds <= seconds <= recipe.max_seconds:
+                self._clips.append(clip)
+            else:
+                left_out.unfit(train.rows[clip], limits, f"{seconds:.1f} s, {limits}")
+        left_out.tell()
         self._unknowns = round(len(self._clips) * UNKNOWN_SHARE) if other is not None else 0
         self._silences = round(len(self._clips) * SILENCE_SHARE) if other is not None else 0
         self._dev = self._dev_set(dev, recipe)
 
     @property
-    def outputs(self) -> list[str]:
+    def outputs(self) -> dict[str, list[str]]:
         """The labels."""
-        return self.labels
-
-    @property
-    def phones(self) -> list[str]:
-        """None: nothing is learned beside the labels."""
-        return []
+        return {"labels": self.labels}
 
     @property
     def head(self) -> dict[str, Any]:
@@ -95,6 +87,17 @@ class ClassificationTask:
         cut_clips = np.full(self._unknowns + self._silences, middle, dtype=np.int64)
         lengths: NDArray[np.int64] = np.concatenate([self._train.lengths[self._clips], cut_clips])
         return lengths
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells the clips and labels from others."""
+        labels = [self._train.rows[clip].label for clip in self._clips]
+        return fingerprint(self._train.lengths[self._clips], labels)
+
+    @property
+    def used(self) -> NDArray[np.int64]:
+        """The clips of the training set that are learned from."""
+        return np.array(self._clips, dtype=np.int64)
 
     def begin(self, step: int) -> None:
         """Before each update; nothing depends on it."""
@@ -118,37 +121,46 @@ class ClassificationTask:
         """None: no pass hears the same samples."""
 
     def loss(self, model: Model, batch: Batch, targets: list[int]) -> torch.Tensor:
-        """Cross-entropy with a little label smoothing."""
+        """Cross-entropy, with the label smoothing of the recipe."""
         logits = class_logits(model, batch).float()
         wanted = torch.tensor(targets, device=logits.device)
-        return torch.nn.functional.cross_entropy(logits, wanted, label_smoothing=0.05)
+        return torch.nn.functional.cross_entropy(logits, wanted, label_smoothing=self._smoothing)
 
     @torch.no_grad()
     def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, float], list[tuple[str, str]]]:
-        """Accuracy on the labelled dev clips and on all, and (label, answer) pairs, wrong ones first."""
+        """Accuracy on labelled dev clips and on all, cross-entropy; (label, answer) pairs, wrong ones first."""
         pairs = []
+        loss = 0.0
         lengths = np.array([samples.size for samples, _ in self._dev])
         for chosen in batches_in_order(lengths, batch_samples):
             group = [self._dev[i] for i in chosen]
             rows = [samples for samples, _ in group]
             batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
-            best = class_logits(model, batch.to(model.device)).argmax(-1).tolist()
+            logits = class_logits(model, batch.to(model.device)).float().cpu()
+            wanted = torch.tensor([self._ids[label] for _, label in group])
+            loss += float(torch.nn.functional.cross_entropy(logits, wanted, reduction="sum"))
+            best = logits.argmax(-1).tolist()
             pairs += [(label, self.labels[i]) for (_, label), i in zip(group, best, strict=True)]
         labelled = [pair for pair in pairs if pair[0] not in (UNKNOWN, SILENCE)]
         metrics = {
             "error": sum(a != b for a, b in pairs) / len(pairs),
             "accuracy": sum(a == b for a, b in pairs) / len(pairs),
             "accuracy_labelled": sum(a == b for a, b in labelled) / len(labelled),
+            "loss": loss / len(pairs),
         }
         return metrics, sorted(pairs, key=lambda pair: pair[0] == pair[1])
 
     def _dev_set(self, dev: AudioCache, recipe: Recipe) -> list[tuple[Samples, str]]:
         rng = np.random.default_rng([recipe.seed, 2])
-        labelled = [(int(i), str(dev.rows[i].label)) for i in usable_dev_clips(dev, recipe.max_seconds)]
-        clips = [(dev.clip(i), label) for i, label in labelled if label in self._ids]
-        if len(clips) < len(labelled):
-            left_out = len(labelled) - len(clips)
-            log.warning("%d of %d dev clips left out: no label of the training data", left_out, len(labelled))
+        left_out = LeftOut("dev", len(dev))
+        clips = []
+        for clip in usable_dev_clips(dev, recipe.max_seconds).tolist():
+            label = str(dev.rows[clip].label)
+            if label in self._ids:
+                clips.append((dev.clip(clip), label))
+            else:
+                left_out.unfit(dev.rows[clip], "no label of the training data", f"the label {label}")
+        left_out.tell()
         if not clips:
             raise UsageError("dev: no clip has one of the labels of the training data")
         if self._other is not None:

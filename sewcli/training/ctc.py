@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,20 +11,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sewcli.acoustic.batch import Batch, make_batch
+from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.forward import Model, ctc_logits
-from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import PAIR, SAMPLE_RATE, frame_count
-from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.errors import UsageError
-from sewcli.evaluation import require_jiwer
+from sewcli.inputs.manifest import Row
 from sewcli.training.augment import Samples, change_speed
-from sewcli.training.batches import batches_in_order
+from sewcli.training.batches import fingerprint
 from sewcli.training.cache import AudioCache, usable_dev_clips
 from sewcli.training.features import FeatureCache, Features, change_tempo, tempo_frames
+from sewcli.training.left_out import LeftOut
 from sewcli.training.phones import Lexicon, PhoneLoss
 from sewcli.training.posteriors import disagreement, read_twice
 from sewcli.training.recipe import Recipe
+from sewcli.training.scores import TranscriptScores
 from sewcli.training.teacher import Teacher
 from sewcli.training.vocabulary import Speller
 from sewcli.training.word_errors import WordErrorLoss
@@ -46,22 +45,33 @@ class Target(NamedTuple):
 class CtcTask:
     """Clips with transcripts.
 
-    Clips whose text does not fit their frames, is empty, holds a character outside the vocabulary,
-    or that are longer or shorter than the recipe allows are left out; the count is logged.
+    Clips whose text does not fit their frames or that are longer or shorter than the recipe allows are left
+    out, which is told.
 
     Args:
         recipe: lengths and repetitions.
         train, dev: the clips.
         speller: vocabulary and spelling of the transcripts.
+        skip_bad: leave out, too, clips whose text is empty or holds a character outside the vocabulary.
+
+    Raises:
+        UsageError: there are such clips, and they may not be left out.
     """
 
-    selection_metric = "wer"
+    selection_metrics: tuple[str, ...] = ("wer", "cer", "loss")
 
-    def __init__(self, recipe: Recipe, train: AudioCache, dev: AudioCache, speller: Speller) -> None:
-        require_jiwer()  # now, not at the first evaluation
+    def __init__(
+        self,
+        recipe: Recipe,
+        train: AudioCache,
+        dev: AudioCache,
+        speller: Speller,
+        *,
+        skip_bad: bool = False,
+    ) -> None:
         self.speller = speller
         self._train = train
-        self._dev, self._dev_clips = dev, usable_dev_clips(dev, recipe.max_seconds)
+        self._scores = TranscriptScores(dev, usable_dev_clips(dev, recipe.max_seconds), speller)
         self._recipe = recipe
         self._features: FeatureCache | None = None
         self._teacher: Teacher | None = None
@@ -74,20 +84,18 @@ class CtcTask:
         self._counts_words = False
         self._targets: list[Target] = []
         self.clips: list[int] = []
-        left_out: Counter[str] = Counter()
+        left_out = LeftOut("training", len(train), skip_bad=skip_bad)
         without = 0
         for index, row in enumerate(train.rows):
-            reason, ids = self._check(recipe, row.text, int(train.lengths[index]))
-            if reason:
-                left_out[reason] += 1
+            ids = self._encoded(row, int(train.lengths[index]), left_out)
+            if ids is None:
                 continue
             times = recipe.repeat.get(row.set, 1)
             self.clips += [index] * times
             phones = self._lexicon.encode(self.speller.normalize(row.text or "")) if self._lexicon else []
             without += not phones
             self._targets += [Target(ids, phones)] * times
-        for reason, count in left_out.items():
-            log.warning("%d of %d training clips left out: %s", count, len(train), reason)
+        left_out.tell()
         if self._lexicon and without:
             log.warning(
                 "%d of %d training clips have a word that %s lacks", without, len(train), recipe.lexicon
@@ -99,14 +107,10 @@ class CtcTask:
                 )
 
     @property
-    def outputs(self) -> list[str]:
-        """The tokens of the vocabulary."""
-        return list(self.speller.vocabulary.tokens)
-
-    @property
-    def phones(self) -> list[str]:
-        """Those of the lexicon."""
-        return self._lexicon.phones if self._lexicon is not None else []
+    def outputs(self) -> dict[str, list[str]]:
+        """The tokens of the vocabulary, and the phones where a lexicon tells them."""
+        tokens = {"tokens": list(self.speller.vocabulary.tokens)}
+        return tokens if self._lexicon is None else tokens | {"phones": self._lexicon.phones}
 
     @property
     def head(self) -> dict[str, Any]:
@@ -128,25 +132,42 @@ class CtcTask:
         lengths: NDArray[np.int64] = self._train.lengths[self.clips]
         return lengths
 
-    def _check(self, recipe: Recipe, text: str | None, samples: int) -> tuple[str, list[int]]:
-        seconds = samples / SAMPLE_RATE
+    @property
+    def fingerprint(self) -> str:
+        """Tells the clips and their transcripts from others."""
+        return fingerprint(self.lengths, self._targets)
+
+    @property
+    def used(self) -> NDArray[np.int64]:
+        """The clips of the training set that are learned from."""
+        return np.unique(np.array(self.clips, dtype=np.int64))
+
+    def _encoded(self, row: Row, samples: int, left_out: LeftOut) -> list[int] | None:
+        """The ids of the text of a clip, or None after telling why it cannot be used."""
+        recipe, seconds = self._recipe, samples / SAMPLE_RATE
         if not recipe.min_seconds <= seconds <= recipe.max_seconds:
-            return f"outside {recipe.min_seconds} to {recipe.max_seconds} s", []
-        text = self.speller.normalize(text or "")
+            limits = f"outside {recipe.min_seconds:g} to {recipe.max_seconds:g} s"
+            left_out.unfit(row, limits, f"{seconds:.1f} s, {limits}")
+            return None
+        text = self.speller.normalize(row.text or "")
         if not text:
-            return "no text", []
+            left_out.bad(row, "no text", "nothing is left of its text without punctuation")
+            return None
         try:
             ids = self.speller.encode(text)
         except ValueError as error:
-            return str(error), []
+            left_out.bad(row, "characters outside the vocabulary", str(error))
+            return None
         # CTC needs a frame a token and a blank between equal neighbours; leave room for speed-up
-        repeats = sum(a == b for a, b in pairwise(ids))
+        needed = len(ids) + sum(a == b for a, b in pairwise(ids))
         frames = frame_count(int(samples / max(recipe.speeds)))
         if recipe.keep_features:
             frames = tempo_frames(frames, max(recipe.feature_tempo))
-        if len(ids) + repeats > frames // PAIR * PAIR:
-            return "text longer than its frames", []
-        return "", ids
+        if needed > frames // PAIR * PAIR:
+            fits = f"its text needs {needed} frames and has {frames // PAIR * PAIR} at the highest speed"
+            left_out.unfit(row, "text longer than its frames", fits)
+            return None
+        return ids
 
     def add_phone_head(self, model: Model) -> None:
         """Where the recipe has a lexicon, give the model the head that reads phones while it trains.
@@ -183,8 +204,7 @@ class CtcTask:
 
     def learn_from(self, directory: Path) -> None:
         """Match the posteriors of the model in `directory` at first (UsageError where it does not fit)."""
-        columns = len(self.speller.vocabulary.tokens)
-        self._teacher = Teacher.load(directory, columns, self._recipe.teacher_steps)
+        self._teacher = Teacher.load(directory, self.speller.vocabulary.tokens, self._recipe.teacher_steps)
 
     def begin(self, step: int) -> None:
         """Before each update."""
@@ -241,27 +261,6 @@ class CtcTask:
             loss = loss + self._recipe.word_error_weight * self._word_errors.loss(logits, batch, tokens)
         return loss
 
-    @torch.no_grad()
-    def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        """Error rates on dev, in all and by set, and the (reference, hypothesis) pairs."""
-        jiwer = require_jiwer()
-        pairs: dict[int, tuple[str, str]] = {}
-        for chosen in batches_in_order(self._dev.lengths[self._dev_clips], batch_samples):
-            clips = self._dev_clips[chosen]
-            rows = [self._dev.clip(int(i)) for i in clips]
-            batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
-            logits = ctc_logits(model, batch.to(model.device)).float().cpu().numpy()
-            for clip, row, frames in zip(clips, logits, batch.frames.tolist(), strict=True):
-                decoder = GreedyDecoder(self.speller.vocabulary)
-                decoder.push(row[: frames // PAIR * PAIR])
-                reference = self.speller.normalize(self._dev.rows[int(clip)].text or "")
-                pairs[int(clip)] = (reference, decoder.finish().text)
-        metrics: dict[str, Any] = {}
-        sets = ["", *sorted({self._dev.rows[i].set for i in pairs})]
-        for name in sets:
-            of_set = [pair for i, pair in sorted(pairs.items()) if name in ("", self._dev.rows[i].set)]
-            references, hypotheses = [list(side) for side in zip(*of_set, strict=True)]
-            suffix = f"_{name}" if name else ""
-            metrics[f"wer{suffix}"] = jiwer.wer(references, hypotheses)
-            metrics[f"cer{suffix}"] = jiwer.cer(references, hypotheses)
-        return metrics, [pair for _, pair in sorted(pairs.items())]
+    def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, float], list[tuple[str, str]]]:
+        """Error rates and CTC loss on dev, and the (reference, hypothesis) pairs: see `TranscriptScores`."""
+        return self._scores.of(model, batch_samples)

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from sewcli.acoustic.checkpoint import read_config
+from sewcli.acoustic.files import read_config
 from sewcli.acoustic.forward import Model
 from sewcli.errors import ModelError
 

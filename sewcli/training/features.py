@@ -224,6 +224,7 @@ def _key(model: Model, clips: AudioCache, chosen: NDArray[np.int64], recipe: Rec
         recipe.precision,
         *(getattr(recipe, name) for name in _CHANGES),
         str(recipe.noise),
+        *([str(recipe.rooms)] if recipe.rooms else []),
         version,
     ]
     found.update(repr(changes).encode())

@@ -9,7 +9,6 @@ alignment to find.
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -21,14 +20,16 @@ import torch
 from torch import nn
 
 from sewcli.acoustic.batch import Batch
-from sewcli.acoustic.checkpoint import check_supported, read_config
+from sewcli.acoustic.checkpoint import check_supported
+from sewcli.acoustic.files import read_config
 from sewcli.acoustic.forward import Model, base_model, convolutions, frame_mask
 from sewcli.acoustic.running import is_out_of_memory
 from sewcli.chunking import HOP, RECEPTIVE_FIELD, SAMPLE_RATE
 from sewcli.errors import ModelError, SewError, UsageError
+from sewcli.nearest import meant
 from sewcli.training.families import CONVOLUTION_KEYS, sew_d_from_sew
 from sewcli.training.recipe import Recipe
-from sewcli.training.settings import SHARE, check_setting
+from sewcli.training.settings import SHARE, check_setting, choice
 
 log = logging.getLogger("sewcli")
 
@@ -46,6 +47,8 @@ _HEAD_KEYS = {
 }
 #: keys that no configuration has by itself, which `check_supported` refuses by name
 _REFUSED_KEYS = {"add_adapter", "adapter_attn_dim", "quantization_config"}
+#: how transformers begins the names of the classes of a family
+_PREFIXES = {"sew": "SEW", "sew-d": "SEWD"}
 #: ends of the keys whose values are shares of something
 _SHARES = ("dropout", "layerdrop", "_prob")
 
@@ -58,11 +61,11 @@ def build_model(
     Args:
         recipe: task, family and configuration.
         head: configuration of the head (vocabulary size or labels).
-        start: directory whose encoder it starts from, and whose head too where that has the same shape.
+        start: directory whose encoder it starts from.
         feature_encoder: directory whose convolutions a model from nothing gets.
 
     Raises:
-        UsageError: the configuration sets what the data decide, or what cannot be.
+        UsageError: the configuration asks for what cannot be.
         ModelError: `start` is another family's, or uses what sew does not run.
     """
     import transformers
@@ -70,22 +73,18 @@ def build_model(
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    decided = sorted(_HEAD_KEYS & recipe.config.keys())
-    if decided:
-        raise UsageError(f"config: {', '.join(decided)} follow from the data, leave them out")
-    family = {"sew": "SEW", "sew-d": "SEWD"}[recipe.family]
-    _check_config(recipe.config, {*getattr(transformers, f"{family}Config")().to_dict(), *_REFUSED_KEYS})
+    family = _PREFIXES[recipe.family]
     kind = {"ctc": "ForCTC", "classification": "ForSequenceClassification"}[recipe.task]
     model_class = getattr(transformers, family + kind)
     settings = {**head, **recipe.config}
     try:
         if start is None:
-            return _from_nothing(model_class, recipe, settings, feature_encoder)
-        before = read_config(start)
-        check_supported(start, {**before, **recipe.config}, recipe.task)
-        if (before["model_type"], recipe.family) == ("sew", "sew-d"):
-            return sew_d_from_sew(model_class, start, settings)
-        return _start_from(model_class, start, settings)
+            model = _from_nothing(model_class, recipe, settings, feature_encoder)
+        else:
+            before = read_config(start)
+            check_supported(start, {**before, **recipe.config}, recipe.task)
+            widened = (before["model_type"], recipe.family) == ("sew", "sew-d")
+            model = (sew_d_from_sew if widened else _start_from)(model_class, start, settings)
     except SewError:
         raise
     except Exception as error:
@@ -95,6 +94,12 @@ def build_model(
         raise UsageError(
             f"the model cannot be built: {' '.join(str(error).split())}", hint="correct config, or init"
         ) from error
+    config = model.config
+    if config.mask_feature_prob and config.mask_feature_length > config.hidden_size:
+        raise UsageError(
+            f"config.mask_feature_length is more than the {config.hidden_size} channels there are"
+        )
+    return model
 
 
 def _from_nothing(
@@ -112,17 +117,27 @@ def _from_nothing(
     return model
 
 
-def _check_config(config: dict[str, Any], known: set[str]) -> None:
-    """Refuse what the library would pass over: names it does not know, shares that are none (UsageError)."""
+def check_config(recipe: Recipe) -> None:
+    """Refuse what the library would pass over or fail at late: what the data decide, names it does not know,
+    values that cannot be (UsageError).
+    """
+    import transformers
+
+    config = recipe.config
+    decided = sorted(_HEAD_KEYS & config.keys())
+    if decided:
+        raise UsageError(f"config: {', '.join(decided)} follow from the data, leave them out")
+    known = {*getattr(transformers, f"{_PREFIXES[recipe.family]}Config")().to_dict(), *_REFUSED_KEYS}
     for name, value in config.items():
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"did you mean {nearest[0]}?" if nearest else "see SEWConfig and SEWDConfig of transformers"
+            raise UsageError(
+                f"config: there is no setting {name}{meant(name, known)}",
+                hint="see SEWConfig and SEWDConfig of transformers",
             )
-            raise UsageError(f"config: there is no setting {name}", hint=hint)
         if name.endswith(_SHARES):
             check_setting(f"config.{name}", value, SHARE)
+        if name == "ctc_loss_reduction":
+            check_setting(f"config.{name}", value, choice("mean", "sum"))
 
 
 def _start_from(model_class: Any, directory: Path, changes: dict[str, Any]) -> Model:
@@ -201,7 +216,7 @@ def log_mel(samples: torch.Tensor) -> torch.Tensor:
 
 
 def teach_front_end(
-    model: Model, batches: Iterator[Batch], steps: int, report: Callable[[int, float], None]
+    model: Model, batches: Iterator[Batch], steps: int, report: Callable[[int, float], None], *, bf16: bool
 ) -> None:
     """Train the convolutions and their layer norm to predict log-mel energies, in place.
 
@@ -219,7 +234,7 @@ def teach_front_end(
     model.train()
     for step in range(steps):
         batch = next(batches).to(model.device)
-        with torch.autocast(model.device.type, dtype=torch.bfloat16):
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
             predicted = head(base.layer_norm(convolutions(model, batch).transpose(1, 2)))
         target = log_mel(batch.samples)
         # torch.stft wants 512 samples for its last frame where the model reads 400

@@ -14,25 +14,22 @@ from sewcli.training.feed import Examples
 class Task(Examples, Protocol):
     """What differs between transcription and classification."""
 
-    #: the metric that decides which weights are best; less is better
-    selection_metric: str
+    #: the metrics that decide which weights are best, each where those before it are equal; less is better
+    selection_metrics: tuple[str, ...]
 
     @property
-    def outputs(self) -> list[str]:
-        """What the columns of the head stand for."""
+    def outputs(self) -> dict[str, list[str]]:
+        """What the columns of each head stand for, by what they are: "tokens", "phones" or "labels"."""
 
     @property
-    def phones(self) -> list[str]:
-        """What is learned beside it, where something is."""
+    def fingerprint(self) -> str:
+        """Tells the training clips and what is to be learned of them from others."""
 
     def loss(self, model: Model, batch: Batch, targets: list[Any]) -> torch.Tensor:
         """Mean loss of a batch, a scalar."""
 
     def begin(self, step: int) -> None:
         """Before update `step` (from 0)."""
-
-    def prepare_head(self, model: Model) -> None:
-        """Set a fresh head to a good starting point, in place."""
 
     def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, float], list[tuple[str, str]]]:
         """Metrics on dev, and (reference, answer) pairs to show."""

@@ -26,7 +26,14 @@ from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.forward import Model
 from sewcli.chunking import FRAME_SECONDS, SAMPLE_RATE
 from sewcli.errors import UsageError
-from sewcli.training.checkpoint import compare_settings, load_checkpoint, save_checkpoint, settings_of
+from sewcli.training.checkpoint import (
+    CHOSEN,
+    compare_settings,
+    has_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    settings_of,
+)
 from sewcli.training.feed import Feed
 from sewcli.training.initialise import teach_front_end
 from sewcli.training.interfaces import Observer, Task
@@ -59,7 +66,8 @@ class Trainer:
         recipe: how.
         model: what, in place.
         task: on what, and by which loss.
-        directory: for the checkpoint `state-STEP` and the best weights so far, `best.pt`.
+        directory: for the checkpoints: `state-STEP` of the run and `chosen-STEP` of the averaged weights that
+            become the model, which are those that did best on dev, or the last ones.
         accelerator: of accelerate.
         observers: told of updates and evaluations (main process).
     """
@@ -78,7 +86,9 @@ class Trainer:
         self.task = task
         self.directory = directory
         self.step = 0
-        self.best: float | None = None
+        #: batches of all processes so far
+        self.batches = 0
+        self.best: tuple[float, ...] | None = None
         self.best_step = 0
         self._accelerator = accelerator
         self._observers = observers
@@ -87,11 +97,6 @@ class Trainer:
         self.optimizers = make_optimizers(model, recipe.optimizer, recipe.weight_decay)
         self.average = _moving_average(model, recipe)
         directory.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def chosen_file(self) -> Path:
-        """The averaged weights that become the model: those that did best on dev, or the last ones."""
-        return self.directory / "best.pt"
 
     def run(self) -> None:
         """Train to the recipe's last step, from the checkpoint if there is one.
@@ -102,12 +107,11 @@ class Trainer:
         if state is not None:
             self._restore(state)
             log.info("resumed at step %d of %d", self.step, self.recipe.steps)
-            if self.step >= self.recipe.steps and not self.chosen_file.exists():
+            if self.step >= self.recipe.steps and not has_checkpoint(self.directory, CHOSEN):
                 self._evaluate(math.nan, math.nan)
-        elif self.recipe.init is None:
-            self.task.prepare_head(self.model)
-            if self.recipe.front_end_steps and self.recipe.feature_encoder is None:
-                self._teach_front_end()
+        elif self.recipe.init is None and self.recipe.front_end_steps and self.recipe.feature_encoder is None:
+            self._teach_front_end()
+            self._save()
         self.model.train()
         objective = self._accelerator.prepare(_Objective(self.model, self.task))
         try:
@@ -119,12 +123,13 @@ class Trainer:
 
     def _updates(self, objective: Any, stop: StopRequest) -> None:
         processes = self._accelerator.num_processes
-        first = self.step * self.recipe.accumulate * processes + self._accelerator.process_index
+        first = self.batches + self._accelerator.process_index
         batches = iter(Feed(self.recipe, self.task, first, processes))
         started, audio, losses = time.monotonic(), 0.0, []
         while self.step < self.recipe.steps and not self._gained_nothing():
             loss, seconds = self._update(objective, batches)
             self.step += 1
+            self.batches += self.recipe.accumulate * processes
             audio += seconds * processes
             losses.append(loss)
             speed = audio / (time.monotonic() - started)
@@ -183,7 +188,8 @@ class Trainer:
             log.info("front end %d/%d: squared error %.3f", step, self.recipe.front_end_steps, loss)
 
         batches = (batch for _, batch, _ in Feed(self.recipe, self.task))
-        teach_front_end(self.model, batches, self.recipe.front_end_steps, report)
+        bf16 = self.recipe.precision == "bf16"
+        teach_front_end(self.model, batches, self.recipe.front_end_steps, report, bf16=bf16)
         self.average = _moving_average(self.model, self.recipe)
 
     def _evaluate(self, loss: float, speed: float) -> None:
@@ -196,14 +202,13 @@ class Trainer:
             record = {"step": self.step, "train_loss": loss, "speed": speed, **metrics}
             for observer in self._observers:
                 observer.evaluated(record, pairs)
-            score = metrics[self.task.selection_metric]
+            score = tuple(metrics[name] for name in self.task.selection_metrics)
             better = self.best is None or score < self.best
             if better:
                 self.best, self.best_step = score, self.step
             if better or self.recipe.choose == "last":
-                temporary = self.chosen_file.with_suffix(".tmp")
-                torch.save({"model": model.state_dict(), "step": self.step}, temporary)
-                temporary.replace(self.chosen_file)
+                chosen = {"model": model.state_dict(), "step": self.step}
+                save_checkpoint(self.directory, self.step, chosen, self.recipe.part_mib * _MIB, CHOSEN)
         self._share_best()
         self._save()
 
@@ -226,11 +231,13 @@ class Trainer:
         if self._accelerator.is_main_process:
             state = {
                 "step": self.step,
+                "batches": self.batches,
+                "processes": self._accelerator.num_processes,
+                "data": self.task.fingerprint,
                 "recipe": settings_of(self.recipe),
                 "best": self.best,
                 "best_step": self.best_step,
                 "outputs": self.task.outputs,
-                "phones": self.task.phones,
                 "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -240,16 +247,23 @@ class Trainer:
 
     def _restore(self, state: dict[str, Any]) -> None:
         compare_settings(state["recipe"], settings_of(self.recipe), self.directory)
-        now = {"outputs": self.task.outputs, "phones": self.task.phones}
-        if any(state.get(kind, names) != names for kind, names in now.items()):
+        before, now = state["outputs"], self.task.outputs
+        if before != now:
+            other = ", ".join(
+                sorted(kind for kind in now.keys() | before.keys() if before.get(kind) != now.get(kind))
+            )
             raise UsageError(
-                f"the run in {self.directory} has another vocabulary, other labels or other phones "
-                "than its data give now",
+                f"the run in {self.directory} has other {other} than its data give now",
                 hint="resume it with the data it began with, or choose another -o",
             )
-        self.step, self.best, self.best_step = state["step"], state["best"], state["best_step"]
-        if self.best is not None and not self.chosen_file.exists():
-            log.warning("%s is not there: weights are chosen from here on", self.chosen_file)
+        if state["data"] != self.task.fingerprint:
+            log.warning("the training data are others than those the run began with")
+        if state["processes"] != self._accelerator.num_processes:
+            log.warning("%d processes now; it were %d", self._accelerator.num_processes, state["processes"])
+        self.step, self.batches, self.best_step = state["step"], state["batches"], state["best_step"]
+        self.best = None if state["best"] is None else tuple(state["best"])
+        if self.best is not None and not has_checkpoint(self.directory, CHOSEN):
+            log.warning("%s holds no chosen-*: weights are chosen from here on", self.directory)
             self.best, self.best_step = None, self.step
         try:
             self.model.load_state_dict(state["model"])

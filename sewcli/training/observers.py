@@ -52,19 +52,26 @@ class MetricsLog:
 
 
 class TensorBoardLog:
-    """Event files under `tensorboard/`: loss, learning rate and speed of updates, metrics, dev samples."""
+    """Event files under `tensorboard/`: loss, learning rate and speed of updates, metrics, dev samples.
 
-    def __init__(self, directory: Path, writer: Any) -> None:
-        self._writer = writer(str(directory / "tensorboard"))
+    Args:
+        directory: of the run.
+        writer: SummaryWriter of torch.
+        step: the run goes on from this update; what an earlier process wrote of later ones is not shown.
+    """
+
+    def __init__(self, directory: Path, writer: Any, step: int) -> None:
+        self._writer = writer(str(directory / "tensorboard"), purge_step=step + 1 if step else None)
 
     @classmethod
-    def where_installed(cls, directory: Path) -> list[TensorBoardLog]:
-        """One log, or none where the package tensorboard is missing."""
+    def where_installed(cls, directory: Path, step: int = 0) -> list[TensorBoardLog]:
+        """One log, or none, which is told, where the package tensorboard is missing."""
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
+            log.info("no TensorBoard log: pip install 'sewcli[train]'")
             return []
-        return [cls(directory, SummaryWriter)]
+        return [cls(directory, SummaryWriter, step)]
 
     def updated(self, step: int, loss: float, rate: float, speed: float) -> None:
         """Scalars of every tenth update."""
@@ -75,7 +82,7 @@ class TensorBoardLog:
     def evaluated(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
         """Scalars and samples of an evaluation."""
         for name, value in record.items():
-            if name not in ("step", "train_loss", "speed"):
+            if is_metric(name):
                 self._writer.add_scalar(f"dev/{name}", value, record["step"])
         shown = "\n\n".join(f"{reference} | {answer}" for reference, answer in spread(pairs))
         self._writer.add_text("dev/samples", shown, record["step"])
@@ -111,9 +118,19 @@ class MessageLog:
 
 def evaluation_lines(record: dict[str, Any], pairs: list[tuple[str, str]]) -> list[str]:
     """What to tell of an evaluation: the metrics in all (not by set), then (reference | answer) samples."""
-    shown = [f"{key} {value:.4f}" for key, value in record.items() if "_" not in key and key != "step"]
+    shown = [f"{key} {value:.4f}" for key, value in record.items() if is_metric(key) and "_" not in key]
     head = f"step {record['step']}: train loss {record['train_loss']:.3f}; {', '.join(shown)}"
     return [head, *(f"    {reference} | {answer}" for reference, answer in spread(pairs))]
+
+
+def is_metric(name: str) -> bool:
+    """Whether a value of a record is one of the task on dev; those of a set have its name after a "_"."""
+    return name not in ("step", "train_loss", "speed")
+
+
+def is_loss(name: str) -> bool:
+    """Whether a metric is a loss, and not a share."""
+    return name == "loss" or name.startswith("loss_")
 
 
 def mean_loss(losses: list[float]) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from sewcli.errors import UsageError
+from sewcli.nearest import nearest
 from sewcli.training.settings import (
     Count,
     CountOrZero,
@@ -20,6 +21,7 @@ from sewcli.training.settings import (
     Paths,
     Positive,
     Range,
+    Seed,
     Share,
     SpeedRange,
     Speeds,
@@ -45,13 +47,15 @@ class Recipe:
         config: keyword arguments of SEWConfig or SEWDConfig, over those of `init`: dropout, layerdrop,
             SpecAugment (mask_time_prob ...), ctc_loss_reduction, ctc_zero_infinity and the rest.
         vocabulary: "auto" (that of `init` where it has one, else "english"), "english" (that of the
-            published English checkpoints), "build" (the characters of the training texts) or a
+            published English checkpoints), "build" (the characters of the training texts) or the path of a
             vocab.json (ctc).
         punctuation: "keep" or "remove": whether marks that the vocabulary lacks make a clip unusable, or
             are taken out of its text (ctc).
-        noise: directory of noise recordings (noise-*) and room responses (rir-*).
+        noise: directory of noise recordings, all audio files below it but rir-*.
+        rooms: directory of room responses, all audio files below it; the files rir-* below `noise` when None.
         background, background_dev: manifests of transcribed speech from which `_unknown_` is cut for
             training and for dev (classification); without them there is no `_unknown_` or `_silence_`.
+        label_smoothing: of the cross-entropy (classification).
         repeat: how often the clips of a set come in one pass, by set (ctc); 1 for those not named.
         seed: of every random choice.
         steps: updates in all.
@@ -106,10 +110,12 @@ class Recipe:
     vocabulary: Text = "auto"
     punctuation: Annotated[str, choice("keep", "remove")] = "keep"
     noise: OptionalPath = None
+    rooms: OptionalPath = None
     background: OptionalPath = None
     background_dev: OptionalPath = None
+    label_smoothing: Share = 0.05
     repeat: Counts = field(default_factory=dict)
-    seed: CountOrZero = 0
+    seed: Seed = 0
     steps: Count = 10_000
     batch_seconds: Positive = 32.0
     accumulate: Count = 1
@@ -156,14 +162,17 @@ class Recipe:
 _RULES = rules_of(Recipe)
 
 
-def load_recipe(path: Path, data: Path | None, overrides: list[str]) -> Recipe:
+def load_recipe(
+    path: Path, data: Path | None, overrides: list[str], given: Mapping[str, Any] | None = None
+) -> Recipe:
     """Read a recipe.
 
     Args:
         path: the TOML file.
         data: folder the recipe's data paths are relative to; the recipe's own folder when None.
-            `init` is relative to the working directory.
+            Models and `vocabulary` are relative to the working directory.
         overrides: settings of the form "key=value", the value in TOML or a bare string.
+        given: settings that take the place of those of the file.
 
     Raises:
         UsageError: no such file, bad TOML, an unknown or missing key, or a value of the wrong type.
@@ -174,7 +183,8 @@ def load_recipe(path: Path, data: Path | None, overrides: list[str]) -> Recipe:
         raise UsageError(f"cannot read the recipe {path}: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the recipe {path} is not valid TOML: {error}") from error
-    return make_recipe(fields, overrides, data if data is not None else path.parent, f"the recipe {path}")
+    folder = data if data is not None else path.parent
+    return make_recipe(fields | dict(given or {}), overrides, folder, f"the recipe {path}")
 
 
 def make_recipe(fields: Mapping[str, Any], overrides: list[str], data: Path, origin: str) -> Recipe:
@@ -197,7 +207,13 @@ def make_recipe(fields: Mapping[str, Any], overrides: list[str], data: Path, ori
         _override(fields, key.strip(), value)
     unknown = sorted(fields.keys() - _RULES.keys())
     if unknown:
-        raise UsageError(f"{origin} has no key {', '.join(unknown)}", hint=f"keys: {', '.join(_RULES)}")
+        close = [nearest(key, _RULES) for key in unknown]
+        hint = (
+            f"did you mean {', '.join(key for (key,) in close)}?"
+            if all(close)
+            else f"keys: {', '.join(_RULES)}"
+        )
+        raise UsageError(f"{origin} has no key {', '.join(unknown)}", hint=hint)
     missing = [key for key in ("name", "task", "train") if key not in fields]
     if missing:
         raise UsageError(f"{origin} lacks {', '.join(missing)}")

@@ -3,60 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
+import datetime
 import logging
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sewcli.acoustic.checkpoint import FAMILIES, read_config
+from sewcli.acoustic.checkpoint import FAMILIES
+from sewcli.acoustic.files import read_config
 from sewcli.acoustic.load import find_device
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.running import is_out_of_memory
-from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.errors import DeviceError, ModelError, UsageError
 from sewcli.hub.fetching import fetch
-from sewcli.inputs.manifest import Row, Task
 from sewcli.registry import resolve
-from sewcli.training.augment import load_noise
-from sewcli.training.cache import AudioCache
+from sewcli.training.augment import check_recordings
 from sewcli.training.card import DataSummary, write_card
-from sewcli.training.checkpoint import held
-from sewcli.training.checks import check_effects, check_sets
+from sewcli.training.checkpoint import CHOSEN, held, last_step, load_checkpoint
+from sewcli.training.checks import check_effects
 from sewcli.training.classification import ClassificationTask
-from sewcli.training.corpus import manifest_hash, read_corpus
 from sewcli.training.ctc import CtcTask
 from sewcli.training.curves import draw_curves
+from sewcli.training.data import Data, make_task, read_data, write_spelling
 from sewcli.training.export import export
 from sewcli.training.features import check_kept_features
-from sewcli.training.initialise import build_model
+from sewcli.training.heads import take_head
+from sewcli.training.initialise import build_model, check_config
 from sewcli.training.interfaces import Observer
-from sewcli.training.keywords import OtherSounds
 from sewcli.training.loop import Trainer
 from sewcli.training.observers import MetricsLog, TensorBoardLog
 from sewcli.training.phones import PhoneLoss
 from sewcli.training.posteriors import check_readings
 from sewcli.training.recipe import Recipe
-from sewcli.training.vocabulary import (
-    TOKENIZER_FILES,
-    Speller,
-    build_vocabulary,
-    english_vocabulary,
-    read_vocabulary,
-    write_vocabulary,
-)
 
 log = logging.getLogger("sewcli")
 
 #: what oneDNN has compiled for the shapes of batches stays: 1024 are not enough for a training
 _PRIMITIVES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")
-#: without a dev set every so many-th clip of the training set is held out
-HOLD_OUT = 20
 
 
 def train_model(
@@ -111,13 +98,18 @@ def _train(
     recipe = dataclasses.replace(
         recipe, family=_family(recipe, start), precision=_precision(recipe.precision, accelerator.device)
     )
+    check_config(recipe)
+    check_recordings(recipe)
     with accelerator.main_process_first():
-        task, summarise = _prepare(recipe, directory, start, skip_bad=skip_bad)
+        data = read_data(recipe, directory / "cache", skip_bad=skip_bad)
+        task = make_task(recipe, data, start, skip_bad=skip_bad)
     if not task.lengths.size:
         raise UsageError("no clip of the training data can be trained on", hint="the messages above say why")
     torch.manual_seed(recipe.seed)
     encoder = None if recipe.feature_encoder is None else _local(recipe.feature_encoder, offline=offline)
     model = build_model(recipe, task.head, start, encoder)
+    if start is None or take_head(model, start, recipe.task, next(iter(task.outputs.values()))):
+        task.prepare_head(model)
     if accelerator.device.type == "cpu":
         # the backward pass of torch's fused attention takes a third of an update there
         model.set_attn_implementation("eager")
@@ -134,14 +126,18 @@ def _train(
         with accelerator.main_process_first():
             task.keep_features(model.to(accelerator.device), source, directory / "cache")
     if accelerator.is_main_process:
-        observers = [MetricsLog(directory), *TensorBoardLog.where_installed(directory), *observers]
+        observers = [
+            MetricsLog(directory),
+            *TensorBoardLog.where_installed(directory, last_step(directory)),
+            *observers,
+        ]
     trainer = Trainer(
         recipe, model, task, directory, accelerator, observers if accelerator.is_main_process else ()
     )
     with _memory_told(recipe):
         trainer.run()
     if accelerator.is_main_process:
-        _finish(recipe, trainer, task, summarise, start)
+        _finish(recipe, trainer, task, data, start)
     accelerator.end_training()  # several processes take leave of each other
 
 
@@ -164,20 +160,22 @@ def _finish(
     recipe: Recipe,
     trainer: Trainer,
     task: CtcTask | ClassificationTask,
-    summarise: Callable[[], DataSummary],
+    data: Data,
     start: Path | None,
 ) -> None:
     """Export the chosen weights with their card and curves."""
     model, directory = trainer.model, trainer.directory
-    chosen = torch.load(trainer.chosen_file, weights_only=True)
+    chosen = load_checkpoint(directory, CHOSEN)
+    assert chosen is not None  # the last update has an evaluation, which writes one
     model.load_state_dict(chosen["model"])
     PhoneLoss.remove(model)
     target = directory / "model"
     export(model, target, recipe.part_mib)
     if isinstance(task, CtcTask):
-        _write_vocabulary(recipe, task.speller, start, target)
+        write_spelling(recipe, task.speller, start, target)
     records = MetricsLog(directory).records()
-    write_card(target, recipe, model, summarise(), records, chosen["step"])
+    summary = DataSummary.of(data.train, task.used, data.manifests)
+    write_card(target, recipe, model, summary, records, chosen["step"])
     draw_curves(records, directory / "curves.png")
     log.info("the model is in %s", target)
 
@@ -192,7 +190,7 @@ def _local(name: str, *, offline: bool) -> Path:
 def _accelerator(wanted: str) -> Any:
     device = find_device(wanted)
     try:
-        from accelerate import Accelerator, DistributedDataParallelKwargs
+        from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
     except ImportError as error:
         raise UsageError(
             "training needs accelerate, which is not installed", hint="pip install 'sewcli[train]'"
@@ -203,15 +201,20 @@ def _accelerator(wanted: str) -> Any:
         torch.cuda.set_device(device)
     # layerdrop leaves layers without a gradient
     spread = DistributedDataParallelKwargs(find_unused_parameters=True)
+    # the others wait while the first decodes the data, computes features and evaluates
+    waiting = InitProcessGroupKwargs(timeout=datetime.timedelta(days=1))
     # precision is the recipe's: accelerate allows one for the whole life of a process
-    return Accelerator(mixed_precision="no", cpu=device.type == "cpu", kwargs_handlers=[spread])
+    return Accelerator(mixed_precision="no", cpu=device.type == "cpu", kwargs_handlers=[spread, waiting])
 
 
 def _precision(wanted: str, device: torch.device) -> str:
     """The precision asked for, or the faster one: processors without bfloat16 emulate it, slowly."""
     if wanted != "auto":
         return wanted
-    native = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = torch.cpu._is_avx512_bf16_supported()
     return "bf16" if native else "float32"
 
 
@@ -232,64 +235,3 @@ def _family(recipe: Recipe, start: Path | None) -> str:
             code="wrong_family",
         )
     return recipe.family
-
-
-def _prepare(
-    recipe: Recipe, directory: Path, start: Path | None, *, skip_bad: bool
-) -> tuple[CtcTask | ClassificationTask, Callable[[], DataSummary]]:
-    """Read the data and make the task of it; what sums them up reads all samples, so it is for the end."""
-    cache = directory / "cache"
-
-    def read(path: Path, task: Task) -> list[Row]:
-        return read_corpus(path, cache, task=task, skip_bad=skip_bad)
-
-    kind: Task = "ctc" if recipe.task == "ctc" else "classification"
-    rows = [row for path in recipe.train for row in read(path, kind)]
-    check_sets(recipe, rows)
-    if recipe.dev is not None:
-        dev_rows = read(recipe.dev, kind)
-    elif len(rows) < 2:
-        raise UsageError("one training clip, and none for dev", hint="give dev clips, or more clips")
-    else:
-        dev_rows, rows = rows[::HOLD_OUT], [row for i, row in enumerate(rows) if i % HOLD_OUT]
-        log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
-    train, dev = AudioCache.build(rows, cache), AudioCache.build(dev_rows, cache)
-    summarise = functools.partial(DataSummary.of, train, manifest_hash(recipe.train))
-    if recipe.task == "ctc":
-        return CtcTask(recipe, train, dev, _speller(recipe, train, start)), summarise
-    other = None
-    if recipe.background is not None and recipe.background_dev is not None:
-        speech = [
-            AudioCache.build(read(path, "ctc"), cache) for path in (recipe.background, recipe.background_dev)
-        ]
-        other = OtherSounds(speech[0], speech[1], load_noise(recipe.noise))
-    return ClassificationTask(recipe, train, dev, other), summarise
-
-
-def _speller(recipe: Recipe, train: AudioCache, start: Path | None) -> Speller:
-    remove = recipe.punctuation == "remove"
-    match recipe.vocabulary:
-        case "english":
-            vocabulary = english_vocabulary()
-        case "build":
-            vocabulary = build_vocabulary(row.text or "" for row in train.rows)
-        case "auto" if start is not None and (start / "vocab.json").exists():
-            vocabulary = load_vocabulary(start, int(read_config(start).get("vocab_size", 32)))
-        case "auto":
-            vocabulary = english_vocabulary()
-        case file:
-            vocabulary = read_vocabulary(Path(file))
-    return Speller(vocabulary, remove)
-
-
-def _write_vocabulary(recipe: Recipe, speller: Speller, start: Path | None, target: Path) -> None:
-    """Tokenizer files of the model: those it was given, or new ones."""
-    given = {"auto": start, "english": None, "build": None}.get(
-        recipe.vocabulary, Path(recipe.vocabulary).parent
-    )
-    if given is None or not (given / "vocab.json").exists():
-        write_vocabulary(target, speller.vocabulary.tokens)
-        return
-    for name in TOKENIZER_FILES:
-        if (given / name).exists():
-            shutil.copyfile(given / name, target / name)

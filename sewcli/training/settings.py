@@ -69,6 +69,9 @@ _PACE = f"from {_SPEEDS[0]:g} to {_SPEEDS[1]:g}"
 
 Count = Annotated[int, Rule(lambda value: _is_whole(value) and value >= 1, "a whole number from 1 up")]
 CountOrZero = Annotated[int, Rule(lambda value: _is_whole(value) and value >= 0, "a whole number from 0 up")]
+Seed = Annotated[
+    int, Rule(lambda value: _is_whole(value) and 0 <= value < 1 << 31, "a whole number from 0 to 2^31 - 1")
+]
 Positive = Annotated[float, Rule(lambda value: _is_number(value) and value > 0, "a number above 0")]
 NotNegative = Annotated[float, Rule(lambda value: _is_number(value) and value >= 0, "a number from 0 up")]
 Share = Annotated[float, SHARE]

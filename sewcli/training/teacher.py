@@ -7,14 +7,16 @@ less and less so, while the CTC loss takes their place (knowledge distillation, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from sewcli.acoustic.batch import Batch
-from sewcli.acoustic.checkpoint import read_config
+from sewcli.acoustic.files import read_config
 from sewcli.acoustic.forward import Model, base_model, ctc_logits
 from sewcli.errors import UsageError
+from sewcli.training.heads import outputs_of
 from sewcli.training.posteriors import divergence
 
 
@@ -31,8 +33,13 @@ class Teacher:
         self._steps = steps
 
     @classmethod
-    def load(cls, directory: Path, columns: int, steps: int) -> Teacher:
+    def load(cls, directory: Path, tokens: Sequence[str], steps: int) -> Teacher:
         """Load the model of a directory.
+
+        Args:
+            directory: of the model.
+            tokens: what the columns of the student stand for.
+            steps: see the class.
 
         Raises:
             UsageError: it is no CTC model, or has other columns than the student.
@@ -42,9 +49,9 @@ class Teacher:
         config = read_config(directory)
         names = {"sew": "SEWForCTC", "sew-d": "SEWDForCTC"}
         name = names.get(str(config.get("model_type")))
-        if name is None or [name] != config.get("architectures") or config.get("vocab_size") != columns:
+        if name is None or outputs_of(directory, "ctc") != tuple(tokens):
             raise UsageError(
-                f"teacher: {directory} is not a CTC model with the {columns} columns that are trained",
+                f"teacher: {directory} is not a CTC model with the {len(tokens)} characters that are trained",
                 hint="choose a fine-tuned SEW or SEW-D model with the same vocabulary",
             )
         model = getattr(transformers, name).from_pretrained(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from sewcli.errors import UsageError
 ENGLISH = ["<pad>", "<s>", "</s>", "<unk>", *"|ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
 SPECIAL = ("<s>", "</s>", "<unk>")
 BLANK, DELIMITER = "<pad>", "|"
+_APOSTROPHE = "'"
 TOKENIZER_FILES = ("vocab.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
 
@@ -33,16 +34,11 @@ class Speller:
     def normalize(self, text: str) -> str:
         """The text in the letter case of the vocabulary, with single spaces; the rest as it is.
 
-        Where punctuation is removed, characters of the Unicode classes P and S that the vocabulary
-        lacks become spaces, apart from apostrophes, of which the typographic one becomes the plain one.
+        Where punctuation is removed, marks that the vocabulary lacks become spaces, apostrophes nothing.
         """
         text = self.vocabulary.fold(unicodedata.normalize("NFC", text))
         if self.remove_punctuation:
-            text = text.replace("\u2019", "'")
-            known = self.vocabulary.text_tokens
-            text = "".join(
-                " " if unicodedata.category(mark)[0] in "PS" and mark not in known else mark for mark in text
-            )
+            text = without_marks(text, set(self.vocabulary.text_tokens))
         return " ".join(text.split())
 
     def encode(self, text: str) -> list[int]:
@@ -55,16 +51,35 @@ def english_vocabulary() -> Vocabulary:
     return _vocabulary(ENGLISH)
 
 
-def build_vocabulary(texts: Iterable[str]) -> Vocabulary:
+def without_marks(text: str, known: Container[str]) -> str:
+    """The text with a space for each character of the Unicode classes P and S that is not known.
+
+    The typographic apostrophe becomes the plain one; an apostrophe that is not known goes without a trace.
+    """
+    text = text.replace("\u2019", _APOSTROPHE)
+    if _APOSTROPHE not in known:
+        text = text.replace(_APOSTROPHE, "")
+    return "".join(
+        " " if unicodedata.category(mark)[0] in "PS" and mark not in known else mark for mark in text
+    )
+
+
+def build_vocabulary(texts: Iterable[str], *, remove_punctuation: bool = False) -> Vocabulary:
     """The special tokens and every character of the texts, in the order of the code points.
 
     Upper and lower case stay as the texts have them.
 
+    Args:
+        texts: of training.
+        remove_punctuation: without their marks but the apostrophe.
+
     Raises:
         UsageError: the texts hold no character, or one that stands for a special token.
     """
-    characters = sorted({character for text in texts for character in unicodedata.normalize("NFC", text)})
-    characters = [character for character in characters if not character.isspace()]
+    composed = (unicodedata.normalize("NFC", text) for text in texts)
+    if remove_punctuation:
+        composed = (without_marks(text, {_APOSTROPHE}) for text in composed)
+    characters = sorted({character for text in composed for character in text if not character.isspace()})
     if not characters:
         raise UsageError("no vocabulary can be built: the training texts are empty")
     if DELIMITER in characters:

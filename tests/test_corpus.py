@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from sewcli.inputs.corpus import read_corpus
 from trainings import EXAMPLES
 
 from sewcli.errors import UsageError
-from sewcli.training.corpus import read_corpus
 
 
 def audiofolder(tmp_path):
@@ -31,18 +31,18 @@ def test_an_audiofolder_is_a_data_set(tmp_path, suffix):
     else:
         lines = [json.dumps({"file_name": row["file_name"], "text": row["text"]}) for row in rows]
     (folder / f"metadata.{suffix}").write_text("\n".join(lines) + "\n")
-    read = read_corpus(folder, tmp_path / "unpacked")
+    read = read_corpus(folder, tmp_path / "unpacked", task="ctc")
     assert [row.text for row in read] == [row["text"] for row in rows]
     assert all(row.source.file.exists() for row in read)
     with (folder / f"metadata.{suffix}").open("a") as file:
         file.write("nothing\n")
     with pytest.raises(UsageError, match=rf"metadata.{suffix}:{len(lines) + 1}"):
-        read_corpus(folder, tmp_path / "unpacked")
-    assert len(read_corpus(folder, tmp_path / "unpacked", skip_bad=True)) == 3
+        read_corpus(folder, tmp_path / "unpacked", task="ctc")
+    assert len(read_corpus(folder, tmp_path / "unpacked", task="ctc", skip_bad=True)) == 3
     read[1].source.file.unlink()
     with pytest.raises(UsageError, match=rf"metadata.{suffix}:{len(lines) - 1}: .*: no such file"):
-        read_corpus(folder, tmp_path / "unpacked")
-    assert len(read_corpus(folder, tmp_path / "unpacked", skip_bad=True)) == 2
+        read_corpus(folder, tmp_path / "unpacked", task="ctc")
+    assert len(read_corpus(folder, tmp_path / "unpacked", task="ctc", skip_bad=True)) == 2
 
 
 def test_folders_named_after_labels_are_a_data_set(tmp_path):
@@ -50,10 +50,10 @@ def test_folders_named_after_labels_are_a_data_set(tmp_path):
         (tmp_path / "data" / label).mkdir(parents=True)
         soundfile.write(tmp_path / "data" / label / "a.wav", np.zeros(800), 16_000)
     (tmp_path / "data/no/readme.txt").write_text("")
-    rows = read_corpus(tmp_path / "data", tmp_path)
+    rows = read_corpus(tmp_path / "data", tmp_path, task="classification")
     assert [row.label for row in rows] == ["no", "yes"]
-    with pytest.raises(UsageError, match="no clips to train on"):
-        read_corpus(tmp_path / "data/no", tmp_path)
+    with pytest.raises(UsageError, match="holds no clips"):
+        read_corpus(tmp_path / "data/no", tmp_path, task="classification")
 
 
 def test_a_saved_data_set_is_unpacked(tmp_path):
@@ -63,7 +63,7 @@ def test_a_saved_data_set_is_unpacked(tmp_path):
     table = datasets.Dataset.from_dict({"audio": clips, "sentence": [row["text"] for row in rows]})
     table = table.cast_column("audio", datasets.Audio(decode=False))
     table.save_to_disk(str(tmp_path / "saved"))
-    read = read_corpus(tmp_path / "saved", tmp_path / "unpacked")
+    read = read_corpus(tmp_path / "saved", tmp_path / "unpacked", task="ctc")
     assert [row.text for row in read] == [row["text"] for row in rows]
     for row, original in zip(read, rows, strict=True):
         assert row.source.file.read_bytes() == (EXAMPLES / original["audio_filepath"]).read_bytes()
@@ -81,9 +81,9 @@ def test_a_saved_row_without_text_or_audio_is_no_clip(tmp_path):
     clip = (EXAMPLES / "speech/go-forward.wav").read_bytes()
     for clips, texts in [([clip, clip], ["YES", None]), ([clip, None], ["YES", "NO"])]:
         saved(tmp_path / "saved", clips, texts)
-        with pytest.raises(UsageError, match="row 1 has no audio, or no text"):
-            read_corpus(tmp_path / "saved", tmp_path / "unpacked")
-        rows = read_corpus(tmp_path / "saved", tmp_path / "unpacked", skip_bad=True)
+        with pytest.raises(UsageError, match=r"saved: row 1: "):
+            read_corpus(tmp_path / "saved", tmp_path / "unpacked", task="ctc")
+        rows = read_corpus(tmp_path / "saved", tmp_path / "unpacked", task="ctc", skip_bad=True)
         assert [row.text for row in rows] == ["YES"]
 
 
@@ -93,9 +93,9 @@ def test_a_saved_row_whose_file_is_gone_is_a_bad_row(tmp_path):
     audio = [{"bytes": None, "path": str(file)} for file in (there, tmp_path / "gone.wav")]
     # no column of audio yet, whose files would be taken into the tables
     datasets.Dataset.from_dict({"audio": audio, "text": ["YES", "NO"]}).save_to_disk(str(tmp_path / "saved"))
-    with pytest.raises(UsageError, match=r"row 1: .*gone\.wav: no such file"):
-        read_corpus(tmp_path / "saved", tmp_path / "unpacked")
-    (row,) = read_corpus(tmp_path / "saved", tmp_path / "unpacked", skip_bad=True)
+    with pytest.raises(UsageError, match=r"saved: row 1: .*gone\.wav: no such file"):
+        read_corpus(tmp_path / "saved", tmp_path / "unpacked", task="ctc")
+    (row,) = read_corpus(tmp_path / "saved", tmp_path / "unpacked", task="ctc", skip_bad=True)
     assert row.source.file == there
 
 
@@ -103,7 +103,7 @@ def test_a_data_set_saved_anew_in_another_order_keeps_text_and_audio_together(tm
     clips = {b"first clip": "FIRST", b"other clip": "OTHER"}  # of one size
     for order in (list(clips), list(clips)[::-1]):
         saved(tmp_path / "saved", order, [clips[clip] for clip in order])
-        rows = read_corpus(tmp_path / "saved", tmp_path / "unpacked")
+        rows = read_corpus(tmp_path / "saved", tmp_path / "unpacked", task="ctc")
         assert [clips[row.source.file.read_bytes()] for row in rows] == [row.text for row in rows]
 
 
@@ -114,11 +114,11 @@ def test_splits_of_a_data_set_are_no_labels(tmp_path, inside):
         file.parent.mkdir(parents=True)
         shutil.copyfile(EXAMPLES / "speech/go-forward.wav", file)
     with pytest.raises(UsageError, match="holds the splits of a data set") as caught:
-        read_corpus(tmp_path / "data", tmp_path)
+        read_corpus(tmp_path / "data", tmp_path, task="classification")
     assert caught.value.hint.startswith(f"name one: {tmp_path}/data/")
 
 
 def test_an_index_in_another_encoding_is_named(tmp_path):
     (tmp_path / "metadata.csv").write_bytes("file_name,text\na.wav,GRÜN\n".encode("cp1252"))
     with pytest.raises(UsageError, match=r"cannot read .*metadata.csv"):
-        read_corpus(tmp_path, tmp_path)
+        read_corpus(tmp_path, tmp_path, task="ctc")

@@ -1,0 +1,100 @@
+"""The files of a model directory: config.json and the rest, and the tensors of its weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sewcli.errors import ModelError
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The config.json of a model directory (ModelError where there is none or it cannot be read)."""
+    return read_json(directory / "config.json")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object (ModelError where there is none)."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{file.parent} has no {file.name}: not a model directory", code="damaged_model"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read: {error}", code="damaged_model") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} is not a JSON object", code="damaged_model")
+    return content
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The safetensors files that transformers would load: other files beside them are none of the model.
+
+    Raises:
+        ModelError: their index is damaged.
+    """
+    whole, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
+    if whole.exists():
+        return [whole]
+    if not index.exists():
+        return []
+    parts = read_json(index).get("weight_map")
+    if not isinstance(parts, dict):
+        raise damaged(index, ValueError("it has no weight_map"))
+    return [directory / name for name in sorted(set(map(str, parts.values())))]
+
+
+def weight_names(directory: Path) -> set[str] | None:
+    """Names of the tensors in the directory's safetensors files; None if it holds only a pickle.
+
+    Raises:
+        ModelError: no weights at all, or damaged ones.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    files = weight_files(directory)
+    if not files:
+        if (directory / "pytorch_model.bin").exists():
+            return None
+        raise ModelError(
+            f"{directory} has no weights: neither model.safetensors nor pytorch_model.bin",
+            code="damaged_model",
+        )
+    names: set[str] = set()
+    for file in files:
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                names.update(tensors.keys())
+        except (SafetensorError, OSError) as error:
+            raise damaged(file, error) from error
+    return names
+
+
+def read_tensors(directory: Path, names: set[str]) -> dict[str, Any]:
+    """Those tensors of the directory's safetensors files that are there, by name.
+
+    Raises:
+        ModelError: a file is damaged or missing.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    found = {}
+    for file in weight_files(directory):
+        try:
+            with safe_open(file, framework="pt") as opened:
+                found.update({name: opened.get_tensor(name) for name in names & set(opened.keys())})
+        except (SafetensorError, OSError) as error:
+            raise damaged(file, error) from error
+    return found
+
+
+def damaged(file: Path, error: Exception) -> ModelError:
+    """The error for weights that cannot be read."""
+    reason = str(error).strip().splitlines()
+    return ModelError(
+        f"{file} is damaged: {reason[0] if reason else type(error).__name__}",
+        hint="fetch the model again",
+        code="damaged_model",
+    )

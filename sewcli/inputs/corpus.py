@@ -1,0 +1,245 @@
+"""The clips of a data set, from whatever holds them.
+
+* a JSON Lines manifest, as everywhere else;
+* an audiofolder of Hugging Face datasets: a directory with metadata.csv or metadata.jsonl
+  (`file_name` and `transcription`, `text`, `sentence` or `label`), or one folder a label;
+* a directory that `datasets.Dataset.save_to_disk` wrote, with a column `audio`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sewcli.errors import UsageError
+from sewcli.inputs.formats import AUDIO_EXTENSIONS
+from sewcli.inputs.manifest import Manifest, Row, Task, load_manifest
+from sewcli.inputs.sources import Source
+
+log = logging.getLogger("sewcli")
+
+_TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript")
+_LABEL_COLUMNS = ("label", "labels")
+_INDEXES = ("metadata.csv", "metadata.jsonl")
+#: what folders are called that are no labels
+_SPLITS = ("train", "training", "validation", "valid", "dev", "test")
+_NOTHING = "give a JSON Lines manifest, an audiofolder or a saved data set"
+
+
+def read_corpus(path: Path, unpacked: Path, *, task: Task, skip_bad: bool = False) -> list[Row]:
+    """Rows of a manifest or of a data set directory that are good for a task, their files being there.
+
+    Args:
+        path: what to read.
+        unpacked: directory for the clips of a saved data set, which lie in its tables.
+        task: what the rows must be good for.
+        skip_bad: leave rows out that cannot be used, with a message each, instead of refusing them all.
+
+    Raises:
+        UsageError: nothing there, not a data set, or bad rows; the message names file and line.
+    """
+    manifest = load_corpus(path, unpacked)
+    manifest.check(task, files=True)
+    return manifest.settle(skip_bad=skip_bad)
+
+
+def load_corpus(path: Path, unpacked: Path) -> Manifest:
+    """Read a manifest or a data set directory; what is no row of it becomes a problem.
+
+    Args:
+        path: what to read.
+        unpacked: directory for the clips of a saved data set.
+
+    Raises:
+        UsageError: it cannot be read, or holds no data set.
+    """
+    if not path.is_dir():
+        return load_manifest(path)
+    if _is_saved(path):
+        return _saved_dataset(path, unpacked)
+    index = next((path / name for name in _INDEXES if (path / name).exists()), None)
+    manifest = _label_folders(path) if index is None else _audiofolder(path, index)
+    if not manifest.rows and not manifest.problems:
+        raise UsageError(f"{path} holds no clips", hint=_NOTHING)
+    return manifest
+
+
+def corpus_task(path: Path) -> Task:
+    """What a data set is for: classification where its first row has a label.
+
+    Raises:
+        UsageError: as `load_corpus`.
+    """
+    if _is_saved(path):  # whose clips need not be unpacked for that
+        _, _, label = _open_saved(path)
+        return "ctc" if label is None else "classification"
+    return load_corpus(path, path).task
+
+
+def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
+    """SHA-256 of what names the clips of data sets, in order.
+
+    That is the bytes of a manifest or of the index of a directory; where there is none, the path, text and
+    label of each row.
+
+    Args:
+        read: the rows of each data set.
+    """
+    digest = hashlib.sha256()
+    for path, rows in read.items():
+        files = [path] if path.is_file() else [path / name for name in _INDEXES if (path / name).exists()]
+        for file in files:
+            digest.update(file.read_bytes())
+        if not files:
+            named = [[os.path.relpath(row.source.file, path), row.text, row.label] for row in rows]
+            digest.update(json.dumps(named).encode())
+    return digest.hexdigest()
+
+
+def _is_saved(path: Path) -> bool:
+    return (path / "state.json").exists() or (path / "dataset_dict.json").exists()
+
+
+def _audiofolder(folder: Path, index: Path) -> Manifest:
+    """Rows of the index; one without a name of a file becomes a problem."""
+    manifest = Manifest(index)
+    entries = _csv_entries(index) if index.suffix == ".csv" else _json_entries(index)
+    for line, entry in entries:
+        name = entry.get("file_name")
+        if not isinstance(name, str) or not name:
+            manifest.bad(line, "not_a_row", entry.get("", "a row needs a file_name"))
+            continue
+        source = Source(str(folder / name), folder / name, text=_first(entry, _TEXT_COLUMNS))
+        label, part = _first(entry, _LABEL_COLUMNS), str(entry.get("set") or "")
+        manifest.rows.append(Row(source, label, part, line, manifest.place(line)))
+    return manifest
+
+
+def _csv_entries(index: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a table with the lines they end in."""
+    table = csv.DictReader(io.StringIO(_decoded(index, _read(index)), newline=""))
+    for entry in table:
+        yield table.line_num, {key: value for key, value in entry.items() if isinstance(key, str)}
+
+
+def _json_entries(index: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The objects of the lines; what is none has, under "", a message."""
+    for line, raw in enumerate(_read(index).split(b"\n"), start=1):
+        if not raw.strip():
+            continue
+        try:
+            entry = json.loads(_decoded(index, raw))
+        except (ValueError, RecursionError) as error:
+            entry = {"": f"not a JSON object: {error}"}
+        yield line, entry if isinstance(entry, dict) else {"": "not a JSON object"}
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _decoded(file: Path, raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {file}: {error}", hint="save it as UTF-8") from error
+
+
+def _first(entry: Mapping[str, Any], columns: tuple[str, ...]) -> str | None:
+    return next((str(entry[column]) for column in columns if entry.get(column) is not None), None)
+
+
+def _label_folders(folder: Path) -> Manifest:
+    """One folder a label: the audio files below it.
+
+    Raises:
+        UsageError: these are the splits of a data set.
+    """
+    names = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()}
+    splits = [str(names[name]) for name in _SPLITS if name in names]
+    indexed = [str(entry) for entry in names.values() if any(entry.glob("metadata.*"))]
+    if len(splits) == len(names) > 1 or indexed:
+        raise UsageError(
+            f"{folder} holds the splits of a data set, not one folder a label",
+            hint=f"name one: {(indexed or splits)[0]}",
+        )
+    rows = [
+        Row(Source(str(file), file), label.name)
+        for label in sorted(folder.iterdir())
+        if label.is_dir() and not label.name.startswith(".")
+        for file in sorted(label.rglob("*"))
+        if file.suffix[1:].lower() in AUDIO_EXTENSIONS
+    ]
+    return Manifest(folder, rows)
+
+
+def _open_saved(path: Path) -> tuple[Any, str | None, str | None]:
+    """A saved data set and its columns of text and labels; a dictionary of splits gives its split "train"."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise UsageError(
+            f"{path} is a saved data set, which needs the package datasets",
+            hint="pip install 'sewcli[datasets]'",
+        ) from error
+    table = datasets.load_from_disk(str(path))
+    if isinstance(table, datasets.DatasetDict):
+        if "train" not in table:
+            raise UsageError(
+                f"{path} has splits {', '.join(table)}, none is train", hint="name one: PATH/test"
+            )
+        table = table["train"]
+    if "audio" not in table.column_names:
+        raise UsageError(f"{path} has no column audio; its columns: {', '.join(table.column_names)}")
+    text = next((column for column in _TEXT_COLUMNS if column in table.column_names), None)
+    label = next((column for column in _LABEL_COLUMNS if column in table.column_names), None)
+    if text is None and label is None:
+        raise UsageError(f"{path} has no column {', '.join(_TEXT_COLUMNS)} or label")
+    return table, text, label
+
+
+def _saved_dataset(path: Path, unpacked: Path) -> Manifest:
+    """Unpack the clips of a saved data set."""
+    import datasets
+
+    table, text, label = _open_saved(path)
+    named = getattr(table.features[label], "int2str", str) if label is not None else str
+    table = table.cast_column("audio", datasets.Audio(decode=False))
+    target = unpacked / hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    target.mkdir(parents=True, exist_ok=True)
+    manifest = Manifest(path, separator=": row ")
+    for number, entry in enumerate(table):
+        if not entry["audio"]:
+            manifest.bad(number, "no_audio", "no audio")
+            continue
+        file = _unpack(entry["audio"], path, target)
+        said, class_ = (None if column is None else entry[column] for column in (text, label))
+        source = Source(str(file), file, text=None if said is None else str(said))
+        name = None if class_ is None else named(class_)
+        manifest.rows.append(Row(source, name, line=number, place=manifest.place(number), repeats=True))
+    return manifest
+
+
+def _unpack(audio: Mapping[str, Any], path: Path, target: Path) -> Path:
+    """The file of one clip: written from its bytes and named by them, or where the table says it lies."""
+    name = Path(str(audio.get("path") or "clip.wav"))
+    content: bytes | None = audio.get("bytes")
+    if content is None:
+        return name if name.is_absolute() else path / name
+    file = target / f"{hashlib.sha256(content).hexdigest()[:24]}{name.suffix}"
+    if not file.exists():
+        # a name of its own: several processes of one training may unpack at once
+        temporary = file.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_bytes(content)
+        temporary.replace(file)
+    return file

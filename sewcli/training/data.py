@@ -1,0 +1,117 @@
+"""The clips of a recipe, and the task that is made of them."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from sewcli.acoustic.files import read_config
+from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.errors import UsageError
+from sewcli.inputs.corpus import corpus_hash, read_corpus
+from sewcli.inputs.manifest import Row, Task
+from sewcli.training.augment import load_noise
+from sewcli.training.cache import AudioCache
+from sewcli.training.checks import check_sets
+from sewcli.training.classification import ClassificationTask
+from sewcli.training.ctc import CtcTask
+from sewcli.training.keywords import OtherSounds
+from sewcli.training.recipe import Recipe
+from sewcli.training.vocabulary import (
+    TOKENIZER_FILES,
+    Speller,
+    build_vocabulary,
+    english_vocabulary,
+    read_vocabulary,
+    write_vocabulary,
+)
+
+log = logging.getLogger("sewcli")
+
+#: without a dev set every so many-th clip of the training set is held out
+HOLD_OUT = 20
+
+
+class Data(NamedTuple):
+    """The clips of a recipe.
+
+    Attributes:
+        train, dev: those to learn and to choose by.
+        background: speech of training and of dev for `_unknown_`, where the recipe has it.
+        manifests: hash of what names the training clips.
+    """
+
+    train: AudioCache
+    dev: AudioCache
+    background: list[AudioCache]
+    manifests: str
+
+
+def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
+    """Read and decode them."""
+
+    def read(path: Path, task: Task) -> list[Row]:
+        return read_corpus(path, cache, task=task, skip_bad=skip_bad)
+
+    def decoded(rows: list[Row]) -> AudioCache:
+        return AudioCache.build(rows, cache, skip_bad=skip_bad)
+
+    kind: Task = "ctc" if recipe.task == "ctc" else "classification"
+    by_path = {path: read(path, kind) for path in recipe.train}
+    rows = [row for path in recipe.train for row in by_path[path]]
+    check_sets(recipe, rows)
+    if recipe.dev is not None:
+        dev_rows = read(recipe.dev, kind)
+    elif len(rows) < 2:
+        raise UsageError("one training clip, and none for dev", hint="give dev clips, or more clips")
+    else:
+        dev_rows, rows = rows[::HOLD_OUT], [row for i, row in enumerate(rows) if i % HOLD_OUT]
+        log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
+    train, dev = decoded(rows), decoded(dev_rows)
+    others = [path for path in (recipe.background, recipe.background_dev) if path is not None]
+    return Data(train, dev, [decoded(read(path, "ctc")) for path in others], corpus_hash(by_path))
+
+
+def make_task(
+    recipe: Recipe, data: Data, start: Path | None, *, skip_bad: bool
+) -> CtcTask | ClassificationTask:
+    """What is learned of the clips; `start` is the directory of the model that is trained on, if any."""
+    if recipe.task == "ctc":
+        speller = _speller(recipe, data.train, start)
+        return CtcTask(recipe, data.train, data.dev, speller, skip_bad=skip_bad)
+    other = None
+    if data.background:
+        learned, chosen_by = data.background
+        other = OtherSounds(learned, chosen_by, load_noise(recipe.noise))
+    return ClassificationTask(recipe, data.train, data.dev, other)
+
+
+def _speller(recipe: Recipe, train: AudioCache, start: Path | None) -> Speller:
+    remove = recipe.punctuation == "remove"
+    match recipe.vocabulary:
+        case "english":
+            vocabulary = english_vocabulary()
+        case "build":
+            vocabulary = build_vocabulary((row.text or "" for row in train.rows), remove_punctuation=remove)
+        case "auto" if start is not None and (start / "vocab.json").exists():
+            vocabulary = load_vocabulary(start, int(read_config(start).get("vocab_size", 32)))
+        case "auto":
+            vocabulary = english_vocabulary()
+        case file:
+            vocabulary = read_vocabulary(Path(file))
+    return Speller(vocabulary, remove)
+
+
+def write_spelling(recipe: Recipe, speller: Speller, start: Path | None, target: Path) -> None:
+    """Tokenizer files of the model: those it was given, or new ones."""
+    given = {"auto": start, "english": None, "build": None}.get(
+        recipe.vocabulary, Path(recipe.vocabulary).parent
+    )
+    if given is None or not (given / "vocab.json").exists():
+        write_vocabulary(target, speller.vocabulary.tokens)
+        return
+    for name in TOKENIZER_FILES:
+        if (given / name).exists():
+            shutil.copyfile(given / name, target / name)

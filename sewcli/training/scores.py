@@ -1,0 +1,85 @@
+"""How a model that is trained to transcribe does on dev."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sewcli.acoustic.batch import make_batch
+from sewcli.acoustic.forward import Model, ctc_logits
+from sewcli.acoustic.statistics import wave_statistics
+from sewcli.chunking import PAIR
+from sewcli.decoding.greedy import GreedyDecoder
+from sewcli.evaluation import require_jiwer
+from sewcli.training.batches import batches_in_order
+from sewcli.training.cache import AudioCache
+from sewcli.training.observers import mean_loss
+from sewcli.training.vocabulary import Speller
+
+
+class TranscriptScores:
+    """Scores of a model on the clips of a dev set.
+
+    Args:
+        dev: the set.
+        clips: those of it that count.
+        speller: vocabulary and spelling of the transcripts.
+
+    Raises:
+        UsageError: jiwer is not installed.
+    """
+
+    def __init__(self, dev: AudioCache, clips: NDArray[np.int64], speller: Speller) -> None:
+        require_jiwer()  # now, not at the first evaluation
+        self._dev, self._clips, self._speller = dev, clips, speller
+
+    @torch.no_grad()
+    def of(self, model: Model, batch_samples: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """Error rates and CTC loss on dev, in all and by set, and the (reference, hypothesis) pairs.
+
+        The texts are normalised as those of training are; the loss is the mean over utterances of that of
+        SEWForCTC with the reduction "mean" and zero_infinity, without those the vocabulary cannot spell.
+        """
+        import jiwer
+
+        pairs: dict[int, tuple[str, str]] = {}
+        losses: dict[int, float] = {}
+        for chosen in batches_in_order(self._dev.lengths[self._clips], batch_samples):
+            clips = self._clips[chosen]
+            rows = [self._dev.clip(int(i)) for i in clips]
+            batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
+            logits = ctc_logits(model, batch.to(model.device)).float().cpu().numpy()
+            for clip, row, frames in zip(clips, logits, batch.frames.tolist(), strict=True):
+                decoder = GreedyDecoder(self._speller.vocabulary)
+                decoder.push(row[: frames // PAIR * PAIR])
+                reference = self._speller.normalize(self._dev.rows[int(clip)].text or "")
+                pairs[int(clip)] = (reference, decoder.finish().text)
+                with suppress(ValueError):
+                    losses[int(clip)] = self._loss(row[: frames // PAIR * PAIR], reference)
+        metrics: dict[str, Any] = {}
+        sets = ["", *sorted({self._dev.rows[i].set for i in pairs})]
+        for name in sets:
+            clips_of_set = [i for i in sorted(pairs) if name in ("", self._dev.rows[i].set)]
+            references, hypotheses = ([pairs[i][side] for i in clips_of_set] for side in (0, 1))
+            suffix = f"_{name}" if name else ""
+            metrics[f"wer{suffix}"] = jiwer.wer(references, hypotheses)
+            metrics[f"cer{suffix}"] = jiwer.cer(references, hypotheses)
+            metrics[f"loss{suffix}"] = mean_loss([losses[i] for i in clips_of_set if i in losses])
+        return metrics, [pair for _, pair in sorted(pairs.items())]
+
+    def _loss(self, logits: NDArray[np.float32], reference: str) -> float:
+        """CTC loss of one utterance for each token (ValueError where its text cannot be spelled)."""
+        ids = self._speller.encode(reference)
+        loss = torch.nn.functional.ctc_loss(
+            torch.from_numpy(logits).log_softmax(-1),
+            torch.tensor(ids, dtype=torch.int64),
+            torch.tensor(len(logits)),
+            torch.tensor(len(ids)),
+            blank=self._speller.vocabulary.blank,
+            zero_infinity=True,
+        )
+        return float(loss)
