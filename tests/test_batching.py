@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from helpers import Logits, tiny_model
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -35,8 +37,14 @@ PLAN = ChunkPlan.from_seconds(2.0, 0.2)
 
 
 @pytest.fixture(scope="module")
-def nano() -> RunningModel:
+def loaded() -> RunningModel:
     return load_model(fetch(resolve("nano")), "ctc", device="cpu")
+
+
+@pytest.fixture
+def nano(loaded: RunningModel) -> RunningModel:
+    loaded.most_seconds = math.inf  # what a batch that did not fit leaves behind
+    return loaded
 
 
 class Slow(Transfers):
@@ -117,6 +125,8 @@ def test_a_batch_that_does_not_fit_runs_in_halves(
     small = Small(nano, 2, monkeypatch)
     got = logits(nano, batch_seconds=30.0)
     assert max(small.tried) > 2
+    # once is enough: no later batch is tried that would not fit either
+    assert sum(rows > 2 for rows in small.tried) < 4
     for (path, ours), (other, theirs) in zip(got, expected, strict=True):
         assert path == other
         scale = np.abs(theirs).max()
@@ -129,6 +139,55 @@ def test_one_piece_that_does_not_fit_ends_the_run(
     Small(nano, 0, monkeypatch)
     with pytest.raises(DeviceError, match=r"one piece of \d\.\d s"):
         logits(nano, batch_seconds=30.0)
+
+
+def test_pieces_before_the_one_that_does_not_fit_are_handed_on(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a batch whose halves are run apart the first half is done."""
+    start = nano._start
+    most = max(map(wav_samples, CLIPS[:2]))
+
+    def short_of_memory(segments: Sequence[Segment]) -> Underway:
+        if len(segments) > 1 or segments[0].samples.size == most:
+            raise torch.OutOfMemoryError("no memory left")
+        return start(segments)
+
+    monkeypatch.setattr(nano, "_start", short_of_memory)
+    ordered = sorted(CLIPS[:2], key=wav_samples)
+    plan = ChunkPlan.from_seconds(60.0, 0.2)
+    results = run(ordered, nano, Logits, Options(plan, batch_seconds=60.0))
+    assert next(results)[0] == ordered[0].path
+    with pytest.raises(DeviceError, match="one piece"):
+        next(results)
+
+
+def wav_samples(source: Source) -> int:
+    return soundfile.info(source.file).frames
+
+
+class Reserved(Transfers):
+    """Hands out memory as a card wants it, and notes for what."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.device("cpu"))
+        self.made: list[torch.dtype] = []
+
+    def empty(self, shape: tuple[int, ...], /, *, dtype: torch.dtype) -> torch.Tensor:
+        self.made.append(dtype)
+        return super().empty(shape, dtype=dtype).fill_(77)
+
+
+def test_all_of_a_batch_lies_in_the_memory_that_the_device_copies_from(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Samples, frames and two moments, whatever was there before."""
+    expected = logits(nano, batch_seconds=5.0)
+    reserved = Reserved()
+    monkeypatch.setattr(nano, "_transfers", reserved)
+    for (_, ours), (_, theirs) in zip(logits(nano, batch_seconds=5.0), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert reserved.made[:4] == [torch.float32, torch.int64, torch.float32, torch.float32]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from sewcli.inputs.corpus import read_corpus
 from trainings import EXAMPLES
 
 from sewcli.errors import UsageError
+from sewcli.inputs.corpus import read_corpus
 
 
 def audiofolder(tmp_path):

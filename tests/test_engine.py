@@ -132,8 +132,19 @@ class TestWeights:
         file = directory / "model.safetensors"
         tensors = sorted(load_file(file).items())
         file.unlink()
+        files = {}
         for part, chosen in enumerate([tensors[::2], tensors[1::2]]):
-            save_file(dict(chosen), directory / f"model-0000{part + 1}-of-00002.safetensors")
+            name = f"model-0000{part + 1}-of-00002.safetensors"
+            save_file(dict(chosen), directory / name)
+            files |= {key: name for key, _ in chosen}
+        (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": files}))
+        same(logits(directory, engine="fast"), before)
+
+    def test_other_weights_beside_those_of_the_model(self, directory):
+        """transformers reads model.safetensors alone."""
+        before = logits(directory)
+        other = {name: tensor + 1 for name, tensor in load_file(directory / "model.safetensors").items()}
+        save_file(other, directory / "model_ema.safetensors")
         same(logits(directory, engine="fast"), before)
 
     @pytest.mark.parametrize("family", FAMILIES)

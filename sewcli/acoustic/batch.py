@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,6 +12,13 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.statistics import WaveStatistics
 from sewcli.chunking import PAIR, frame_count, samples_for_frames
+
+
+class Empty(Protocol):
+    """Makes a tensor in the memory of the host, as torch.empty does."""
+
+    def __call__(self, shape: tuple[int, ...], /, *, dtype: torch.dtype) -> torch.Tensor:
+        """A tensor of that shape."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ def make_batch(
     statistics: Sequence[WaveStatistics],
     *,
     normalize: bool,
-    pinned: bool = False,
+    empty: Empty = torch.empty,
 ) -> Batch:
     """Pad raw waveforms to one batch.
 
@@ -69,7 +77,7 @@ def make_batch(
             because channels would pass for clips.
         statistics: of the utterance each row belongs to (the row itself, or the whole file).
         normalize: bring each row to zero mean and unit variance by its statistics.
-        pinned: in memory that CUDA copies from by itself.
+        empty: makes the tensors of a shape and a dtype, with any values in them.
     """
     if any(row.ndim != 1 for row in rows):
         raise ValueError("a row is one channel: mix channels down before they become a batch")
@@ -77,7 +85,7 @@ def make_batch(
     longest = max(max(frames) + max(frames) % PAIR, PAIR)
     # a row may carry samples past its last full frame; they belong to no frame and are left out
     width = samples_for_frames(longest)
-    samples = torch.empty((len(rows), width), pin_memory=pinned)
+    samples = empty((len(rows), width), dtype=torch.float32)
     # by numpy: in a thread of its own torch would start a second team of OpenMP, and with more threads than
     # cores every operation of the network waits longer for its own
     samples.numpy().fill(0.0)
@@ -90,12 +98,14 @@ def make_batch(
         means.append((moments.window_mean - mean) * scale)
         covariances.append(moments.window_covariance * scale**2)
 
-    def tensor(values: object, dtype: torch.dtype) -> torch.Tensor:
-        return torch.tensor(values, dtype=dtype, pin_memory=pinned)
+    def tensor(values: NDArray[Any], dtype: torch.dtype) -> torch.Tensor:
+        made = empty(values.shape, dtype=dtype)
+        made.numpy()[...] = values
+        return made
 
     return Batch(
         samples,
-        tensor(frames, torch.int64),
+        tensor(np.array(frames), torch.int64),
         tuple(frames),
         tensor(np.stack(means), torch.float32),
         tensor(np.stack(covariances), torch.float32),

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from sewcli.acoustic.checkpoint import PUBLISHED_STRIDES
 from sewcli.chunking import SAMPLE_RATE
 
 #: more padded audio a batch gains nothing: the launching of kernels is a small part by then
@@ -19,6 +20,8 @@ _UNASKED = 240.0
 _LAYERS_ALIVE = 8
 #: of what is free; the rest is for longer pieces, whose attention grows with the square, and for others
 _SHARE = 0.5
+#: of the first convolution, where config.json does not say
+_CHANNELS = (64,)
 
 
 def affordable_seconds(free: int, config: Mapping[str, Any]) -> float:
@@ -26,15 +29,16 @@ def affordable_seconds(free: int, config: Mapping[str, Any]) -> float:
 
     Args:
         free: bytes.
-        config: of the model, with `conv_dim` and `conv_stride`.
+        config: of the model, of which `conv_dim` and `conv_stride` count.
     """
     return min(MOST_SECONDS, max(_LEAST_SECONDS, _SHARE * free / bytes_per_second(config)))
 
 
 def bytes_per_second(config: Mapping[str, Any]) -> float:
     """Memory beside the weights for a second of audio, in float32, generously."""
-    frames = SAMPLE_RATE / config["conv_stride"][0]
-    return float(frames * config["conv_dim"][0] * 4 * _LAYERS_ALIVE)
+    stride = config.get("conv_stride", PUBLISHED_STRIDES)[0]
+    channels = config.get("conv_dim", _CHANNELS)[0]
+    return float(SAMPLE_RATE / stride * channels * 4 * _LAYERS_ALIVE)
 
 
 def device_seconds(device: str, config: Mapping[str, Any]) -> float:

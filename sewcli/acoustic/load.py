@@ -55,8 +55,10 @@ def load_model(
     checkpoint = inspect(local.directory, task)
     if threads is not None:
         torch.set_num_threads(threads)
-    # float32 means float32: by default cuDNN convolves in TF32, which keeps three digits
+    # float32 means float32: by default cuDNN convolves in TF32, which keeps three digits, and some
+    # installations multiply in it too
     torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
     if dtype != "auto" and dtype not in DTYPES:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.statistics import WaveStatistics
+from sewcli.errors import DeviceError
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,18 @@ class AcousticModel(Protocol):
         """
 
 
+class PartlyRunError(DeviceError):
+    """The memory was enough for the first segments of a batch only.
+
+    Attributes:
+        outputs: of these.
+    """
+
+    def __init__(self, error: DeviceError, outputs: list[NDArray[np.float32]]) -> None:
+        super().__init__(error.message, hint=error.hint, code=error.code)
+        self.outputs = outputs
+
+
 class Underway(Protocol):
     """A batch that was begun."""
 
@@ -64,12 +77,18 @@ class Underway(Protocol):
         """Whether `result` would not wait."""
 
     def result(self) -> list[NDArray[np.float32]]:
-        """What `AcousticModel` returns, and raises, for the batch."""
+        """What `AcousticModel` returns, and raises, for the batch; PartlyRunError where a part of it ran."""
 
 
 @runtime_checkable
 class Starting(Protocol):
-    """An acoustic model that can begin a batch before the result of the last one is asked for."""
+    """An acoustic model that can begin a batch before the result of the last one is asked for.
+
+    Attributes:
+        most_seconds: padded audio that a batch may have; less once one did not fit the memory.
+    """
+
+    most_seconds: float
 
     def start(self, segments: Sequence[Segment]) -> Underway:
         """Begin a batch; on a GPU the call returns while the card computes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -11,13 +12,18 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.checkpoint import Checkpoint
-from sewcli.acoustic.model import Segment, Underway
+from sewcli.acoustic.model import PartlyRunError, Segment, Underway
 from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE, kept_frame_count
 from sewcli.errors import DeviceError, ModelError
 
 #: what the allocator of the CPU, CUDA itself (for pinned memory, and while it starts) and cuBLAS say
-_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_NO_MEMORY = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+)
 
 
 class RunningModel(ABC):
@@ -26,6 +32,7 @@ class RunningModel(ABC):
     Attributes:
         engine: name of the engine.
         head_bias: see `AcousticModel`; the subclass sets it.
+        most_seconds: see `sewcli.acoustic.model.Starting`.
 
     Args:
         checkpoint: a directory that `inspect` has passed.
@@ -53,6 +60,7 @@ class RunningModel(ABC):
         self.columns = columns
         self.device = str(device)
         self.dtype = str(dtype).removeprefix("torch.")
+        self.most_seconds = math.inf
         self._device = device
         self._samples_dtype = samples_dtype
         self._transfers = Transfers.of(device)
@@ -68,6 +76,9 @@ class RunningModel(ABC):
     @torch.inference_mode()
     def start(self, segments: Sequence[Segment]) -> Underway:
         """See `sewcli.acoustic.model.Starting`; a batch that does not fit the memory is run in halves."""
+        padded = len(segments) * max(segment.samples.size for segment in segments) / SAMPLE_RATE
+        if len(segments) > 1 and padded > self.most_seconds:
+            return self._halves(segments)
         try:
             return self._start(segments)
         except (RuntimeError, MemoryError) as error:
@@ -81,8 +92,18 @@ class RunningModel(ABC):
                 ) from error
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+        # the next one of this size would not fit either
+        self.most_seconds = padded / 2
+        return self._halves(segments)
+
+    def _halves(self, segments: Sequence[Segment]) -> Underway:
+        """Begin a batch as two."""
         half = len(segments) // 2
-        return _Halves(self.start(segments[:half]), self.start(segments[half:]))
+        first = self.start(segments[:half])
+        try:
+            return _Halves(first, self.start(segments[half:]))
+        except DeviceError as error:
+            return _Halves(first, _Failed(error))
 
     def _start(self, segments: Sequence[Segment]) -> Underway:
         if any(segment.samples.size < MIN_SAMPLES for segment in segments):
@@ -91,7 +112,7 @@ class RunningModel(ABC):
             [segment.samples for segment in segments],
             [segment.statistics for segment in segments],
             normalize=self.checkpoint.normalize,
-            pinned=self._transfers.pinned,
+            empty=self._transfers.empty,
         )
         logits = self.forward(self._transfers.to_device(batch, self._samples_dtype))
         counts = None if self.labels else [kept_frame_count(segment.samples.size) for segment in segments]
@@ -140,7 +161,26 @@ class _Halves:
         return self._first.ready() and self._second.ready()
 
     def result(self) -> list[NDArray[np.float32]]:
-        return self._first.result() + self._second.result()
+        outputs = self._first.result()
+        try:
+            return outputs + self._second.result()
+        except PartlyRunError as error:
+            raise PartlyRunError(error, outputs + error.outputs) from error
+        except DeviceError as error:
+            raise PartlyRunError(error, outputs) from error
+
+
+class _Failed:
+    """A batch that could not be begun."""
+
+    def __init__(self, error: DeviceError) -> None:
+        self._error = error
+
+    def ready(self) -> bool:
+        return True
+
+    def result(self) -> list[NDArray[np.float32]]:
+        raise self._error
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -33,10 +33,9 @@ class Transfers:
         """Those that suit the device."""
         return CudaTransfers(device) if device.type == "cuda" else cls(device)
 
-    @property
-    def pinned(self) -> bool:
-        """Whether batches should lie in memory that never moves, from which a card copies by itself."""
-        return False
+    def empty(self, shape: tuple[int, ...], /, *, dtype: torch.dtype) -> torch.Tensor:
+        """A tensor on the host, for a batch that goes to the device."""
+        return torch.empty(shape, dtype=dtype)
 
     def to_device(self, batch: Batch, dtype: torch.dtype) -> Batch:
         """The batch on the device, its samples in `dtype`."""
@@ -54,10 +53,9 @@ class CudaTransfers(Transfers):
         super().__init__(device)
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    @property
-    def pinned(self) -> bool:
-        """See `Transfers`."""
-        return True
+    def empty(self, shape: tuple[int, ...], /, *, dtype: torch.dtype) -> torch.Tensor:
+        """See `Transfers`; in memory that never moves, from which a card copies by itself."""
+        return torch.empty(shape, dtype=dtype, pin_memory=True)
 
     def to_device(self, batch: Batch, dtype: torch.dtype) -> Batch:
         """See `Transfers`; what computes on the current stream waits for the copy, this thread does not."""
@@ -74,9 +72,10 @@ class CudaTransfers(Transfers):
 
     def to_host(self, tensor: torch.Tensor) -> Copied:
         """See `Transfers`."""
-        host = torch.empty(tensor.shape, dtype=torch.float32, pin_memory=True)
+        host = self.empty(tuple(tensor.shape), dtype=torch.float32)
         host.copy_(tensor.float(), non_blocking=True)
-        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        # who waits for it sleeps: the cores are for those that decode
+        done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         done.record(torch.cuda.current_stream(self._device))
         return _Later(host, done)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Generic, ParamSpec
 
 import torch
-from torch.fx.experimental import _config as _shapes
 
 from sewcli.acoustic.running import is_out_of_memory
 
@@ -29,6 +28,10 @@ class Compiled(Generic[P]):
     def __init__(
         self, function: Callable[P, torch.Tensor], backend: str | Callable[..., Any] = "inductor"
     ) -> None:
+        # private, and here alone: other engines must not fail where another version has it elsewhere
+        from torch.fx.experimental import _config as shapes
+
+        self._shapes: Any = shapes
         self._plain = function
         self._function = torch.compile(function, dynamic=True, fullgraph=True, backend=backend)
 
@@ -42,14 +45,13 @@ class Compiled(Generic[P]):
         function = self._function  # another thread may give it up meanwhile
         try:
             # else sizes that are equal in one batch by chance share a symbol, and the next is compiled anew
-            with _shapes.patch(use_duck_shape=False):  # type: ignore[attr-defined]
+            with self._shapes.patch(use_duck_shape=False):
                 return function(*args, **kwargs)
         except Exception as error:
-            # whatever the compiler, or the one of C++ or CUDA behind it, raises
-            if is_out_of_memory(error) or function is self._plain:
-                raise
-            # dynamo wraps what its back end raised
+            # whatever the compiler, or the one of C++ or CUDA behind it, raises; dynamo wraps it
             reason = getattr(error, "inner_exception", error)
+            if is_out_of_memory(error) or is_out_of_memory(reason) or function is self._plain:
+                raise
             lines = str(reason).strip().splitlines() or [type(reason).__name__]
             _log.warning("%s runs without torch.compile, which failed: %s", self._plain.__name__, lines[0])
             self._function = self._plain

@@ -55,8 +55,8 @@ class FastModel(RunningModel):
         self._head: CtcHead | ClassificationHead | NoHead
         match checkpoint.task:
             case "ctc":
-                self._head = CtcHead(config, weights, operators)
-                self.head_bias = weights.take_float32("lm_head.bias", config.columns).cpu().numpy()
+                self._head = head = CtcHead(config, weights)
+                self.head_bias = head.bias.cpu().numpy()
             case "classification":
                 self._head = ClassificationHead(config, weights, operators, len(labels))
             case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
 from sewcli.chunking import PAIR
@@ -13,34 +14,41 @@ from sewcli.engine.weights import Weights
 
 
 class CtcHead:
-    """SEWForCTC.lm_head."""
+    """SEWForCTC.lm_head, in float32 whatever the dtype: rounding logits to bfloat16 would change best tokens.
 
-    def __init__(self, config: EngineConfig, weights: Weights, operators: Operators) -> None:
-        self._linear = Linear(weights, operators, "lm_head", config.columns, config.hidden)
+    Attributes:
+        bias: (columns,), float32.
+    """
+
+    def __init__(self, config: EngineConfig, weights: Weights) -> None:
+        self._weight = weights.take_float32("lm_head.weight", config.columns, config.hidden)
+        self.bias = weights.take_float32("lm_head.bias", config.columns)
 
     def __call__(self, hidden: torch.Tensor, _batch: Batch) -> torch.Tensor:
-        """(B, frames, hidden) -> (B, frames, columns)."""
-        return self._linear(hidden)
+        """(B, frames, hidden) -> (B, frames, columns), float32."""
+        return F.linear(hidden.float(), self._weight, self.bias)
 
 
 class ClassificationHead:
-    """SEWForSequenceClassification: projector, mean over time, classifier."""
+    """SEWForSequenceClassification: projector, mean over time, classifier; from the mean on in float32."""
 
     def __init__(self, config: EngineConfig, weights: Weights, operators: Operators, labels: int) -> None:
         width = config.projection
         self._projector = Linear(weights, operators, "projector", width, config.hidden)
         # of a frame that is zero: the odd last one enters the library's mean as such
-        self._empty = weights.take("projector.bias", width)
-        self._classifier = Linear(weights, operators, "classifier", labels, width)
+        self._empty = weights.take_float32("projector.bias", width)
+        self._weight = weights.take_float32("classifier.weight", labels, width)
+        self._bias = weights.take_float32("classifier.bias", labels)
 
     def __call__(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """(B, frames, hidden) -> (B, labels)."""
+        """(B, frames, hidden) -> (B, labels), float32."""
         projected = self._projector(hidden)
         kept = batch.frames // PAIR * PAIR
         inside = torch.arange(projected.shape[1], device=projected.device) < kept[:, None]
-        summed = projected.masked_fill(~inside[..., None], 0.0).sum(dim=1)
+        # the sum over a minute leaves the range of float16
+        summed = projected.masked_fill(~inside[..., None], 0.0).sum(dim=1, dtype=torch.float32)
         summed = summed + (batch.frames - kept)[:, None] * self._empty
-        return self._classifier((summed / batch.frames[:, None]).to(projected.dtype))
+        return F.linear(summed / batch.frames[:, None], self._weight, self._bias)
 
 
 class NoHead:

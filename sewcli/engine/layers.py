@@ -221,11 +221,10 @@ class Squeeze:
             scale = name + "parametrizations.weight.original0"
             direction = name + "parametrizations.weight.original1"
         # the weight norm has one scale for each position of the kernel (dim 2)
-        weight = torch._weight_norm(
-            weights.take_float32(direction, config.hidden, width, kernel),
-            weights.take_float32(scale, 1, 1, kernel),
-            2,
-        ).view(groups, width, width, kernel)
+        vectors = weights.take_float32(direction, config.hidden, width, kernel)
+        lengths = vectors.norm(dim=(0, 1), keepdim=True)
+        weight = vectors * (weights.take_float32(scale, 1, 1, kernel) / lengths)
+        weight = weight.view(groups, width, width, kernel)
         span = (_BLOCK - 1) * PAIR + kernel
         toeplitz = weight.new_zeros(groups, _BLOCK, width, span, width)
         for output in range(_BLOCK):

@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.acoustic.model import AcousticModel, Attending, Segment, Starting, Underway
+from sewcli.acoustic.model import AcousticModel, Attending, PartlyRunError, Segment, Starting, Underway
 from sewcli.chunking import SAMPLE_RATE, Chunk
 from sewcli.pipeline.consumer import SkipsSilence
 from sewcli.pipeline.line import Job
@@ -56,10 +56,13 @@ class Batcher(Generic[ResultT_co]):
     def add(self, job: Job[ResultT_co], chunk: Chunk, segment: Segment) -> None:
         """Take in the next chunk; what makes a full batch is run."""
         row = _Row(job, chunk, segment)
-        if self._rows and _padded_seconds([*self._rows, row]) > self._seconds:
+        seconds = self._seconds
+        if isinstance(self._model, Starting):
+            seconds = min(seconds, self._model.most_seconds)
+        if self._rows and _padded_seconds([*self._rows, row]) > seconds:
             self.run()
         self._rows.append(row)
-        if _padded_seconds(self._rows) >= self._seconds or len(self._rows) >= _MOST_ROWS:
+        if _padded_seconds(self._rows) >= seconds or len(self._rows) >= _MOST_ROWS:
             self.run()
 
     def run(self) -> None:
@@ -86,7 +89,12 @@ class Batcher(Generic[ResultT_co]):
 
     def _settle(self) -> None:
         rows, underway = self._underway.popleft()
-        self._hand_on(rows, underway.result())
+        try:
+            outputs = underway.result()
+        except PartlyRunError as error:
+            self._hand_on(rows[: len(error.outputs)], error.outputs)
+            raise
+        self._hand_on(rows, outputs)
 
     def _hand_on(self, rows: Sequence[_Row[ResultT_co]], outputs: Sequence[NDArray[np.float32]]) -> None:
         if isinstance(self._model, Attending) and (weights := self._model.take_attentions()):

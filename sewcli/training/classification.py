@@ -128,7 +128,7 @@ class ClassificationTask:
 
     @torch.no_grad()
     def evaluate(self, model: Model, batch_samples: int) -> tuple[dict[str, float], list[tuple[str, str]]]:
-        """Accuracy on labelled dev clips and on all, cross-entropy; (label, answer) pairs, wrong ones first."""
+        """Accuracy on labelled clips and on all, cross-entropy; (label, answer) pairs, wrong ones first."""
         pairs = []
         loss = 0.0
         lengths = np.array([samples.size for samples, _ in self._dev])
