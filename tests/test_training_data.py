@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from trainings import EXAMPLES
 
@@ -17,6 +18,8 @@ from sewcli.training.augment import (
     change_speed,
     cut,
     limit_band,
+    noise_files,
+    room_files,
 )
 from sewcli.training.batches import Bucketing, batches_in_order, endless, epoch_batches
 from sewcli.training.cache import AudioCache, usable_dev_clips
@@ -112,6 +115,14 @@ def test_clips_that_cannot_be_used_are_counted_and_left_out(recipe_file, tmp_pat
     recipe = load_recipe(recipe_file, EXAMPLES, [f"train={manifest}", "steps=1"])
     with pytest.raises(UsageError, match=r"train.jsonl:3: .*--skip-bad"):
         train_model(recipe, tmp_path / "refused")
+    rows[2]["text"] = "ONE"
+    rows.pop()
+    manifest.write_text("\n".join(json.dumps(row) for row in rows))
+    with pytest.raises(UsageError, match=r"train.jsonl:1: .*the vocabulary has no 'Ü'.*--skip-bad"):
+        train_model(recipe, tmp_path / "refused")
+    rows[2]["text"] = ""
+    rows.append({"audio_filepath": "missing.wav", "text": "A"})
+    manifest.write_text("\n".join(json.dumps(row) for row in rows))
     train_model(recipe, tmp_path / "run", skip_bad=True)
     messages = " ".join(record.getMessage() for record in caplog.records)
     for reason in (
@@ -123,6 +134,39 @@ def test_clips_that_cannot_be_used_are_counted_and_left_out(recipe_file, tmp_pat
         "missing.wav",
     ):
         assert reason in messages
+
+
+def test_a_clip_that_cannot_be_decoded_is_a_bad_row_each_time(recipe_file, tmp_path, caplog):
+    """Also where an earlier run has decoded the others already."""
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:3]
+    for row in rows:
+        row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
+    (tmp_path / "junk.wav").write_text("no audio")
+    rows.insert(1, {"audio_filepath": "junk.wav", "text": "A"})
+    manifest = tmp_path / "train.jsonl"
+    manifest.write_text("\n".join(json.dumps(row) for row in rows))
+    recipe = load_recipe(recipe_file, EXAMPLES, [f"train={manifest}", "steps=1"])
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"train.jsonl:2: .*junk.wav.*--skip-bad"):
+            train_model(recipe, tmp_path / "run")
+    train_model(recipe, tmp_path / "run", skip_bad=True)
+    assert any(message.startswith(f"{manifest}:2: ") for message in caplog.messages)
+    assert "1 of 4 clips left out: unreadable" in caplog.messages
+
+
+def test_noise_and_rooms_are_all_audio_below_their_directories(recipe_file, tmp_path):
+    for name in ("noise/free-sound/hum.wav", "noise/rir-hall.wav", "rooms/small/Room001.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / name, np.r_[0.5, np.zeros(799)], 16_000)
+    shares = ["noise_probability=0.5", "room_probability=0.5"]
+    noise = [*shares, f"noise={tmp_path / 'noise'}"]
+    recipe = load_recipe(recipe_file, EXAMPLES, noise)
+    assert [file.name for file in noise_files(recipe.noise)] == ["hum.wav"]
+    assert [file.name for file in room_files(recipe)] == ["rir-hall.wav"]
+    recipe = load_recipe(recipe_file, EXAMPLES, [*noise, f"rooms={tmp_path / 'rooms'}"])
+    assert [file.name for file in room_files(recipe)] == ["Room001.wav"]
+    loaded = Augmentation.load(recipe)
+    assert (len(loaded.noises), len(loaded.rooms)) == (1, 1)
 
 
 def test_a_room_and_a_telephone_keep_length_and_power_and_do_what_they_say():
@@ -232,3 +276,12 @@ def test_punctuation_is_removed_only_where_asked():
     )
     with pytest.raises(ValueError, match="','"):
         keep.encode(keep.normalize("Stop, now"))
+
+
+def test_a_vocabulary_built_where_punctuation_is_removed_has_no_marks():
+    texts = ["Don\u2019t, please!", "\u201cYes\u201d \u2013 it's"]
+    speller = Speller(build_vocabulary(texts, remove_punctuation=True), remove_punctuation=True)
+    assert speller.vocabulary.text_tokens == set("Don'tpleaseYsi")
+    assert [speller.normalize(text) for text in texts] == ["Don't please", "Yes it's"]
+    without = Speller(build_vocabulary(["dont"]), remove_punctuation=True)
+    assert without.normalize("DON\u2019T, 'dont'") == "dont dont"

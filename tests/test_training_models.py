@@ -13,7 +13,9 @@ from trainings import EXAMPLES, keyword_recipe
 from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.forward import ctc_logits
 from sewcli.acoustic.statistics import wave_statistics
+from sewcli.audio import read_blocks
 from sewcli.errors import ModelError, UsageError
+from sewcli.inputs.sources import Source
 from sewcli.training.ctc import CtcTask, Target
 from sewcli.training.initialise import log_mel
 from sewcli.training.recipe import load_recipe
@@ -218,13 +220,62 @@ def test_a_large_model_is_exported_in_parts(recipe_file, tmp_path):
 
 
 def test_a_run_leaves_a_card_and_a_picture(recipe_file, tmp_path):
-    train_model(load_recipe(recipe_file, EXAMPLES, []), tmp_path / "run")
+    settings = ["repeat={'a set' = 2}", "max_seconds=6"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
     card = (tmp_path / "run/model/README.md").read_text()
     assert "SEWForCTC" in card
     assert "| wer |" in card
-    assert tomllib.loads(card.split("```toml")[1].split("```")[0])["batch_seconds"] == 8.0
+    assert "| loss |" in card
+    recipe = tomllib.loads(card.split("```toml")[1].split("```")[0])
+    assert recipe["batch_seconds"] == 8.0
+    assert recipe["repeat"] == {"a set": 2}
+    assert recipe["train"] == ["examples/speech.jsonl"]
+    assert "5 clips" in card
+    assert "1 more were left out" in card
     assert (tmp_path / "run/curves.png").read_bytes().startswith(b"\x89PNG")
     assert list((tmp_path / "run/tensorboard").glob("events.*"))
+
+
+def test_a_finished_run_gives_its_model_again_without_its_log(recipe_file, tmp_path, caplog):
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "run")
+    (tmp_path / "run/metrics.jsonl").unlink()
+    with caplog.at_level("INFO", "sewcli"):
+        train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "run")
+    assert "no picture of the curves: metrics.jsonl has no evaluation" in caplog.messages
+
+
+def test_the_loss_on_dev_is_that_of_the_library(recipe_file, tmp_path):
+    """The mean over utterances of that of SEWForCTC on each alone."""
+    import transformers
+
+    settings = ["steps=1", "precision=float32", "config.ctc_zero_infinity=true"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    (record,) = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
+    model = transformers.SEWForCTC.from_pretrained(tmp_path / "run/model", dtype=torch.float32).eval()
+    speller, losses = Speller(english_vocabulary()), []
+    for row in map(json.loads, (EXAMPLES / "speech.jsonl").open()):
+        file = EXAMPLES / row["audio_filepath"]
+        samples = np.concatenate(list(read_blocks(Source(str(file), file))))
+        samples = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
+        # of an odd number of frames the library counts the last one too
+        kept = ((samples.size - 400) // 320 + 1) // 2 * 2
+        target = torch.tensor([speller.encode(speller.normalize(row["text"]))])
+        with torch.no_grad():
+            losses.append(
+                float(model(torch.from_numpy(samples[None, : 320 * kept + 80]), labels=target).loss)
+            )
+    assert record["loss"] == pytest.approx(np.mean(losses), rel=2e-2)
+
+
+def test_masks_longer_than_a_batch_are_left_out():
+    """transformers raises ValueError there, at every attempt to go on."""
+    from test_parity import random_model
+
+    model = random_model("SEW", "ForCTC", mask_time_prob=0.5, mask_time_length=64).train()
+    rows = [np.random.default_rng(0).standard_normal(8_000).astype(np.float32)]
+    batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
+    assert torch.isfinite(ctc_logits(model, batch)).all()
+    assert model.config.mask_time_prob == 0.5
 
 
 def test_fine_tuning_on_a_few_clips_reproduces_their_text(sew, tmp_path):

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from trainings import EXAMPLES, At, interrupt
 
 from sewcli.errors import UsageError
-from sewcli.training.checkpoint import has_checkpoint, held, load_checkpoint, save_checkpoint
+from sewcli.training.checkpoint import CHOSEN, has_checkpoint, held, load_checkpoint, save_checkpoint
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
@@ -91,7 +91,9 @@ def test_a_run_killed_at_any_moment_resumes_to_the_weights_of_an_uninterrupted_o
     command = [sys.executable, "-m", "sewcli", "train", recipe_file, "--data", EXAMPLES, "--device", "cpu"]
     command += [item for setting in settings for item in ("--set", setting)]
     subprocess.run([*command, "-o", tmp_path / "whole"], check=True, capture_output=True)
-    rng = random.Random(os.getpid())
+    seed = os.getpid()
+    print(f"seed {seed}")  # shown where the test fails
+    rng = random.Random(seed)
     for _ in range(2):
         start = ["--resume"] if has_checkpoint(tmp_path / "parts") else []
         with subprocess.Popen([*command, "-o", tmp_path / "parts", *start], stderr=subprocess.PIPE) as run:
@@ -135,6 +137,49 @@ def share_apart(first, second):
     return float(torch.cat(apart).float().mean())
 
 
+def test_a_run_goes_on_with_the_next_batch_whatever_the_size_of_an_update(recipe_file, tmp_path, caplog):
+    """Two updates of one batch and two of two are the first six batches."""
+    heard = []
+
+    class Heard(At):
+        def evaluated(self, record, pairs):
+            heard.append(record["step"])
+
+    one = load_recipe(recipe_file, EXAMPLES, ["steps=2"])
+    train_model(one, tmp_path / "run")
+    train_model(dataclasses.replace(one, steps=4, accumulate=2), tmp_path / "run", observers=[Heard(0, None)])
+    assert heard == [3, 4]
+    assert load_checkpoint(tmp_path / "run")["batches"] == 6
+
+
+def test_other_data_and_other_processes_are_told(recipe_file, tmp_path, caplog):
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "run")
+    state = load_checkpoint(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/state-00000001")
+    save_checkpoint(tmp_path / "run", 1, state | {"processes": 3}, 1 << 30)
+    lines = (EXAMPLES / "speech.jsonl").read_text().splitlines()[1:]
+    rows = [json.loads(line) for line in lines]
+    manifest = tmp_path / "fewer.jsonl"
+    manifest.write_text(
+        "".join(
+            json.dumps(row | {"audio_filepath": str(EXAMPLES / row["audio_filepath"])}) + "\n" for row in rows
+        )
+    )
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=2", f"train={manifest}"]), tmp_path / "run")
+    assert "the training data are others than those the run began with" in caplog.messages
+    assert "processes: 1 now, 3 before" in caplog.messages
+
+
+def test_weights_that_come_from_the_same_score_are_told_apart_by_the_next_one(recipe_file, tmp_path):
+    """A model that writes nothing has a word error rate of 1 for a while."""
+    settings = ["steps=4", "eval_every=1", "early_stop=1", "front_end_steps=0"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    records = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
+    assert {record["wer"] for record in records} == {1.0}
+    assert len(records) == 4
+    assert records[-1]["loss"] < records[0]["loss"]
+
+
 def test_a_large_state_is_saved_in_parts_and_read_back(tmp_path):
     state = {
         "step": 3,
@@ -176,7 +221,8 @@ def test_the_weights_that_become_the_model(recipe_file, tmp_path, choose, step, 
     """At a learning rate of next to nothing the first evaluation stays the best."""
     settings = ["steps=4", "eval_every=1", "peak_rate=1e-12", "front_end_steps=0", f"choose={choose}"]
     train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
-    assert torch.load(tmp_path / "run/best.pt", weights_only=True)["step"] == step
+    assert load_checkpoint(tmp_path / "run", CHOSEN)["step"] == step
+    assert [path.name for path in (tmp_path / "run").glob("chosen*")] == [f"chosen-{step:08d}"]
     card = (tmp_path / "run/model/README.md").read_text()
     assert words in card
     assert f" {step}." in card
@@ -186,13 +232,13 @@ def test_the_weights_that_become_the_model(recipe_file, tmp_path, choose, step, 
 def test_a_run_moved_without_its_best_weights_still_gives_a_model(recipe_file, tmp_path, caplog, steps):
     recipe = load_recipe(recipe_file, EXAMPLES, [])
     train_model(recipe, tmp_path / "run")
-    for left_behind in ("best.pt", "metrics.jsonl"):
-        (tmp_path / "run" / left_behind).unlink()
-    shutil.rmtree(tmp_path / "run/model")
+    (tmp_path / "run/metrics.jsonl").unlink()
+    for left_behind in ("model", *(path.name for path in (tmp_path / "run").glob("chosen-*"))):
+        shutil.rmtree(tmp_path / "run" / left_behind)
     # at such a rate nothing after it does better
     settings = [f"steps={steps}", "peak_rate=1e-12"]
     train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
-    assert any("best.pt is not there" in message for message in caplog.messages)
+    assert any("holds no chosen-*" in message for message in caplog.messages)
     assert (tmp_path / "run/model/model.safetensors").exists()
     assert f"at update {steps}." in (tmp_path / "run/model/README.md").read_text()
 

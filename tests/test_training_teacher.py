@@ -16,6 +16,7 @@ from sewcli.registry import resolve
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 from sewcli.training.teacher import Teacher
+from sewcli.training.vocabulary import ENGLISH
 
 SMALL = [
     "config={hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48}",
@@ -57,7 +58,7 @@ def test_convolutions_of_another_shape_are_refused(recipe_file, tmp_path):
 
 
 def test_the_teacher_counts_less_and_less():
-    teacher = Teacher.load(nano(), 32, 4)
+    teacher = Teacher.load(nano(), ENGLISH, 4)
     assert [teacher.share(step) for step in range(6)] == [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
 
 
@@ -67,7 +68,7 @@ def test_the_divergence_from_the_teacher_is_zero_for_its_own_logits_alone():
     model = transformers.SEWForCTC.from_pretrained(nano(), dtype=torch.float32).eval()
     rows = [torch.randn(n, generator=torch.Generator().manual_seed(n)).numpy() for n in (9000, 16_000)]
     batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
-    teacher = Teacher.load(nano(), 32, 4)
+    teacher = Teacher.load(nano(), ENGLISH, 4)
     with torch.no_grad():
         logits = ctc_logits(model, batch)
         assert abs(float(teacher.loss(logits, batch, 5))) < 1e-5
@@ -115,7 +116,7 @@ def test_a_teacher_with_other_columns_or_no_ctc_is_refused(recipe_file, tmp_path
         train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "other")
         name = str(tmp_path / "other/model")
     settings = [*SMALL, *LEARNED, f"teacher={name}"]
-    with pytest.raises(UsageError, match=r"teacher.*32 columns"):
+    with pytest.raises(UsageError, match=r"teacher.*32 characters"):
         train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "student")
 
 

@@ -259,7 +259,7 @@ class Trainer:
         if state["data"] != self.task.fingerprint:
             log.warning("the training data are others than those the run began with")
         if state["processes"] != self._accelerator.num_processes:
-            log.warning("%d processes now; it were %d", self._accelerator.num_processes, state["processes"])
+            log.warning("processes: %d now, %d before", self._accelerator.num_processes, state["processes"])
         self.step, self.batches, self.best_step = state["step"], state["batches"], state["best_step"]
         self.best = None if state["best"] is None else tuple(state["best"])
         if self.best is not None and not has_checkpoint(self.directory, CHOSEN):
