@@ -211,3 +211,30 @@ def test_a_package_that_is_not_installed_is_named(
     done = sew("evaluate", manifest, "-m", "no-such-model", *options)
     assert done.code == 2
     assert told in done.err
+
+
+def test_an_audiofolder_is_scored_like_the_manifest_of_its_rows(sew, ctc, manifest, audio, tmp_path):
+    rows = [json.loads(line) for line in manifest.open()]
+    lines = ["file_name,text,set", *(f"{row['audio_filepath']},{row['text']},{row['set']}" for row in rows)]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/metadata.csv").write_text(
+        "\n".join([*lines, f"{audio / 'a.wav'},AGAIN,x", "no.wav,NO,x"])
+    )
+    expected = sew("evaluate", manifest, "-m", ctc).lines[1:]
+    refused = sew("evaluate", tmp_path / "folder", "-m", ctc)
+    assert refused.code == 2
+    assert f"metadata.csv:5: {audio / 'a.wav'} is in line 2 already" in refused.err
+    done = sew("evaluate", tmp_path / "folder", "-m", ctc, "--skip-bad")
+    assert [line.split("\t")[:9] for line in done.lines[1:]] == [line.split("\t")[:9] for line in expected]
+    assert "2 bad rows left out, 3 kept" in done.err
+
+
+def test_a_saved_data_set_is_scored(sew, ctc, manifest, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    rows = [json.loads(line) for line in manifest.open()]
+    clips = [{"bytes": Path(row["audio_filepath"]).read_bytes(), "path": None} for row in rows]
+    table = datasets.Dataset.from_dict({"audio": clips, "text": [row["text"] for row in rows]})
+    table.cast_column("audio", datasets.Audio(decode=False)).save_to_disk(str(tmp_path / "saved"))
+    expected = sew("evaluate", manifest, "-m", ctc).lines[-1]
+    done = sew("evaluate", tmp_path / "saved", "-m", ctc)
+    assert done.lines[-1].split("\t")[1:9] == expected.split("\t")[1:9]

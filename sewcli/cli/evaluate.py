@@ -20,7 +20,10 @@ def evaluate(
     context: typer.Context,
     manifest: Annotated[
         Path | None,
-        typer.Argument(metavar="MANIFEST", help="JSON Lines: audio_filepath, text or label, set."),
+        typer.Argument(
+            metavar="MANIFEST",
+            help="JSON Lines (audio_filepath, text or label, set), an audiofolder or a saved data set.",
+        ),
     ] = None,
     form: Annotated[
         Literal["text", "json"],
@@ -132,7 +135,9 @@ def evaluate(
     without_model = results is not None or compare is not None
     references = None
     if manifest is not None:
-        references = scoring.read_references(manifest, skip_bad=scored.skip_bad, files=not without_model)
+        references = scoring.read_references(
+            context, manifest, skip_bad=scored.skip_bad, files=not without_model
+        )
     normalize = find_normalizer(scored.normalizer)
     skipped = {"skipped": references.skipped} if references is not None else {}
     record: dict[str, Any] = {"normalizer": scored.normalizer, **skipped}

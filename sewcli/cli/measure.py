@@ -100,7 +100,7 @@ def _items(
     tally = Tally()
     with progress:
         for row, result in zip(references.rows, results, strict=True):
-            where = f"{references.path}:{row.line}"
+            where = row.place or row.source.path
             if isinstance(result, Failure):
                 progress.fail()
                 failure = Failure(result.path, result.code, f"{where}: {result.message}")

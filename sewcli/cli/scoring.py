@@ -22,8 +22,10 @@ from sewcli.evaluation.answers import Answer, read_answers, with_references
 from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.report import Report, lines
 from sewcli.evaluation.scores import Scored
-from sewcli.inputs.manifest import Row, Task, listed, load_manifest
+from sewcli.inputs.corpus import load_corpus
+from sewcli.inputs.manifest import Row, Task, listed
 from sewcli.results import Failure
+from sewcli.temporary import temporary_directory
 from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
 log = logging.getLogger("sewcli")
@@ -61,18 +63,20 @@ class Item:
     scored: Scored | Failure
 
 
-def read_references(path: Path, *, skip_bad: bool, files: bool) -> References:
-    """Read a manifest for evaluating.
+def read_references(context: Any, path: Path, *, skip_bad: bool, files: bool) -> References:
+    """Read a manifest or a data set directory for evaluating.
 
     Args:
-        path: of the manifest.
+        context: of the command; what is unpacked of a saved data set goes with it.
+        path: of the manifest or the directory.
         skip_bad: leave bad rows out, each with a warning.
         files: with `skip_bad`, leave out rows whose audio file is missing, too.
 
     Raises:
         UsageError: there are bad rows that may not be left out, or no good ones.
     """
-    manifest = load_manifest(path)
+    unpacked = context.with_resource(temporary_directory()) if path.is_dir() else path
+    manifest = load_corpus(path, unpacked)
     task = manifest.task
     manifest.check(task, files=files and skip_bad)
     rows = manifest.settle(skip_bad=skip_bad)
@@ -116,7 +120,7 @@ def read_results(path: Path, references: References | None) -> tuple[Task, Itera
 
 def _matched_items(references: References, matched: Sequence[Answer | None]) -> Iterator[Item]:
     for row, answer in zip(references.rows, matched, strict=True):
-        where = f"{references.path}:{row.line}"
+        where = row.place or row.source.path
         if answer is None:
             failure = Failure(row.source.path, "no_result", f"{where}: {row.source.path}: no result for it")
             yield Item(where, row.set, failure)

@@ -32,6 +32,7 @@ _SEARCH = "Search"
 @groups.grouped
 def tune_lm(
     *,
+    context: typer.Context,
     manifest: Annotated[
         Path, typer.Argument(metavar="MANIFEST", help="Of a development set: audio_filepath, text.")
     ],
@@ -108,7 +109,7 @@ def tune_lm(
     )
     require_jiwer()
     normalize = find_normalizer(scored.normalizer)
-    rows = _rows(manifest, limit, skip_bad=scored.skip_bad)
+    rows = _rows(context, manifest, limit, skip_bad=scored.skip_bad)
     plan = chunks.plan()
     chosen = machine.chosen(engine)
     local = chosen.fetch("ctc", progress=messages.bars)
@@ -165,11 +166,11 @@ def tune_lm(
     raise typer.Exit(run.exit_code(len(kept), failed))
 
 
-def _rows(manifest: Path, limit: int | None, *, skip_bad: bool) -> Sequence[Row]:
+def _rows(context: Any, manifest: Path, limit: int | None, *, skip_bad: bool) -> Sequence[Row]:
     """The rows of a manifest with texts, or so many of them, evenly spread (UsageError)."""
     from sewcli.cli.scoring import read_references
 
-    references = read_references(manifest, skip_bad=skip_bad, files=True)
+    references = read_references(context, manifest, skip_bad=skip_bad, files=True)
     if references.task != "ctc":
         raise UsageError(
             f"{manifest} holds labels", hint="a language model is for transcripts: rows with text"
