@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol
@@ -108,6 +109,9 @@ class OneDnnOperators:
     by_matrix = True
 
     def __init__(self, namespace: Any) -> None:
+        # read when oneDNN is used first: what it compiles for each size of a product, some 7 for every length of
+        # a chunk, stays; of mixed lengths most were compiled anew with the 1024 that it keeps by itself
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
         self.heads_apart = _mkl_is_slow()
         self._pack = namespace._reorder_linear_weight
         # the overload, not the packet: choosing among overloads costs 5 us a call

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
 from sewcli.engine.config import EngineConfig
@@ -26,8 +27,9 @@ from sewcli.engine.layers import (
 from sewcli.engine.operators import Operators
 from sewcli.engine.weights import Weights
 
-#: scores of the heads that are computed together on the CPU: larger ones leave the cache
-_GROUP_SCORES = 600_000
+#: scores of the heads that are computed together on the CPU, for each thread: short rows gain by more heads at
+#: once (100 states: 1.3 to 1.7 times as fast as one a thread), larger ones leave the cache (500: 0.6 to 0.8 times)
+_GROUP_SCORES = 90_000
 
 
 class SewD:
@@ -178,12 +180,13 @@ def disentangled_attention(
     queries = queries.flip(2)
     rows, heads, count, _ = queries.shape
     distances = positions.as_strided((count, count), (1, 1)).expand(rows, heads, count, count)
-    scores = queries @ keys.transpose(2, 3)
-    scores += torch.gather(queries @ position_keys.transpose(1, 2), 3, distances)
-    scores += torch.gather(position_queries @ keys.transpose(2, 3), 2, distances)
+    bias = torch.gather(queries @ position_keys.transpose(1, 2), 3, distances)
+    bias += torch.gather(position_queries @ keys.transpose(2, 3), 2, distances)
     if mask is not None:
-        scores.masked_fill_(~mask, -torch.inf)
-    context: torch.Tensor = torch.softmax(scores, dim=-1) @ values
+        bias.masked_fill_(~mask, -torch.inf)
+    # the product of contents, the softmax and the mean of the values by torch, which keeps no scores: 1.0 to
+    # 1.2 times as fast as these one after the other
+    context = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
     return context.flip(2)
 
 
@@ -269,11 +272,12 @@ class _Attention:
         """
         _, rows, heads, count, size = projected.shape
         context = projected.new_zeros(rows, count, heads, size)
+        threads = torch.get_num_threads()
         for row, length in enumerate(lengths.rows):
             if not length:
                 continue
             known = positions[length]
-            together = max(1, _GROUP_SCORES // length**2)
+            together = threads * max(1, _GROUP_SCORES // length**2)
             for start in range(0, heads, together):
                 group = slice(start, start + together)
                 queries, keys, values = projected[:, row : row + 1, group, :length]
