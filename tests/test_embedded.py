@@ -83,3 +83,17 @@ def test_nano_keywords_tells_silence_and_other_speech_from_keywords(sew, tmp_pat
     soundfile.write(noise, np.random.default_rng(0).standard_normal(16_000) * 0.01, 16_000)
     done = sew("classify", "-h", "-q", noise, EXAMPLES / "speech/waterfowl.opus")
     assert [line.split("\t")[0] for line in done.lines] == ["_silence_", "_unknown_"]
+
+
+@pytest.mark.float32
+def test_the_demo_prints_what_the_readme_shows(sew, monkeypatch):
+    """With every engine and number of threads: `make test-matrix` compares them through this page."""
+    monkeypatch.chdir(EXAMPLES.parent)
+    shown = Path("README.md").read_text().split("```text\n", 1)[1].split("```", 1)[0].splitlines()
+    words = shown.index("sew classify --offline examples/keywords")
+    assert sew(*shown[0].split()[1:]).lines == shown[1:words]
+    found = [line.split("\t") for line in sew(*shown[words].split()[1:]).lines]
+    expected = [line.split("\t") for line in shown[words + 1 :]]
+    assert [line[:2] for line in found] == [line[:2] for line in expected]
+    scores = [float(line[2]) for line in found]
+    assert scores == pytest.approx([float(line[2]) for line in expected], abs=2e-4)

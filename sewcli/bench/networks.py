@@ -71,7 +71,7 @@ def network(options: NetworkOptions) -> Iterator[Table]:
         runs += [_engine_run(engine, batch) for engine in engines.values()]
         expected, *results = [run()[0, : _kept(options.seconds)].float().cpu() for run in runs]
         base, *seconds = medians(runs, options.repeats)
-        work = _operations(runs[0])
+        work = _operations(runs[0], reference.config)
         for dtype, median, result in zip(engines, seconds, results, strict=True):
             error = float((result - expected).abs().max() / expected.abs().max())
             same = float((result.argmax(-1) == expected.argmax(-1)).float().mean())
@@ -199,14 +199,24 @@ def _engine_run(model: RunningModel, batch: Batch) -> Callable[[], torch.Tensor]
     return lambda: model.forward(batch.to(torch.device(model.device))).cpu()
 
 
-def _operations(run: Callable[[], Any]) -> float:
-    """Floating-point operations of a forward pass, two for each multiplication with its addition."""
+def _operations(run: Callable[[], Any], config: Any) -> float:
+    """Floating-point operations that a forward pass needs, two for each multiplication with its addition.
+
+    Args:
+        run: the pass in transformers, whose operations are counted.
+        config: of the network. SEW-D projects its relative embeddings to queries and keys in every pass, which
+            need be done only once and is not counted.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     # the counter cannot follow a weight norm in inference mode
     with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
         run()
-    return float(counter.get_total_flops())
+    counted = float(counter.get_total_flops())
+    if config.model_type != "sew-d":
+        return counted
+    span = config.position_buckets if config.position_buckets > 0 else config.max_position_embeddings
+    return counted - 2 * 2 * (2 * span) * config.hidden_size**2 * config.num_hidden_layers
 
 
 def _ceiling(device: str) -> float:

@@ -109,8 +109,8 @@ class OneDnnOperators:
     by_matrix = True
 
     def __init__(self, namespace: Any) -> None:
-        # read when oneDNN is used first: what it compiles for each size of a product, some 7 for every length of
-        # a chunk, stays; of mixed lengths most were compiled anew with the 1024 that it keeps by itself
+        # read when oneDNN is used first: what it compiles for each size of a product stays, some 7 for every
+        # length of a chunk; with the 1024 that it keeps by itself most of mixed lengths were compiled anew
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
         self.heads_apart = _mkl_is_slow()
         self._pack = namespace._reorder_linear_weight

@@ -27,8 +27,8 @@ from sewcli.engine.layers import (
 from sewcli.engine.operators import Operators
 from sewcli.engine.weights import Weights
 
-#: scores of the heads that are computed together on the CPU, for each thread: short rows gain by more heads at
-#: once (100 states: 1.3 to 1.7 times as fast as one a thread), larger ones leave the cache (500: 0.6 to 0.8 times)
+#: scores of the heads that are computed together on the CPU, for each thread: short rows gain by more heads
+#: at once (100 states: 1.3 to 1.7 times as fast as with one a thread), larger ones leave the cache (500: 0.6)
 _GROUP_SCORES = 90_000
 
 

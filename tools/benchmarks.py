@@ -1,0 +1,73 @@
+"""Write docs/benchmarks.md from `sew bench`: `python tools/benchmarks.py`, half an hour on an idle machine."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sewcli.bench.table import Table
+from sewcli.bench.timing import run_process, sew_command
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+HEAD = """# Benchmarks
+
+Made by `python tools/benchmarks.py` from `sew bench` on an idle machine, the one named first: ratios of runs that take
+turns, with the same weights. Run it to have those of yours; `--quick` takes a tenth of the audio.
+"""
+ALL_SIZES = "-m sew-tiny -m sew-d-tiny -m sew-mid -m sew-d-mid"
+#: what is measured, and what a reader should know of it
+MEASUREMENTS = (
+    (
+        f"network --repeats 5 --dtype float32 --dtype bfloat16 {ALL_SIZES}",
+        "transformers computes in float32 in all rows. Its eager attention is what a model has by default.",
+    ),
+    (f"network --repeats 5 --seconds 8 {ALL_SIZES}", "The same for a short clip."),
+    ("paper --repeats 3", ""),
+    ("start --repeats 5", "The pipeline imports transformers, and librosa where there is no ffmpeg."),
+    ("many-files --repeats 2", "The pipeline gives other texts in batches, because it pads."),
+    ("long-file --repeats 3", "By default the pipeline computes each second 1.5 times, sew 1.1 times."),
+    ("audio --repeats 3", ""),
+    ("memory --repeats 1", ""),
+    ("threads --repeats 3", ""),
+    ("chunks --repeats 2", ""),
+)
+
+
+def main() -> None:
+    """Measure all and write the page; what is done is told on standard error."""
+    sections: list[str] = []
+    for arguments, note in MEASUREMENTS:
+        print(f"sew bench {arguments}", file=sys.stderr, flush=True)
+        machine, *tables = run(arguments)
+        if not sections:
+            sections.append(machine.markdown())
+        sections += [section(arguments, note, table) for table in tables]
+    PAGE.write_text("\n".join([HEAD, *sections]), encoding="utf-8")
+
+
+def run(arguments: str) -> Iterator[Table]:
+    """The tables of one run, that of the machine first."""
+    done = run_process(sew_command("bench", *shlex.split(arguments), "-f", "json", "-q"))
+    for line in done.splitlines():
+        yield table_of(json.loads(line))
+
+
+def table_of(record: dict[str, Any]) -> Table:
+    """A table from its JSON."""
+    rows = tuple(tuple(row) for row in record["rows"])
+    return Table(record["name"], record["title"], tuple(record["columns"]), rows)
+
+
+def section(arguments: str, note: str, table: Table) -> str:
+    """A table under its heading, the command that made it, and what it shows."""
+    heading, _, rest = table.markdown().partition("\n\n")
+    told = f"\n{note}\n" if note else ""
+    return f"{heading}\n\n```\nsew bench {arguments}\n```\n\n{rest}{told}"
+
+
+if __name__ == "__main__":
+    main()
