@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md from `sew bench`: `python tools/benchmarks.py`, half an hour on an idle machine."""
+"""Write docs/benchmarks.md from `sew bench`: `python tools/benchmarks.py`, half an hour, machine idle."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sewcli.bench.timing import run_process, sew_command
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Made by `python tools/benchmarks.py` from `sew bench` on an idle machine, the one named first: ratios of runs that take
-turns, with the same weights. Run it to have those of yours; `--quick` takes a tenth of the audio.
+Made by `python tools/benchmarks.py` from `sew bench` on an idle machine, the one named first: ratios of runs
+that take turns, with the same weights. Run it to have those of yours; `--quick` takes a tenth of the audio.
 """
 ALL_SIZES = "-m sew-tiny -m sew-d-tiny -m sew-mid -m sew-d-mid"
 #: what is measured, and what a reader should know of it

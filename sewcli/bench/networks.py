@@ -204,8 +204,8 @@ def _operations(run: Callable[[], Any], config: Any) -> float:
 
     Args:
         run: the pass in transformers, whose operations are counted.
-        config: of the network. SEW-D projects its relative embeddings to queries and keys in every pass, which
-            need be done only once and is not counted.
+        config: of the network. SEW-D projects its relative embeddings to queries and keys in every pass: once
+            would do, so that is not counted.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -216,7 +216,8 @@ def _operations(run: Callable[[], Any], config: Any) -> float:
     if config.model_type != "sew-d":
         return counted
     span = config.position_buckets if config.position_buckets > 0 else config.max_position_embeddings
-    return counted - 2 * 2 * (2 * span) * config.hidden_size**2 * config.num_hidden_layers
+    projected = 2 * 2 * (2 * span) * config.hidden_size**2 * config.num_hidden_layers
+    return counted - float(projected)
 
 
 def _ceiling(device: str) -> float:
