@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import torch
 from helpers import Logits, tiny_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sewcli.acoustic.batch import make_batch
+from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.checkpoint import inspect
+from sewcli.acoustic.lanes import lane_count
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment, Starting, Underway
 from sewcli.acoustic.running import RunningModel, is_out_of_memory
@@ -42,7 +44,9 @@ def loaded() -> RunningModel:
 
 
 @pytest.fixture
-def nano(loaded: RunningModel) -> RunningModel:
+def nano(loaded: RunningModel, monkeypatch: pytest.MonkeyPatch) -> RunningModel:
+    """Without lanes, as on a GPU."""
+    monkeypatch.setattr(FastModel, "lanes", 1)
     loaded.most_seconds = math.inf  # what a batch that did not fit leaves behind
     return loaded
 
@@ -100,6 +104,63 @@ def test_a_batch_goes_on_while_the_next_is_made(
 
 def test_every_engine_can_begin_a_batch(nano: RunningModel) -> None:
     assert isinstance(nano, Starting)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("seconds", [0.0, 5.0])
+def test_batches_side_by_side_give_what_they_give_in_turn(loaded: RunningModel, seconds: float) -> None:
+    """In the order of the inputs, on a part of the threads each, which torch keeps for all others."""
+    loaded.most_seconds = math.inf
+    torch.set_num_threads(1)
+    expected = logits(loaded, batch_seconds=seconds)
+    torch.set_num_threads(2)
+    assert loaded.lanes == 2
+    seen: set[tuple[str, int]] = set()
+    forward = loaded.forward
+
+    def watched(batch: Batch) -> torch.Tensor:
+        seen.add((threading.current_thread().name.rpartition("_")[0], torch.get_num_threads()))
+        return forward(batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loaded, "forward", watched)
+        got = logits(loaded, batch_seconds=seconds)
+        assert seen == {("sew-lane", 1)}
+        seen.clear()
+        assert len(list(run(CLIPS[1:2], loaded, Logits, Options(ChunkPlan.from_seconds(20.0, 1.0))))) == 1
+        assert seen == {("", 2)}, "a chunk alone has all threads"
+    assert torch.get_num_threads() == 2
+    for (path, ours), (other, theirs) in zip(got, expected, strict=True):
+        assert path == other
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_what_goes_wrong_in_a_lane_ends_the_run_after_the_results_before_it(
+    loaded: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(2)
+    start, fourth = loaded._start, wav_samples(CLIPS[3])
+
+    def but_one(segments: Sequence[Segment]) -> Underway:
+        if segments[0].samples.size == fourth:
+            raise torch.OutOfMemoryError("no memory left")
+        return start(segments)
+
+    monkeypatch.setattr(loaded, "_start", but_one)
+    found = []
+    with pytest.raises(DeviceError, match="one piece"):
+        for path, _ in run(CLIPS, loaded, Logits, Options(ChunkPlan.from_seconds(20.0, 1.0))):
+            found.append(path)
+    assert found == [source.path for source in CLIPS[:3]]
+
+
+@pytest.mark.parametrize(
+    ("threads", "lanes"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 1), (6, 3), (8, 4), (14, 2), (16, 4)]
+)
+def test_lanes_leave_no_thread_over(monkeypatch: pytest.MonkeyPatch, threads: int, lanes: int) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert lane_count() == lanes
 
 
 class Small:

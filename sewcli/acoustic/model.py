@@ -79,6 +79,9 @@ class Underway(Protocol):
     def result(self) -> list[NDArray[np.float32]]:
         """What `AcousticModel` returns, and raises, for the batch; PartlyRunError where a part of it ran."""
 
+    def cancel(self) -> None:
+        """Give it up where it has not begun: `result` is not asked for."""
+
 
 @runtime_checkable
 class Starting(Protocol):
@@ -86,12 +89,21 @@ class Starting(Protocol):
 
     Attributes:
         most_seconds: padded audio that a batch may have; less once one did not fit the memory.
+        lanes: batches that run side by side, on a CPU; 1 where they run one after the other.
     """
 
     most_seconds: float
 
-    def start(self, segments: Sequence[Segment]) -> Underway:
+    @property
+    def lanes(self) -> int:
+        """See the class."""
+
+    def start(self, segments: Sequence[Segment], *, beside: bool = False) -> Underway:
         """Begin a batch; on a GPU the call returns while the card computes.
+
+        Args:
+            segments: of the batch.
+            beside: in a lane, where there are some, beside other batches; else with all threads.
 
         Raises:
             DeviceError: out of memory even for one segment.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.checkpoint import Checkpoint
+from sewcli.acoustic.lanes import in_lane
 from sewcli.acoustic.model import PartlyRunError, Segment, Underway
 from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE, kept_frame_count
@@ -69,13 +71,23 @@ class RunningModel(ABC):
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits of a batch on the device: (B, frames, columns), or (B, columns) for classification."""
 
+    @property
+    def lanes(self) -> int:
+        """See `sewcli.acoustic.model.Starting`; a forward pass that keeps notes in the model has one."""
+        return 1
+
     def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
         """See `AcousticModel`; a batch that does not fit the memory is run in halves."""
-        return self.start(segments).result()
+        return self._begin(segments).result()
+
+    def start(self, segments: Sequence[Segment], *, beside: bool = False) -> Underway:
+        """See `sewcli.acoustic.model.Starting`; a batch that does not fit the memory is run in halves."""
+        if beside and self.lanes > 1:
+            return in_lane(functools.partial(self, segments))
+        return self._begin(segments)
 
     @torch.inference_mode()
-    def start(self, segments: Sequence[Segment]) -> Underway:
-        """See `sewcli.acoustic.model.Starting`; a batch that does not fit the memory is run in halves."""
+    def _begin(self, segments: Sequence[Segment]) -> Underway:
         padded = len(segments) * max(segment.samples.size for segment in segments) / SAMPLE_RATE
         if len(segments) > 1 and padded > self.most_seconds:
             return self._halves(segments)
@@ -99,9 +111,9 @@ class RunningModel(ABC):
     def _halves(self, segments: Sequence[Segment]) -> Underway:
         """Begin a batch as two."""
         half = len(segments) // 2
-        first = self.start(segments[:half])
+        first = self._begin(segments[:half])
         try:
-            return _Halves(first, self.start(segments[half:]))
+            return _Halves(first, self._begin(segments[half:]))
         except DeviceError as error:
             return _Halves(first, _Failed(error))
 
@@ -128,7 +140,14 @@ class RunningModel(ABC):
             )
 
 
-class _Running:
+class _Begun:
+    """A batch that is past giving up."""
+
+    def cancel(self) -> None:
+        """Nothing."""
+
+
+class _Running(_Begun):
     """A batch whose logits are on their way to the host.
 
     Args:
@@ -151,7 +170,7 @@ class _Running:
         return rows
 
 
-class _Halves:
+class _Halves(_Begun):
     """A batch that ran as two."""
 
     def __init__(self, first: Underway, second: Underway) -> None:
@@ -170,7 +189,7 @@ class _Halves:
             raise PartlyRunError(error, outputs) from error
 
 
-class _Failed:
+class _Failed(_Begun):
     """A batch that could not be begun."""
 
     def __init__(self, error: DeviceError) -> None:

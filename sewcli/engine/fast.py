@@ -7,6 +7,7 @@ import torch
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, label_names
+from sewcli.acoustic.lanes import lane_count
 from sewcli.acoustic.running import RunningModel
 from sewcli.engine.config import EngineConfig
 from sewcli.engine.heads import ClassificationHead, CtcHead, NoHead
@@ -62,6 +63,11 @@ class FastModel(RunningModel):
             case _:
                 self._head = NoHead()
         weights.finish()
+
+    @property
+    def lanes(self) -> int:
+        """See `RunningModel`."""
+        return lane_count() if self._device.type == "cpu" else 1
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """See `RunningModel`."""

@@ -16,8 +16,10 @@ from sewcli.pipeline.line import Job
 
 #: rows of a batch: each may hold an open file
 _MOST_ROWS = 64
-#: batches under way: one is computed while the next is put together and copied
+#: batches under way beside a GPU: one is computed while the next is put together and copied
 _MOST_UNDERWAY = 2
+#: for each lane of a CPU: they are handed on in order, and beside a long one others are to have work
+_MOST_IN_LANE = 3
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -39,8 +41,9 @@ class _Row(NamedTuple, Generic[ResultT_co]):
 class Batcher(Generic[ResultT_co]):
     """Puts chunks together and has them run, in order.
 
-    A model that can begin a batch before the last one is through (`Starting`) is given the next one then:
-    the card computes while the host reads, pads, copies and decodes.
+    A model that can begin a batch before the last one is through (`Starting`) is given the next one then: a
+    card computes while the host reads, pads, copies and decodes, and a CPU computes several side by side. The
+    first of these waits for a second one, because alone it is faster with all threads.
 
     Args:
         model: the network.
@@ -51,6 +54,8 @@ class Batcher(Generic[ResultT_co]):
         self._model = model
         self._seconds = seconds
         self._rows: list[_Row[ResultT_co]] = []
+        #: a batch that waits for another to run beside
+        self._held: list[_Row[ResultT_co]] = []
         self._underway: deque[tuple[list[_Row[ResultT_co]], Underway]] = deque()
 
     def add(self, job: Job[ResultT_co], chunk: Chunk, segment: Segment) -> None:
@@ -67,20 +72,40 @@ class Batcher(Generic[ResultT_co]):
 
     def run(self) -> None:
         """Begin a batch of what is there, and hand on the outputs of those that are through."""
-        if self._rows:
-            rows, self._rows = self._rows, []
-            segments = [row.segment for row in rows]
-            if isinstance(self._model, Starting) and not isinstance(self._model, Attending):
-                self._underway.append((rows, self._model.start(segments)))
-            else:
-                self._hand_on(rows, self._model(segments))
-        while self._underway and (len(self._underway) >= _MOST_UNDERWAY or self._underway[0][1].ready()):
+        rows, self._rows = self._rows, []
+        model = self._model
+        if not isinstance(model, Starting) or isinstance(model, Attending):
+            if rows:
+                self._hand_on(rows, model([row.segment for row in rows]))
+            return
+        lanes = model.lanes
+        if rows and lanes > 1 and not self._held and not self._underway:
+            self._held = rows
+            return
+        if rows:
+            self._begin(model, beside=True)
+            self._underway.append((rows, model.start([row.segment for row in rows], beside=True)))
+        most = _MOST_UNDERWAY if lanes == 1 else _MOST_IN_LANE * lanes
+        while self._underway and (len(self._underway) >= most or self._underway[0][1].ready()):
             self._settle()
+
+    def _begin(self, model: Starting, *, beside: bool) -> None:
+        """Begin the batch that waits, if one does."""
+        if self._held:
+            rows, self._held = self._held, []
+            self._underway.append((rows, model.start([row.segment for row in rows], beside=beside)))
 
     def flush(self) -> None:
         """Run what is there, and wait until all outputs are handed on."""
         self.run()
+        if isinstance(self._model, Starting):
+            self._begin(self._model, beside=False)
         self.settle()
+
+    def close(self) -> None:
+        """Give up what has not begun."""
+        for _, underway in self._underway:
+            underway.cancel()
 
     def settle(self) -> None:
         """Wait for what is under way, and begin nothing more."""

@@ -3,8 +3,9 @@
 Recordings are cut into chunks, chunks of one or several recordings make a batch, and the output of
 each chunk goes to the consumer of its recording. Results come in the order of the sources. A
 few recordings are read ahead of their turn, while the network runs, and given back when their result is
-out, so what is held at any time is one batch (two beside a GPU), the recordings with a part in it, those
-read ahead and, where results are made in threads of their own, a few that wait for these.
+out, so what is held at any time is one batch (two beside a GPU, three for each lane of a CPU), the recordings
+with a part in it, those read ahead and, where results are made in threads of their own, a few that wait for
+these.
 """
 
 from __future__ import annotations
@@ -148,6 +149,7 @@ def run(
         raise
     finally:
         stopped.set()
+        batcher.close()
         if workers is not None:
             workers.close()
         ahead.stop()
