@@ -126,7 +126,17 @@ def run(
         depth=readers + _WAITING,
     )
     try:
-        for opened in ahead.results(_PATIENCE):
+        results = ahead.results(_PATIENCE)
+        while True:
+            try:
+                opened = next(results)
+            except StopIteration:
+                break
+            except Exception:
+                # the inputs before the one that cannot be told, as of a list that breaks off, are no less good
+                batcher.flush()
+                yield from pending.finished(every=True)
+                raise
             if opened is None:
                 # the next recording takes its time: what is there need not wait for a full batch
                 batcher.flush()
