@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from sewcli.errors import SewError
 from sewcli.training.vocabulary import ENGLISH, write_vocabulary
 
 needs_pyctcdecode = pytest.mark.skipif(
@@ -164,6 +165,17 @@ def reference_text(directory: Path, samples: Samples) -> str:
 
 
 SPAN_KEYS = ["start", "end", "confidence"]
+
+
+def until_error(results):
+    """The paths of results of `Logits` up to the error that ends a run, and the error."""
+    found = []
+    try:
+        for path, _ in results:
+            found.append(path)
+    except SewError as error:
+        return found, error
+    return found, None
 
 
 class Logits:

@@ -133,7 +133,7 @@ def run(
             except StopIteration:
                 break
             except Exception:
-                # the inputs before the one that cannot be told, as of a list that breaks off, are no less good
+                # of a list that breaks off; the inputs before are no less good
                 batcher.flush()
                 yield from pending.finished(every=True)
                 raise
