@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import Sew
 
 from sewcli.doctor import packages
+from sewcli.doctor.examination import examine_card
 
 
 def examined(sew: Sew, code: int = 0) -> dict[str, dict[str, Any]]:
@@ -133,3 +135,14 @@ def test_output_fits_its_schema(sew: Sew) -> None:
     schema = json.loads(sew("schema", "doctor").out)
     [record] = sew("doctor", "-f", "json").records
     Draft202012Validator(schema).validate(record)
+
+
+def test_a_device_is_held_against_the_cpu() -> None:
+    found = examine_card("cpu")
+    assert found.ok
+    assert "both families" in found.detail
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_card_gives_the_logits_of_the_cpu() -> None:
+    assert examine_card("cuda").ok

@@ -12,6 +12,7 @@ from sewcli.acoustic.forward import ctc_logits
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import StatisticsAccumulator, wave_statistics
+from sewcli.bench.material import model_directory, plain_network
 from sewcli.chunking import frame_count, kept_frame_count
 from sewcli.engine import fast
 from sewcli.engine.operators import OneDnnOperators, PublicOperators, find_operators
@@ -259,3 +260,14 @@ def test_statistics_of_a_loud_offset_keep_their_digits():
     windows = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), 10)[::5]
     expected = np.cov(windows.T, bias=True)
     np.testing.assert_allclose(wave_statistics(samples).window_covariance, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", ["sew-tiny", "sew-d-tiny"])
+def test_a_published_size(size):
+    """Random weights, five seconds beside two, side by side and in turn."""
+    with model_directory(size) as local:
+        network = load_model(local, "ctc", engine="fast", device="cpu")
+        model = plain_network(local, "cpu")
+    rows = [utterance(80_000), utterance(33_333)]
+    for row, logits in zip(rows, outputs(network, rows), strict=True):
+        assert relative_error(logits, reference(model, row)[: kept_frame_count(row.size)]) < 1e-5

@@ -13,6 +13,9 @@ from sewcli.doctor import machine, packages
 from sewcli.doctor.check import Check, found
 from sewcli.errors import SewError
 
+#: relative difference of logits in float32 up to which two devices agree
+_SAME = 1e-3
+
 
 def checks(read_settings: Callable[[], object], unknown: Sequence[object] = ()) -> Iterator[Check]:
     """Try everything, one after the other.
@@ -28,6 +31,8 @@ def checks(read_settings: Callable[[], object], unknown: Sequence[object] = ()) 
     yield from packages.extras()
     for alias in ("nano", "nano-keywords"):
         yield _tried(alias, partial(_model, alias))
+    for device in machine.cards():
+        yield _tried(device, partial(examine_card, device))
 
 
 def _tried(name: str, attempt: Callable[[], Check]) -> Check:
@@ -44,6 +49,30 @@ def _tried(name: str, attempt: Callable[[], Check]) -> Check:
 
 def _sew() -> Check:
     return found(f"{__version__} in {Path(__file__).parent.parent}, Python {platform.python_version()}")
+
+
+def examine_card(device: str) -> Check:
+    """Run a model of each family on a device, and hold it against the CPU."""
+    import numpy as np
+
+    from sewcli.acoustic.load import load_model
+    from sewcli.acoustic.model import Segment
+    from sewcli.acoustic.statistics import wave_statistics
+    from sewcli.hub.fetching import fetch
+    from sewcli.registry import find_models_toml, load_registry
+
+    models = load_registry(find_models_toml()).models
+    noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) / 8
+    # two of unequal length, so that one is padded
+    segments = [Segment(samples, wave_statistics(samples)) for samples in (noise, noise[:9_000])]
+    for alias in ("nano", "nano-d"):
+        local = fetch(models[alias])
+        expected, got = (load_model(local, "ctc", device=place)(segments) for place in ("cpu", device))
+        apart = max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(expected, got, strict=True))
+        if not apart < _SAME:
+            reason = f"{alias} gives logits that differ from those of the CPU by {apart:.0e} of the largest"
+            return Check("", False, reason, "use --device cpu, and tell us")
+    return found("models of both families give the logits of the CPU there")
 
 
 def _model(alias: str) -> Check:

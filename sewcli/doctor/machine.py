@@ -24,6 +24,16 @@ def examine_device() -> Check:
     return found(f"cpu ({platform.processor() or platform.machine()}); torch sees no CUDA device")
 
 
+def cards() -> list[str]:
+    """The CUDA devices that torch sees; none where it cannot be imported."""
+    try:
+        import torch
+
+        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    except Exception:
+        return []  # `packages.examine_torch` tells
+
+
 def examine_threads() -> Check:
     """The threads of torch."""
     import torch
