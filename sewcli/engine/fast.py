@@ -9,6 +9,7 @@ from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, label_names
 from sewcli.acoustic.lanes import lane_count
 from sewcli.acoustic.running import RunningModel
+from sewcli.engine.allocator import keep_freed_memory
 from sewcli.engine.config import EngineConfig
 from sewcli.engine.heads import ClassificationHead, CtcHead, NoHead
 from sewcli.engine.operators import find_operators
@@ -48,6 +49,8 @@ class FastModel(RunningModel):
         widths = {"ctc": config.columns, "classification": len(labels), "features": config.hidden}
         # the samples stay float32: the first convolution reads them
         super().__init__(checkpoint, labels, widths[checkpoint.task], device, dtype, torch.float32)
+        if device.type == "cpu" and config.family == "sew-d":
+            keep_freed_memory()
         operators = find_operators(device, dtype, compiled=compiled)
         weights = Weights(checkpoint, device, dtype)
         encoder = Sew if config.family == "sew" else SewD
