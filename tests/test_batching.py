@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import ChunkPlan
 from sewcli.engine.config import read_config
 from sewcli.engine.fast import FastModel
-from sewcli.errors import DeviceError
+from sewcli.errors import DeviceError, ModelError
 from sewcli.hub.fetching import fetch
 from sewcli.inputs.sources import Source
 from sewcli.pipeline.run import Options, run
@@ -135,23 +135,48 @@ def test_batches_side_by_side_give_what_they_give_in_turn(loaded: RunningModel, 
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_what_goes_wrong_in_a_lane_ends_the_run_after_the_results_before_it(
-    loaded: RunningModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def in_lanes(
+    loaded: RunningModel, monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> Callable[..., tuple[list[str], Exception | None]]:
+    """Run the clips in two lanes, with an error for some of them."""
     torch.set_num_threads(2)
-    start, fourth = loaded._start, wav_samples(CLIPS[3])
+    start = loaded._start
 
-    def but_one(segments: Sequence[Segment]) -> Underway:
-        if segments[0].samples.size == fourth:
-            raise torch.OutOfMemoryError("no memory left")
-        return start(segments)
+    def with_error(numbers: Sequence[int], error: Exception, *, only_beside: bool = False) -> Any:
+        sizes = {wav_samples(CLIPS[number]) for number in numbers}
 
-    monkeypatch.setattr(loaded, "_start", but_one)
-    found, error = until_error(run(CLIPS, loaded, Logits, Options(ChunkPlan.from_seconds(20.0, 1.0))))
-    assert isinstance(error, DeviceError)
-    assert "one piece" in error.message
-    assert found == [source.path for source in CLIPS[:3]]
+        def failing(segments: Sequence[Segment]) -> Underway:
+            beside = threading.current_thread().name.startswith("sew-lane")
+            if segments[0].samples.size in sizes and (beside or not only_beside):
+                raise error
+            return start(segments)
+
+        monkeypatch.setattr(loaded, "_start", failing)
+        return until_error(run(CLIPS, loaded, Logits, Options(ChunkPlan.from_seconds(20.0, 1.0))))
+
+    return with_error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("no memory left"), ModelError("no numbers", code="not_finite")],
+    ids=["memory", "numbers"],
+)
+@pytest.mark.parametrize("numbers", [[3], [3, 4], [5]])
+def test_what_goes_wrong_in_a_lane_ends_the_run_after_the_results_before_it(
+    in_lanes: Any, numbers: list[int], error: Exception
+) -> None:
+    found, raised = in_lanes(numbers, error)
+    assert isinstance(raised, ModelError if isinstance(error, ModelError) else DeviceError)
+    assert found == [source.path for source in CLIPS[: numbers[0]]]
+
+
+def test_a_chunk_that_fits_alone_is_run_alone(in_lanes: Any) -> None:
+    """Beside others there was too little memory."""
+    found, raised = in_lanes([1, 4], torch.OutOfMemoryError("no memory left"), only_beside=True)
+    assert raised is None
+    assert found == [source.path for source in CLIPS]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import soundfile
 from trainings import EXAMPLES
 
 from sewcli.errors import UsageError
-from sewcli.inputs.corpus import read_corpus
+from sewcli.inputs.corpus import corpus_hash, corpus_task, read_corpus
 
 
 def audiofolder(tmp_path):
@@ -122,3 +122,35 @@ def test_an_index_in_another_encoding_is_named(tmp_path):
     (tmp_path / "metadata.csv").write_bytes("file_name,text\na.wav,GRÜN\n".encode("cp1252"))
     with pytest.raises(UsageError, match=r"cannot read .*metadata.csv"):
         read_corpus(tmp_path, tmp_path, task="ctc")
+
+
+def test_empty_columns_are_none(tmp_path):
+    folder, rows = audiofolder(tmp_path)
+    lines = ["file_name,transcription,text,label", *(f"{row['file_name']},,{row['text']}," for row in rows)]
+    (folder / "metadata.csv").write_text("\n".join(lines))
+    assert corpus_task(folder) == "ctc"
+    read = read_corpus(folder, tmp_path, task="ctc")
+    assert [row.text for row in read] == [row["text"] for row in rows]
+
+
+def test_a_table_that_breaks_off_is_named(tmp_path):
+    (tmp_path / "metadata.csv").write_text('file_name,text\na.wav,A\nb.wav,"B\n' + "C" * 200_000)
+    with pytest.raises(UsageError, match=r"metadata.csv:\d+: field larger than"):
+        read_corpus(tmp_path, tmp_path, task="ctc")
+
+
+def test_a_saved_row_without_a_class_is_a_bad_row(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    clip = (EXAMPLES / "speech/go-forward.wav").read_bytes()
+    names = datasets.ClassLabel(names=["no", "yes"])
+    features = datasets.Features({"audio": datasets.Audio(decode=False), "label": names})
+    clips = [{"bytes": clip, "path": None}] * 3
+    table = datasets.Dataset.from_dict({"audio": clips, "label": [1, -1, 0]}, features=features)
+    table.save_to_disk(str(tmp_path / "saved"))
+    assert corpus_task(tmp_path / "saved") == "classification"
+    with pytest.raises(UsageError, match="row 1: -1 is no class"):
+        read_corpus(tmp_path / "saved", tmp_path, task="classification")
+    rows = read_corpus(tmp_path / "saved", tmp_path, task="classification", skip_bad=True)
+    assert [row.label for row in rows] == ["yes", "no"]
+    assert [row.source.path for row in rows] == [f"{tmp_path}/saved#{number}" for number in (0, 2)]
+    assert corpus_hash({tmp_path / "saved": rows}) != corpus_hash({tmp_path / "saved": rows[:1]})

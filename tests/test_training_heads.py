@@ -100,3 +100,41 @@ def test_a_teacher_must_have_the_same_letters_in_the_same_order(recipe_file, sta
     (start / "vocab.json").write_text(json.dumps(vocabulary))
     with pytest.raises(UsageError, match="not a CTC model with the 32 characters"):
         train_model(load_recipe(recipe_file, EXAMPLES, [*STILL, f"teacher={start}"]), tmp_path / "run")
+
+
+def test_blank_and_delimiter_are_taken_over_however_they_are_spelled(recipe_file, start, tmp_path):
+    """As of models fine-tuned with the tokenizer's own names."""
+    other = {"<pad>": "[PAD]", "<unk>": "[UNK]"}
+    vocabulary = json.loads((start / "vocab.json").read_text())
+    vocabulary = {other.get(token, token): row for token, row in vocabulary.items()}
+    (start / "vocab.json").write_text(json.dumps(vocabulary))
+    settings = json.loads((start / "tokenizer_config.json").read_text())
+    settings |= {"pad_token": "[PAD]", "unk_token": "[UNK]"}
+    (start / "tokenizer_config.json").write_text(json.dumps(settings))
+    before = head(start)
+    more = [*STILL, f"init={start}", "vocabulary=english"]
+    train_model(load_recipe(recipe_file, EXAMPLES, more), tmp_path / "run")
+    after = head(tmp_path / "run/model")
+    torch.testing.assert_close(after["<pad>"][0], before["[PAD]"][0], rtol=0, atol=1e-3)
+    torch.testing.assert_close(after["<unk>"][0], before["[UNK]"][0], rtol=0, atol=1e-3)
+
+
+def test_a_head_of_another_width_is_none(tmp_path, caplog):
+    settings = ["steps=1", "peak_rate=1e-12", "average=0.0"]
+    train_model(load_recipe(keyword_recipe(tmp_path), EXAMPLES, settings), tmp_path / "start")
+    more = [*settings, f"init={tmp_path / 'start/model'}", "config.classifier_proj_size=24"]
+    with caplog.at_level("INFO", "sewcli"):
+        train_model(load_recipe(keyword_recipe(tmp_path), EXAMPLES, more), tmp_path / "run")
+    assert "0 of 6 labels are those of" in caplog.text
+
+
+def test_a_sew_d_classifier_starts_with_the_head_of_a_sew_classifier(tmp_path):
+    settings = ["steps=1", "peak_rate=1e-12", "average=0.0"]
+    train_model(load_recipe(keyword_recipe(tmp_path), EXAMPLES, settings), tmp_path / "start")
+    recipe = keyword_recipe(tmp_path, family="sew-d", init=str(tmp_path / "start/model"))
+    lines = [line for line in recipe.read_text().splitlines() if "layerdrop" not in line]
+    recipe.write_text("\n".join(lines))
+    train_model(load_recipe(recipe, EXAMPLES, settings), tmp_path / "run")
+    before, after = (load_file(tmp_path / run / "model/model.safetensors") for run in ("start", "run"))
+    for name in ("projector.weight", "classifier.weight"):
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-3)

@@ -152,6 +152,26 @@ def test_a_run_goes_on_with_the_next_batch_whatever_the_size_of_an_update(recipe
     assert load_checkpoint(tmp_path / "run")["batches"] == 6
 
 
+def test_no_evaluation_so_far_is_no_reason_to_stop_early(recipe_file, tmp_path):
+    first = ["steps=2", "eval_every=4", "save_every=1", "early_stop=1"]
+    with pytest.raises(KeyboardInterrupt):
+        train_model(load_recipe(recipe_file, EXAMPLES, first), tmp_path / "run", observers=[At(2, interrupt)])
+    settings = ["steps=4", "eval_every=1", "early_stop=1"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    assert (tmp_path / "run/model/model.safetensors").exists()
+
+
+def test_a_run_of_an_older_version_is_told_as_such(recipe_file, tmp_path):
+    recipe = load_recipe(recipe_file, EXAMPLES, ["steps=1"])
+    train_model(recipe, tmp_path / "run")
+    state = load_checkpoint(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/state-00000001")
+    older = {key: value for key, value in state.items() if key != "data"}
+    save_checkpoint(tmp_path / "run", 1, older, 1 << 30)
+    with pytest.raises(UsageError, match="begun by an older version"):
+        train_model(recipe, tmp_path / "run")
+
+
 def test_other_data_and_other_processes_are_told(recipe_file, tmp_path, caplog):
     train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "run")
     state = load_checkpoint(tmp_path / "run")

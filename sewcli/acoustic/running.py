@@ -105,7 +105,7 @@ class RunningModel(ABC):
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         # the next one of this size would not fit either
-        self.most_seconds = padded / 2
+        self.most_seconds = min(self.most_seconds, padded / 2)
         return self._halves(segments)
 
     def _halves(self, segments: Sequence[Segment]) -> Underway:

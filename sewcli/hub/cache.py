@@ -25,6 +25,7 @@ _log = logging.getLogger("sewcli")
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"
 _INDEX = "model.safetensors.index.json"
+_SAFETENSORS = ("model.safetensors", _INDEX)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -57,8 +58,8 @@ def cached_snapshot(repo: str, revision: str | None = None) -> Path | None:
 
 
 def is_pickled(directory: Path) -> bool:
-    """Whether the weights of a model directory are a pickle alone."""
-    return (directory / PICKLED).is_file() and next(directory.glob("model*.safetensors"), None) is None
+    """Whether the weights of a model directory are a pickle; safetensors of other names are none of it."""
+    return (directory / PICKLED).is_file() and not any((directory / name).is_file() for name in _SAFETENSORS)
 
 
 def check_hashes(snapshot: Path) -> None:

@@ -98,7 +98,12 @@ def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
         for file in files:
             digest.update(file.read_bytes())
         if not files:
-            named = [[os.path.relpath(row.source.file, path), row.text, row.label] for row in rows]
+            # the clips of a saved data set have names of their contents
+            names = [
+                row.source.file.name if _is_saved(path) else os.path.relpath(row.source.file, path)
+                for row in rows
+            ]
+            named = [[name, row.text, row.label] for name, row in zip(names, rows, strict=True)]
             digest.update(json.dumps(named).encode())
     return digest.hexdigest()
 
@@ -125,8 +130,13 @@ def _audiofolder(folder: Path, index: Path) -> Manifest:
 def _csv_entries(index: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The rows of a table with the lines they end in."""
     table = csv.DictReader(io.StringIO(_decoded(index, _read(index)), newline=""))
-    for entry in table:
-        yield table.line_num, {key: value for key, value in entry.items() if isinstance(key, str)}
+    try:
+        for entry in table:
+            yield table.line_num, {key: value for key, value in entry.items() if isinstance(key, str)}
+    except csv.Error as error:
+        raise UsageError(
+            f"{index}:{table.line_num}: {error}", hint="look for a quotation mark that is not closed"
+        ) from error
 
 
 def _json_entries(index: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -156,7 +166,7 @@ def _decoded(file: Path, raw: bytes) -> str:
 
 
 def _first(entry: Mapping[str, Any], columns: tuple[str, ...]) -> str | None:
-    return next((str(entry[column]) for column in columns if entry.get(column) is not None), None)
+    return next((str(entry[column]) for column in columns if entry.get(column) not in (None, "")), None)
 
 
 def _label_folders(folder: Path) -> Manifest:
@@ -165,7 +175,8 @@ def _label_folders(folder: Path) -> Manifest:
     Raises:
         UsageError: these are the splits of a data set.
     """
-    names = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()}
+    labels = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and entry.name[0] != "."]
+    names = {entry.name.lower(): entry for entry in labels}
     splits = [str(names[name]) for name in _SPLITS if name in names]
     indexed = [str(entry) for entry in names.values() if any(entry.glob("metadata.*"))]
     if len(splits) == len(names) > 1 or indexed:
@@ -175,8 +186,7 @@ def _label_folders(folder: Path) -> Manifest:
         )
     rows = [
         Row(Source(str(file), file), label.name)
-        for label in sorted(folder.iterdir())
-        if label.is_dir() and not label.name.startswith(".")
+        for label in labels
         for file in sorted(label.rglob("*"))
         if file.suffix[1:].lower() in AUDIO_EXTENSIONS
     ]
@@ -222,10 +232,16 @@ def _saved_dataset(path: Path, unpacked: Path) -> Manifest:
         if not entry["audio"]:
             manifest.bad(number, "no_audio", "no audio")
             continue
-        file = _unpack(entry["audio"], path, target)
         said, class_ = (None if column is None else entry[column] for column in (text, label))
-        source = Source(str(file), file, text=None if said is None else str(said))
-        name = None if class_ is None else named(class_)
+        try:
+            name = None if class_ is None else named(class_)
+        except ValueError:  # -1 where there is none
+            manifest.bad(number, "no_reference", f"{class_} is no class of its {label}")
+            continue
+        file = _unpack(entry["audio"], path, target)
+        # what is unpacked has a name that says where it comes from, the same in every run
+        shown = f"{path}#{number}" if file.parent == target else str(file)
+        source = Source(shown, file, text=None if said is None else str(said))
         manifest.rows.append(Row(source, name, line=number, place=manifest.place(number), repeats=True))
     return manifest
 

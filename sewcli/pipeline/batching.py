@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.model import AcousticModel, Attending, PartlyRunError, Segment, Starting, Underway
 from sewcli.chunking import SAMPLE_RATE, Chunk
+from sewcli.errors import DeviceError
 from sewcli.pipeline.consumer import SkipsSilence
 from sewcli.pipeline.line import Job
 
@@ -56,6 +58,8 @@ class Batcher(Generic[ResultT_co]):
         self._rows: list[_Row[ResultT_co]] = []
         #: a batch that waits for another to run beside
         self._held: list[_Row[ResultT_co]] = []
+        #: whether batches had too little memory side by side
+        self._alone = False
         self._underway: deque[tuple[list[_Row[ResultT_co]], Underway]] = deque()
 
     def add(self, job: Job[ResultT_co], chunk: Chunk, segment: Segment) -> None:
@@ -76,15 +80,15 @@ class Batcher(Generic[ResultT_co]):
         model = self._model
         if not isinstance(model, Starting) or isinstance(model, Attending):
             if rows:
-                self._hand_on(rows, model([row.segment for row in rows]))
+                self._take(rows, lambda: model(_segments(rows)))
             return
-        lanes = model.lanes
+        lanes = 1 if self._alone else model.lanes
         if rows and lanes > 1 and not self._held and not self._underway:
             self._held = rows
             return
         if rows:
-            self._begin(model, beside=True)
-            self._underway.append((rows, model.start([row.segment for row in rows], beside=True)))
+            self._begin(model, beside=lanes > 1)
+            self._underway.append((rows, model.start(_segments(rows), beside=lanes > 1)))
         most = _MOST_UNDERWAY if lanes == 1 else _MOST_IN_LANE * lanes
         while self._underway and (len(self._underway) >= most or self._underway[0][1].ready()):
             self._settle()
@@ -93,7 +97,7 @@ class Batcher(Generic[ResultT_co]):
         """Begin the batch that waits, if one does."""
         if self._held:
             rows, self._held = self._held, []
-            self._underway.append((rows, model.start([row.segment for row in rows], beside=beside)))
+            self._underway.append((rows, model.start(_segments(rows), beside=beside)))
 
     def flush(self) -> None:
         """Run what is there, and wait until all outputs are handed on."""
@@ -112,12 +116,40 @@ class Batcher(Generic[ResultT_co]):
         while self._underway:
             self._settle()
 
+    def drain(self) -> None:
+        """The same after an error, whatever else goes wrong."""
+        while self._underway:
+            with suppress(Exception):
+                self._settle()
+
     def _settle(self) -> None:
         rows, underway = self._underway.popleft()
         try:
-            outputs = underway.result()
+            self._take(rows, underway.result)
+        except PartlyRunError:
+            raise
+        except DeviceError:
+            if self._alone or not isinstance(self._model, Starting) or self._model.lanes == 1:
+                raise
+            self._run_alone(rows)
+
+    def _run_alone(self, rows: list[_Row[ResultT_co]]) -> None:
+        """Run once more what had too little memory beside others, and from now on nothing side by side."""
+        self._alone = True
+        for _, underway in self._underway:
+            with suppress(Exception):
+                underway.result()  # asked for again in its turn
+        self._take(rows, lambda: self._model(_segments(rows)))
+
+    def _take(
+        self, rows: Sequence[_Row[ResultT_co]], result: Callable[[], Sequence[NDArray[np.float32]]]
+    ) -> None:
+        """Hand on the outputs of rows, or those of the first of them where the memory ended there."""
+        try:
+            outputs = result()
         except PartlyRunError as error:
-            self._hand_on(rows[: len(error.outputs)], error.outputs)
+            if not isinstance(self._model, Attending):
+                self._hand_on(rows[: len(error.outputs)], error.outputs)
             raise
         self._hand_on(rows, outputs)
 
@@ -131,6 +163,10 @@ class Batcher(Generic[ResultT_co]):
                 job.consumer.skip(chunk.skipped)
             job.consumer.push(output[chunk.keep_from : chunk.keep_to] if output.ndim > 1 else output)
             job.waiting -= 1
+
+
+def _segments(rows: Sequence[_Row[ResultT_co]]) -> list[Segment]:
+    return [row.segment for row in rows]
 
 
 def _padded_seconds(rows: Sequence[_Row[ResultT_co]]) -> float:

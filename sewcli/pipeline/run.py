@@ -18,7 +18,7 @@ from typing import BinaryIO, TypeVar
 from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import Chunk, ChunkPlan
-from sewcli.errors import DeviceError, InputError
+from sewcli.errors import InputError
 from sewcli.inputs.sources import Source
 from sewcli.pipeline.ahead import Ahead
 from sewcli.pipeline.batching import Batcher
@@ -133,9 +133,7 @@ def run(
             except StopIteration:
                 break
             except Exception:
-                # of a list that breaks off; the inputs before are no less good
-                batcher.flush()
-                yield from pending.finished(every=True)
+                batcher.flush()  # of a list that breaks off; the inputs before are no less good
                 raise
             if opened is None:
                 # the next recording takes its time: what is there need not wait for a full batch
@@ -152,9 +150,9 @@ def run(
             yield from pending.finished()
         batcher.flush()
         yield from pending.finished(every=True)
-    except DeviceError:
-        # the batches before the one that does not fit are no less good
-        batcher.settle()
+    except Exception:
+        # the batches before the one that does not fit, or gives no numbers, are no less good
+        batcher.drain()
         yield from pending.finished(every=True)
         raise
     finally:

@@ -77,10 +77,13 @@ class AudioCache:
             temporary.replace(index_file)
         entries: list[int | str] = json.loads(index_file.read_text())
         decoded = list(zip(rows, entries, strict=True))
-        if bad := [row.told(entry) for row, entry in decoded if isinstance(entry, str)]:
-            tell_bad(bad, skip_bad=skip_bad, hint="mend or remove the file")
+        # 0 is what an earlier version wrote for a clip that cannot be read
+        kept = [(row, entry) for row, entry in decoded if isinstance(entry, int) and entry]
+        if len(kept) < len(decoded):
+            bad = [(row, entry) for row, entry in decoded if isinstance(entry, str) or not entry]
+            told = [row.told(str(entry or f"{row.source.path}: cannot be read")) for row, entry in bad]
+            tell_bad(told, skip_bad=skip_bad, hint="mend or remove the file")
             log.warning("%d of %d clips left out: unreadable", len(bad), len(rows))
-        kept = [(row, entry) for row, entry in decoded if isinstance(entry, int)]
         if not kept:
             raise UsageError(f"none of {len(rows)} clips can be read, {rows[0].source.path} first")
         samples = np.memmap(samples_file, dtype=np.int16, mode="r")

@@ -38,7 +38,8 @@ class DataSummary:
     Attributes:
         hours: of audio by set ("" for clips of no set).
         clips: in all.
-        left_out: clips of the data that were not used.
+        left_out: clips that could be read and were not used.
+        background: hours of other speech, of which `_unknown_` is cut.
         manifests: SHA-256 of what names the clips, see `corpus_hash`.
         samples: SHA-256 of the decoded 16-bit samples of all clips, in order.
     """
@@ -46,11 +47,14 @@ class DataSummary:
     hours: dict[str, float]
     clips: int
     left_out: int
+    background: float
     manifests: str
     samples: str
 
     @classmethod
-    def of(cls, train: AudioCache, used: NDArray[np.int64], manifests: str) -> DataSummary:
+    def of(
+        cls, train: AudioCache, used: NDArray[np.int64], background: AudioCache | None, manifests: str
+    ) -> DataSummary:
         """Sum a training set up, of which the clips `used` are learned from."""
         hours: dict[str, float] = defaultdict(float)
         for clip in used.tolist():
@@ -59,7 +63,8 @@ class DataSummary:
         for start in range(0, train.samples.size, _BLOCK):
             digest.update(train.samples[start : start + _BLOCK].tobytes())
         left_out = len(train) - used.size
-        return cls(dict(sorted(hours.items())), used.size, left_out, manifests, digest.hexdigest())
+        other = 0.0 if background is None else float(background.lengths.sum()) / SAMPLE_RATE / 3600
+        return cls(dict(sorted(hours.items())), used.size, left_out, other, manifests, digest.hexdigest())
 
 
 def write_card(
@@ -103,7 +108,12 @@ def write_card(
         "## Training data",
         "",
         f"{data.clips} clips, {sum(data.hours.values()):.2f} hours"
-        + (f"; {data.left_out} more were left out." if data.left_out else "."),
+        + (f"; {data.left_out} more were left out." if data.left_out else ".")
+        + (
+            f" `_unknown_` was cut from {data.background:.2f} hours of other speech."
+            if data.background
+            else ""
+        ),
         "",
         "| set | hours |",
         "|---|---|",

@@ -20,6 +20,7 @@ from sewcli.training.augment import Samples, change_speed
 from sewcli.training.batches import fingerprint
 from sewcli.training.cache import AudioCache, usable_dev_clips
 from sewcli.training.features import FeatureCache, Features, change_tempo, tempo_frames
+from sewcli.training.heads import roles
 from sewcli.training.left_out import LeftOut
 from sewcli.training.phones import Lexicon, PhoneLoss
 from sewcli.training.posteriors import disagreement, read_twice
@@ -204,7 +205,7 @@ class CtcTask:
 
     def learn_from(self, directory: Path) -> None:
         """Match the posteriors of the model in `directory` at first (UsageError where it does not fit)."""
-        self._teacher = Teacher.load(directory, self.speller.vocabulary.tokens, self._recipe.teacher_steps)
+        self._teacher = Teacher.load(directory, roles(self.speller.vocabulary), self._recipe.teacher_steps)
 
     def begin(self, step: int) -> None:
         """Before each update."""

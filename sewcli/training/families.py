@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from sewcli.acoustic.files import read_config
+from sewcli.acoustic.files import read_config, read_tensors
 from sewcli.acoustic.forward import Model
 from sewcli.errors import ModelError
 
@@ -73,7 +73,7 @@ def sew_d_from_sew(model_class: Any, start: Path, settings: Mapping[str, Any]) -
     sizes = {key: before[key] for key in _SHARED if key in before}
     model = model_class(transformers.SEWDConfig(**{**sizes, **settings}))
     source = getattr(transformers, model_class.__name__.replace("SEWD", "SEW", 1))
-    if model_class.__name__.endswith("SequenceClassification"):
+    if source is transformers.SEWForSequenceClassification and not read_tensors(start, {"classifier.weight"}):
         source = transformers.SEWModel
     weights = source.from_pretrained(start, dtype=torch.float32, local_files_only=True)
     prefix = "" if weights.base_model_prefix in dict(weights.named_children()) else "sew."

@@ -16,16 +16,30 @@ from torch import nn
 from sewcli.acoustic.checkpoint import label_names
 from sewcli.acoustic.files import read_config, read_tensors
 from sewcli.acoustic.forward import Model
-from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.decoding.vocabulary import Vocabulary, load_vocabulary
 from sewcli.errors import ModelError
+from sewcli.training.vocabulary import BLANK, DELIMITER
 
 log = logging.getLogger("sewcli")
 
 _NAMES = {"ctc": "lm_head", "classification": "classifier"}
 
 
+def roles(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The tokens of a vocabulary, those that are no text by what they do, however they are spelled."""
+    named = dict(enumerate(vocabulary.tokens))
+    named |= {column: f"<{named[column].strip('<>[]').lower()}>" for column in vocabulary.special}
+    if vocabulary.delimiter is not None:
+        named[vocabulary.delimiter] = DELIMITER
+    named[vocabulary.blank] = BLANK
+    return tuple(named.values())
+
+
 def outputs_of(start: Path, task: str) -> tuple[str, ...] | None:
-    """What the columns of the head of a model directory stand for; None where it has no head for the task."""
+    """What the columns of the head of a model directory stand for; None where it has no head for the task.
+
+    For "ctc" these are `roles`.
+    """
     weight = read_tensors(start, {f"{_NAMES[task]}.weight"}).get(f"{_NAMES[task]}.weight")
     if weight is None:
         return None
@@ -33,7 +47,7 @@ def outputs_of(start: Path, task: str) -> tuple[str, ...] | None:
     if task == "classification":
         return label_names(config)
     try:
-        return load_vocabulary(start, len(weight)).tokens
+        return roles(load_vocabulary(start, len(weight)))
     except ModelError:  # no vocab.json, or one for another head
         return None
 
@@ -48,30 +62,30 @@ def take_head(model: Model, start: Path, task: str, outputs: Sequence[str]) -> b
         model: in place.
         start: the model directory that it starts from.
         task: "ctc" or "classification".
-        outputs: what the columns of the head stand for.
+        outputs: what the columns of the head stand for; for "ctc" `roles`.
 
     Returns:
-        Whether nothing is taken over: the head is new.
+        Whether the head is new: nothing is taken over, or not its blank.
     """
-    before = outputs_of(start, task)
-    if before == tuple(outputs):
-        return False
     name = _NAMES[task]
     head: nn.Linear = getattr(model, name)
+    weights = read_tensors(start, {f"{name}.weight", f"{name}.bias"})
+    before = outputs_of(start, task)
+    if before is not None and weights[f"{name}.weight"].shape[1] != head.in_features:
+        before = None
+    if before == tuple(outputs):
+        return False
     nn.init.normal_(head.weight, std=model.config.initializer_range)
     nn.init.zeros_(head.bias)
-    taken = 0
-    if before is not None:
-        weights = read_tensors(start, {f"{name}.weight", f"{name}.bias"})
-        rows = {output: row for row, output in enumerate(before)}
-        for column, output in enumerate(outputs):
-            row = next(
-                (rows[form] for form in (output, output.upper(), output.lower()) if form in rows), None
-            )
-            if row is not None:
-                head.weight[column] = weights[f"{name}.weight"][row].float()
-                head.bias[column] = weights[f"{name}.bias"][row].float()
-                taken += 1
+    taken = set()
+    rows = {output: row for row, output in enumerate(before or ())}
+    for column, output in enumerate(outputs):
+        row = next((rows[form] for form in (output, output.upper(), output.lower()) if form in rows), None)
+        if row is not None:
+            head.weight[column] = weights[f"{name}.weight"][row].float()
+            head.bias[column] = weights[f"{name}.bias"][row].float()
+            taken.add(output)
     what = "characters" if task == "ctc" else "labels"
-    log.info("%d of %d %s are those of %s; the head is new for the others", taken, len(outputs), what, start)
-    return not taken
+    told = "%d of %d %s are those of %s; the head is new for the others"
+    log.info(told, len(taken), len(outputs), what, start)
+    return not taken or (task == "ctc" and BLANK not in taken)

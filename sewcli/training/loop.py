@@ -90,6 +90,8 @@ class Trainer:
         self.batches = 0
         self.best: tuple[float, ...] | None = None
         self.best_step = 0
+        #: evaluations since that one
+        self.waited = 0
         self._accelerator = accelerator
         self._observers = observers
         if recipe.freeze_feature_encoder:
@@ -204,6 +206,7 @@ class Trainer:
                 observer.evaluated(record, pairs)
             score = tuple(metrics[name] for name in self.task.selection_metrics)
             better = self.best is None or score < self.best
+            self.waited = 0 if better else self.waited + 1
             if better:
                 self.best, self.best_step = score, self.step
             if better or self.recipe.choose == "last":
@@ -217,12 +220,12 @@ class Trainer:
         if self._accelerator.num_processes > 1:
             from accelerate.utils import broadcast_object_list
 
-            self.best, self.best_step = broadcast_object_list([self.best, self.best_step])
+            shared = [self.best, self.best_step, self.waited]
+            self.best, self.best_step, self.waited = broadcast_object_list(shared)
 
     def _gained_nothing(self) -> bool:
         """Whether the last `early_stop` evaluations brought no better one."""
-        waited = self.step - self.best_step
-        if not self.recipe.early_stop or waited < self.recipe.early_stop * self.recipe.eval_every:
+        if not self.recipe.early_stop or self.waited < self.recipe.early_stop:
             return False
         log.info("stopped early: nothing gained on dev since step %d", self.best_step)
         return True
@@ -237,6 +240,7 @@ class Trainer:
                 "recipe": settings_of(self.recipe),
                 "best": self.best,
                 "best_step": self.best_step,
+                "waited": self.waited,
                 "outputs": self.task.outputs,
                 "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
@@ -246,6 +250,11 @@ class Trainer:
         self._accelerator.wait_for_everyone()
 
     def _restore(self, state: dict[str, Any]) -> None:
+        if "data" not in state:
+            raise UsageError(
+                f"the run in {self.directory} was begun by an older version of sew",
+                hint="finish it with that one, or choose another -o",
+            )
         compare_settings(state["recipe"], settings_of(self.recipe), self.directory)
         before, now = state["outputs"], self.task.outputs
         if before != now:
@@ -262,9 +271,10 @@ class Trainer:
             log.warning("processes: %d now, %d before", self._accelerator.num_processes, state["processes"])
         self.step, self.batches, self.best_step = state["step"], state["batches"], state["best_step"]
         self.best = None if state["best"] is None else tuple(state["best"])
+        self.waited = state["waited"]
         if self.best is not None and not has_checkpoint(self.directory, CHOSEN):
             log.warning("%s holds no chosen-*: weights are chosen from here on", self.directory)
-            self.best, self.best_step = None, self.step
+            self.best, self.best_step, self.waited = None, self.step, 0
         try:
             self.model.load_state_dict(state["model"])
         except RuntimeError as error:

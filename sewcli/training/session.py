@@ -31,7 +31,7 @@ from sewcli.training.curves import draw_curves
 from sewcli.training.data import Data, make_task, read_data, write_spelling
 from sewcli.training.export import export
 from sewcli.training.features import check_kept_features
-from sewcli.training.heads import take_head
+from sewcli.training.heads import roles, take_head
 from sewcli.training.initialise import build_model, check_config
 from sewcli.training.interfaces import Observer
 from sewcli.training.loop import Trainer
@@ -108,7 +108,8 @@ def _train(
     torch.manual_seed(recipe.seed)
     encoder = None if recipe.feature_encoder is None else _local(recipe.feature_encoder, offline=offline)
     model = build_model(recipe, task.head, start, encoder)
-    if start is None or take_head(model, start, recipe.task, next(iter(task.outputs.values()))):
+    names = roles(task.speller.vocabulary) if isinstance(task, CtcTask) else tuple(task.labels)
+    if start is None or take_head(model, start, recipe.task, names):
         task.prepare_head(model)
     if accelerator.device.type == "cpu":
         # the backward pass of torch's fused attention takes a third of an update there
@@ -174,7 +175,8 @@ def _finish(
     if isinstance(task, CtcTask):
         write_spelling(recipe, task.speller, start, target)
     records = MetricsLog(directory).records()
-    summary = DataSummary.of(data.train, task.used, data.manifests)
+    background = data.background[0] if data.background else None
+    summary = DataSummary.of(data.train, task.used, background, data.manifests)
     write_card(target, recipe, model, summary, records, chosen["step"])
     draw_curves(records, directory / "curves.png")
     log.info("the model is in %s", target)

@@ -38,7 +38,7 @@ class Teacher:
 
         Args:
             directory: of the model.
-            tokens: what the columns of the student stand for.
+            tokens: what the columns of the student stand for, as `heads.roles` has it.
             steps: see the class.
 
         Raises:
