@@ -143,10 +143,9 @@ def test_a_saved_row_without_a_class_is_a_bad_row(tmp_path):
     datasets = pytest.importorskip("datasets")
     clip = (EXAMPLES / "speech/go-forward.wav").read_bytes()
     names = datasets.ClassLabel(names=["no", "yes"])
-    features = datasets.Features({"audio": datasets.Audio(decode=False), "label": names})
     clips = [{"bytes": clip, "path": None}] * 3
-    table = datasets.Dataset.from_dict({"audio": clips, "label": [1, -1, 0]}, features=features)
-    table.save_to_disk(str(tmp_path / "saved"))
+    table = datasets.Dataset.from_dict({"audio": clips, "label": [1, -1, 0]}).cast_column("label", names)
+    table.cast_column("audio", datasets.Audio(decode=False)).save_to_disk(str(tmp_path / "saved"))
     assert corpus_task(tmp_path / "saved") == "classification"
     with pytest.raises(UsageError, match="row 1: -1 is no class"):
         read_corpus(tmp_path / "saved", tmp_path, task="classification")
