@@ -220,12 +220,12 @@ def test_an_audiofolder_is_scored_like_the_manifest_of_its_rows(sew, ctc, manife
     (tmp_path / "folder/metadata.csv").write_text(
         "\n".join([*lines, f"{audio / 'a.wav'},AGAIN,x", "no.wav,NO,x"])
     )
-    expected = sew("evaluate", manifest, "-m", ctc).lines[1:]
+    expected = sew("evaluate", manifest, "-m", ctc).lines[-4:]
     refused = sew("evaluate", tmp_path / "folder", "-m", ctc)
     assert refused.code == 2
     assert f"metadata.csv:5: {audio / 'a.wav'} is in line 2 already" in refused.err
     done = sew("evaluate", tmp_path / "folder", "-m", ctc, "--skip-bad")
-    assert [line.split("\t")[:9] for line in done.lines[1:]] == [line.split("\t")[:9] for line in expected]
+    assert [line.split("\t")[:9] for line in done.lines[-4:]] == [line.split("\t")[:9] for line in expected]
     assert "2 bad rows left out, 3 kept" in done.err
 
 

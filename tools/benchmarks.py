@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md from `sew bench`: `python tools/benchmarks.py`, half an hour, machine idle."""
+"""Write docs/benchmarks.md from `sew bench`: `python tools/benchmarks.py`, a quarter of an hour, machine idle."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ ALL_SIZES = "-m sew-tiny -m sew-d-tiny -m sew-mid -m sew-d-mid"
 #: what is measured, and what a reader should know of it
 MEASUREMENTS = (
     (
-        f"network --repeats 5 --dtype float32 --dtype bfloat16 {ALL_SIZES}",
+        f"network --repeats 3 --dtype float32 --dtype bfloat16 {ALL_SIZES}",
         "transformers computes in float32 in all rows. Its eager attention is what a model has by default.",
     ),
-    (f"network --repeats 5 --seconds 8 {ALL_SIZES}", "The same for a short clip."),
-    ("paper --repeats 3", ""),
-    ("start --repeats 5", "The pipeline imports transformers, and librosa where there is no ffmpeg."),
-    ("many-files --repeats 2", "The pipeline gives other texts in batches, because it pads."),
-    ("long-file --repeats 3", "By default the pipeline computes each second 1.5 times, sew 1.1 times."),
-    ("audio --repeats 3", ""),
+    (f"network --repeats 3 --seconds 8 {ALL_SIZES}", "The same for a short clip."),
+    ("paper --repeats 2", ""),
+    ("start --repeats 3", "The pipeline imports transformers, and librosa where there is no ffmpeg."),
+    ("many-files --repeats 1", "The pipeline gives other texts in batches, because it pads."),
+    ("long-file --repeats 1", "By default the pipeline computes each second 1.5 times, sew 1.1 times."),
+    ("audio --repeats 2", ""),
     ("memory --repeats 1", ""),
-    ("threads --repeats 3", ""),
+    ("threads --repeats 2", ""),
     ("chunks --repeats 2", ""),
 )
 
