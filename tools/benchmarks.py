@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md from `sew bench`: `python tools/benchmarks.py`, a quarter of an hour, machine idle."""
+"""Write docs/benchmarks.md from `sew bench`: `python tools/benchmarks.py`, ten to twenty minutes."""
 
 from __future__ import annotations
 
