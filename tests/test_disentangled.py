@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sewcli.engine.sew_d import disentangled_attention, relative_positions
+from sewcli.engine.positions import relative_positions
+from sewcli.engine.sew_d import disentangled_attention
 
 HEADS, SIZE = 3, 4
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
@@ -25,6 +24,7 @@ from sewcli.engine.layers import (
     Upsampling,
 )
 from sewcli.engine.operators import Operators
+from sewcli.engine.positions import Positions, relative_embeddings, relative_positions
 from sewcli.engine.weights import Weights
 
 #: scores of the heads that are computed together on the CPU, for each thread: short rows gain by more heads
@@ -40,7 +40,7 @@ class SewD:
         self._extractor = FeatureExtractor(config, weights, operators)
         self._projection = FeatureProjection(config, weights, operators)
         self._squeeze = Squeeze(config, weights, operators)
-        embeddings = _relative_embeddings(config, weights)
+        embeddings = relative_embeddings(config, weights)
         self._layers = [
             _Layer(config, weights, operators, f"encoder.encoder.layer.{layer}.", embeddings)
             for layer in range(config.layers)
@@ -73,65 +73,6 @@ class SewD:
             positions = relative_positions(count, self._config, device)
             self._positions = count, positions
         return positions
-
-
-@dataclass(frozen=True)
-class Positions:
-    """Relative positions of N states.
-
-    Attributes:
-        reached: the relative embeddings of the distances there are, which lie side by side.
-        rows: of these, for the distances N - 1 ... 1 - N: (2 N - 1,), int64.
-    """
-
-    reached: slice
-    rows: torch.Tensor
-
-
-def _span(config: EngineConfig) -> int:
-    """Relative positions on each side that have an embedding of their own."""
-    return config.buckets if config.buckets > 0 else config.positions
-
-
-def _relative_embeddings(config: EngineConfig, weights: Weights) -> torch.Tensor:
-    """get_rel_embedding: (2 span, hidden), float32, the same for all layers."""
-    name = "encoder.encoder."
-    embeddings = weights.take_float32(name + "rel_embeddings.weight", 2 * _span(config), config.hidden)
-    if not config.norm_positions:
-        return embeddings
-    return torch.nn.functional.layer_norm(
-        embeddings,
-        (config.hidden,),
-        weights.take_float32(name + "LayerNorm.weight", config.hidden),
-        weights.take_float32(name + "LayerNorm.bias", config.hidden),
-        config.epsilon,
-    )
-
-
-def relative_positions(count: int, config: EngineConfig, device: torch.device) -> Positions:
-    """The relative positions of `count` states.
-
-    build_relative_position, make_log_bucket_position and the clamp of disentangled_attention_bias,
-    whose float32 arithmetic it repeats so that no distance falls into another bucket. Near distances
-    have a bucket each, far ones share buckets on a logarithmic scale.
-    """
-    distance = torch.arange(count - 1, -count, -1)
-    if config.buckets > 0 and config.positions > 0:
-        middle = config.buckets // 2
-        near = (distance < middle) & (distance > -middle)
-        reach = torch.where(near, torch.tensor(middle - 1), distance.abs())
-        share = torch.log(reach / middle) / torch.log(torch.tensor((config.positions - 1) / middle))
-        bucket = torch.ceil(share * (middle - 1)) + middle
-        far = bucket * torch.sign(distance)
-        distance = torch.where(reach <= middle, distance.type_as(far), far).long()
-    span = _span(config)
-    rows = (distance + span).clamp(0, 2 * span - 1)
-    # of short chunks the far embeddings are left out of all products: 0.9 of the work for 1 s, 0.97 for 8 s
-    reached = slice(int(rows[-1]), int(rows[0]) + 1)
-    rows -= reached.start
-    # to wait for this copy would be to wait for the batch before
-    moved = (rows.pin_memory() if device.type == "cuda" else rows).to(device, non_blocking=True)
-    return Positions(reached, moved)
 
 
 class _Layer:
