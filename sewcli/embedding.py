@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from sewcli.chunking import FRAME_SECONDS, PAIR, PAIR_SAMPLES, STATE_SECONDS, Chunk
 from sewcli.decoding.frames import FrameFile
-from sewcli.errors import UsageError
 from sewcli.inputs.sources import Source
 from sewcli.reading.recording import Recording
 from sewcli.recognition import part_offset
@@ -141,7 +140,7 @@ class Encoding:
         choice: those two, and whether there are attentions.
 
     Raises:
-        UsageError: there is no such layer, or the network is not the reference engine.
+        UsageError: there is no such layer, or the network never holds attentions.
     """
 
     def __init__(
@@ -154,11 +153,8 @@ class Encoding:
         pool: Literal["none", "mean"] = "none",
         attentions: bool = False,
     ) -> None:
-        from sewcli.acoustic.reference import TransformersModel
         from sewcli.tasks import chunk_settings, model_info
 
-        if not isinstance(network, TransformersModel):
-            raise UsageError("hidden states come from the reference engine", hint="--engine reference")
         self._network = network.giving(layer, attentions=attentions)
         self._options = options
         self._info = model_info(local)

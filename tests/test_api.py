@@ -191,8 +191,8 @@ def test_model_of_the_wrong_kind(
         sewcli.load(encoder).transcribe(audio / "b.wav")
     with pytest.raises(sewcli.ModelError, match="head"):
         sewcli.load(encoder, task="ctc")
-    with pytest.raises(sewcli.UsageError, match="reference engine"):
-        sewcli.load(encoder, task="features", engine="fast")
+    with pytest.raises(sewcli.UsageError, match="attentions come from transformers"):
+        sewcli.load(encoder, task="features").embed(audio / "b.wav", attentions=True)
     with pytest.raises(sewcli.UsageError, match="task='features_'"):
         sewcli.load(encoder, task="features_")  # type: ignore[arg-type]
     with pytest.raises(sewcli.ModelError, match="did you mean nano"):

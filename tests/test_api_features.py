@@ -30,6 +30,11 @@ def encoder(ctc_d: Path) -> sewcli.Model:
     return sewcli.load(ctc_d, task="features")
 
 
+@pytest.fixture(scope="module")
+def attending(ctc_d: Path) -> sewcli.Model:
+    return sewcli.load(ctc_d, task="features", engine="reference")
+
+
 def png_size(file: Path) -> tuple[int, ...]:
     content = file.read_bytes()
     assert content.startswith(b"\x89PNG")
@@ -70,12 +75,17 @@ def test_texts_that_cannot_be_aligned(model: sewcli.Model, audio: Path) -> None:
 
 @pytest.mark.defaults
 def test_hidden_states_are_those_of_the_command(
-    sew: Sew, encoder: sewcli.Model, ctc_d: Path, audio: Path, tmp_path: Path
+    sew: Sew, encoder: sewcli.Model, attending: sewcli.Model, ctc_d: Path, audio: Path, tmp_path: Path
 ) -> None:
-    assert encoder.task == "features"
-    options = ("-m", ctc_d, "--attentions", "--layer", "1", "--chunk", "2", "--stride", "0.4", "-f", "npz")
+    assert encoder.task == attending.task == "features"
+    options = ("-m", ctc_d, "--layer", "1", "--chunk", "2", "--stride", "0.4")
     assert sew("embed", audio / "a.wav", *options, "-o", tmp_path).code == 0
-    result = encoder.embed(audio / "a.wav", layer=1, attentions=True, chunk=2, stride=0.4)
+    plain = encoder.embed(audio / "a.wav", layer=1, chunk=2, stride=0.4)
+    assert np.array_equal(plain.states, np.load(tmp_path / "a.npy"))
+    assert plain.attentions is None
+    more = ("--attentions", "-f", "npz", "-o", tmp_path)
+    assert sew("embed", audio / "a.wav", *options, *more).code == 0
+    result = attending.embed(audio / "a.wav", layer=1, attentions=True, chunk=2, stride=0.4)
     with np.load(tmp_path / "a.npz") as saved:
         assert np.array_equal(result.states, saved["states"])
         assert result.attentions is not None
@@ -85,8 +95,9 @@ def test_hidden_states_are_those_of_the_command(
     assert (result.layer, result.frame_seconds) == (1, 0.04)
 
 
-def test_options_of_one_run_do_not_reach_into_another(encoder: sewcli.Model, audio: Path) -> None:
+def test_options_of_one_run_do_not_reach_into_another(attending: sewcli.Model, audio: Path) -> None:
     """Two runs of one model take turns."""
+    encoder = attending
     inputs = [audio / "a.wav", audio / "b.wav"]
     one, other = encoder.embed_many(inputs, layer=0), encoder.embed_many(inputs, pool="mean", attentions=True)
     for layer, last, file in zip(one, other, inputs, strict=True):

@@ -22,6 +22,12 @@ def encoders(models: Path) -> dict[str, Path]:
     return {family: tiny_model(models / f"attending-{family}", family, "features") for family in FAMILIES}
 
 
+@pytest.fixture(autouse=True)
+def any_engine(sew: Sew, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the choice of the engine to the command: the fast one has no attentions."""
+    monkeypatch.delenv("SEW_ENGINE", raising=False)
+
+
 def reference(directory: Path, samples: Any) -> Any:
     """The attentions of transformers for one recording run whole: (layers, heads, states, states)."""
     import torch

@@ -55,22 +55,24 @@ def embedded(sew: Sew, *arguments: Any) -> Any:
 @pytest.mark.float32
 @pytest.mark.parametrize("samples", [ODD, EVEN])
 @pytest.mark.parametrize("family", ["sew", "sew-d"])
+@pytest.mark.parametrize("engine", ["fast", "reference"])
 def test_states_are_those_of_transformers_but_for_the_odd_last_frame(
-    sew: Sew, encoders: dict[str, Path], tmp_path: Path, family: str, samples: int
+    sew: Sew, encoders: dict[str, Path], tmp_path: Path, engine: str, family: str, samples: int
 ) -> None:
     file, sound = saved(tmp_path, samples)
     last, hidden = reference(encoders[family], sound)
-    states = embedded(sew, file, "-m", encoders[family])
+    options = ("-m", encoders[family], "--engine", engine)
+    states = embedded(sew, file, *options)
     assert states.dtype == np.float32
     assert states.shape == (len(last) // 2 * 2, 64)
     np.testing.assert_allclose(states, last[: len(states)], atol=1e-5)
     # what is left out is no state: transformers fills it up with zeros
     assert not last[len(states) :].any()
-    pooled = embedded(sew, file, "-m", encoders[family], "--pool", "mean")
+    pooled = embedded(sew, file, *options, "--pool", "mean")
     np.testing.assert_allclose(pooled, states.mean(axis=0), atol=1e-6)
     assert len(hidden) == 3
     for layer, expected in enumerate(hidden):
-        found = embedded(sew, file, "-m", encoders[family], "--layer", layer)
+        found = embedded(sew, file, *options, "--layer", layer)
         assert found.shape == expected.shape == (len(states) // 2, 64)
         np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.abs(hidden[1] - hidden[2]).max() > 0.1
@@ -93,6 +95,17 @@ def test_nano_is_the_default_and_a_model_of_the_environment_comes_first(
     assert by_default["model"]["id"] == "nano"
     monkeypatch.setenv("SEW_MODEL", str(ctc_d))
     assert sew("embed", file, "-f", "json").records[0]["shape"] == [50, 64]
+
+
+def test_the_fast_engine_is_the_default_where_it_covers_the_model(
+    sew: Sew, encoders: dict[str, Path], models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEW_ENGINE", raising=False)
+    file, _ = saved(tmp_path, EVEN)
+    layer_norm = tiny_model(models / "encoder-layer", "sew", "features", feat_extract_norm="layer")
+    for directory, engine in ((encoders["sew"], "fast"), (layer_norm, "reference")):
+        [record] = sew("embed", file, "-m", directory, "-f", "json").records
+        assert record["settings"]["engine"] == engine
 
 
 @pytest.mark.float32
@@ -179,6 +192,8 @@ def test_a_stack_has_a_row_for_each_input_that_could_be_read(
     ("arguments", "message"),
     [
         (("--layer", 3), "layer 3: the model has the hidden states 0 to 2"),
+        (("--layer", 3, "--engine", "reference"), "layer 3: the model has the hidden states 0 to 2"),
+        (("--attentions", "-f", "npz", "--engine", "fast"), "--attentions come from transformers"),
         (("--stack", "x.npy"), "--stack needs states of one length"),
         (("--stack", "x.txt", "--pool", "mean"), "--stack x.txt: no such format"),
         (("--stack", "none/x.npy", "--pool", "mean"), "none/x.npy: cannot be written to"),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from copy import copy
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from sewcli.acoustic.forward import class_logits, ctc_logits, encode, hidden_lay
 from sewcli.acoustic.model import Segment, Underway
 from sewcli.acoustic.running import RunningModel, is_out_of_memory
 from sewcli.chunking import PAIR
-from sewcli.errors import DeviceError, UsageError
+from sewcli.errors import DeviceError
 
 _FORWARD = {"ctc": ctc_logits, "classification": class_logits, "features": encode}
 
@@ -33,7 +32,6 @@ class TransformersModel(RunningModel):
     """
 
     engine = "reference"
-    _layer: int | None = None
     _attend = False
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
@@ -44,6 +42,7 @@ class TransformersModel(RunningModel):
             labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
         widths = {"ctc": config.vocab_size, "classification": len(labels), "features": config.hidden_size}
         super().__init__(checkpoint, labels, int(widths[checkpoint.task]), device, dtype, dtype)
+        self.layers = int(config.num_hidden_layers)
         #: weights of the batch that runs, and of those before it in this call
         self._of_batch: list[NDArray[np.float32]] = []
         self._attentions: list[NDArray[np.float32]] = []
@@ -81,25 +80,10 @@ class TransformersModel(RunningModel):
         taken, self._attentions = self._attentions, []
         return taken
 
-    def giving(self, layer: int | None, *, attentions: bool = False) -> TransformersModel:
-        """This model, made to give the hidden states of one layer, or attentions too (features).
-
-        Args:
-            layer: 0 for the input of the first layer, n for the output of layer n; None is
-                last_hidden_state. A layer has one state for two frames, which stands in both rows.
-            attentions: keep the attention weights of all layers for `take_attentions`.
-
-        Raises:
-            UsageError: there is no such layer.
-        """
-        layers = int(self._model.config.num_hidden_layers)
-        if layer is not None and not 0 <= layer <= layers:
-            raise UsageError(
-                f"layer {layer}: the model has the hidden states 0 to {layers}",
-                hint="0 is what the first layer reads; last_hidden_state is the default",
-            )
-        other = copy(self)
-        other._layer, other._attend, other._attentions = layer, attentions, []
+    def giving(self, layer: int | None, *, attentions: bool = False) -> Self:
+        """See `RunningModel`."""
+        other = super().giving(layer, attentions=attentions)
+        other._attend, other._attentions = attentions, []
         if attentions:
             # the fused implementations never hold the weights
             self._model.set_attn_implementation("eager")

@@ -6,6 +6,8 @@ import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,10 +16,10 @@ from numpy.typing import NDArray
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.checkpoint import Checkpoint
 from sewcli.acoustic.lanes import in_lane
-from sewcli.acoustic.model import PartlyRunError, Segment, Underway
+from sewcli.acoustic.model import Attending, PartlyRunError, Segment, Underway
 from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE, kept_frame_count
-from sewcli.errors import DeviceError, ModelError
+from sewcli.errors import DeviceError, ModelError, UsageError
 
 #: what the allocator of the CPU, CUDA itself (for pinned memory, and while it starts) and cuBLAS say
 _NO_MEMORY = (
@@ -34,6 +36,7 @@ class RunningModel(ABC):
     Attributes:
         engine: name of the engine.
         head_bias: see `AcousticModel`; the subclass sets it.
+        layers: of the context network; the subclass sets it.
         most_seconds: see `sewcli.acoustic.model.Starting`.
 
     Args:
@@ -47,6 +50,8 @@ class RunningModel(ABC):
 
     engine: str
     head_bias: NDArray[np.float32]
+    layers: int
+    _layer: int | None = None
 
     def __init__(
         self,
@@ -75,6 +80,31 @@ class RunningModel(ABC):
     def lanes(self) -> int:
         """See `sewcli.acoustic.model.Starting`; a forward pass that keeps notes in the model has one."""
         return 1
+
+    def giving(self, layer: int | None, *, attentions: bool = False) -> Self:
+        """This model, made to give the hidden states of one layer, or attentions too (features).
+
+        Args:
+            layer: 0 for the input of the first layer, n for the output of layer n; None is
+                last_hidden_state. A layer has one state for two frames, which stands in both rows.
+            attentions: keep the attention weights of all layers for `Attending.take_attentions`.
+
+        Raises:
+            UsageError: there is no such layer, or the engine never holds attentions.
+        """
+        if layer is not None and not 0 <= layer <= self.layers:
+            raise UsageError(
+                f"layer {layer}: the model has the hidden states 0 to {self.layers}",
+                hint="0 is what the first layer reads; last_hidden_state is the default",
+            )
+        if attentions and not isinstance(self, Attending):
+            raise UsageError(
+                f"attentions come from transformers, not from the {self.engine} engine",
+                hint='--engine reference, or load(..., engine="reference")',
+            )
+        other = copy(self)
+        other._layer = layer
+        return other
 
     def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
         """See `AcousticModel`; a batch that does not fit the memory is run in halves."""

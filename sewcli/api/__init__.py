@@ -46,7 +46,7 @@ def load(
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         dtype: "auto" (float32), "float32", "bfloat16" or "float16".
         threads: CPU threads of torch, for the whole process.
-        engine: "auto", "fast" or "reference"; hidden states come from the reference.
+        engine: "auto", "fast" or "reference"; attentions come from the reference alone.
         compiled: compile the attention of SEW-D for the GPU.
         offline: use no network, for the rest of the process.
         progress: progress bars of a download, where standard error is a terminal.
@@ -60,16 +60,13 @@ def load(
     registry = load_registry()
     if task is not None and task not in METHODS:
         raise UsageError(f"task={task!r}", hint=f"one of {', '.join(METHODS)}")
-    if task == "features" and engine == "fast":
-        raise UsageError("hidden states come from the reference engine", hint="leave out engine")
     name = registry.default_model(task or "ctc").name if model is None else os.fspath(model)
     local = fetch(resolve(name, registry=registry, revision=revision), offline=offline, progress=progress)
     found = task or declared_task(local.directory) or local.spec.task or "ctc"
     from sewcli.acoustic.load import load_model
 
-    how = "reference" if found == "features" else engine
     network = load_model(
-        local, found, engine=how, device=device, dtype=dtype, threads=threads, compiled=compiled
+        local, found, engine=engine, device=device, dtype=dtype, threads=threads, compiled=compiled
     )
     return Model(local, network, found)
 

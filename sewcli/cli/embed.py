@@ -58,6 +58,7 @@ def embed(
     ] = None,
     machine: groups.Network,
     chunks: groups.Chunks,
+    engine: opt.Engine = "auto",
     audio_engine: opt.AudioEngine = "soundfile",
     telling: groups.Telling,
 ) -> None:
@@ -78,13 +79,15 @@ def embed(
     messages = telling.set_up()
     wanted = reading.wanted(offline=machine.offline)
     written = writing.options(formats, kind="features")
-    # the hidden states of transformers, to the last digit
-    chosen = machine.chosen("reference")
+    # only transformers holds attentions
+    chosen = machine.chosen("reference" if attentions and engine == "auto" else engine)
     wanted.check()
     written.check()
     if stack is not None:
         _check_stack(pool, formats, writing.output)
     if attentions:
+        if engine == "fast":
+            raise UsageError("--attentions come from transformers", hint="--engine reference")
         _check_attentions(stack, written.chosen)
     plan = chunks.plan()
     if writing.dry_run and not writing.resume:

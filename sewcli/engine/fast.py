@@ -53,6 +53,7 @@ class FastModel(RunningModel):
             keep_freed_memory()
         operators = find_operators(device, dtype, compiled=compiled)
         weights = Weights(checkpoint, device, dtype)
+        self.layers = config.layers
         encoder = Sew if config.family == "sew" else SewD
         self._encoder = encoder(config, weights, operators)
         self.head_bias = np.empty(0, dtype=np.float32)
@@ -74,4 +75,4 @@ class FastModel(RunningModel):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """See `RunningModel`."""
-        return self._head(self._encoder(batch), batch)
+        return self._head(self._encoder(batch, self._layer), batch)

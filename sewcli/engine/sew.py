@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
+from sewcli.chunking import PAIR
 from sewcli.engine.config import EngineConfig
 from sewcli.engine.layers import (
     FeatureExtractor,
@@ -37,8 +38,13 @@ class Sew:
         ]
         self._upsampling = Upsampling(config, weights, operators)
 
-    def __call__(self, batch: Batch) -> torch.Tensor:
-        """Hidden states (B, frames, hidden); only the first 2 floor(F / 2) of a row count."""
+    def __call__(self, batch: Batch, layer: int | None = None) -> torch.Tensor:
+        """Hidden states (B, frames, hidden); only the first 2 floor(F / 2) of a row count.
+
+        Args:
+            batch: what is heard.
+            layer: end there (0: before the first), each of its states twice; None is last_hidden_state.
+        """
         lengths = Lengths.of(batch)
         # SEWFeatureEncoder, the paper's wave feature extractor: a frame every 20 ms
         features = self._extractor(batch)
@@ -47,8 +53,10 @@ class Sew:
         # SEWEncoder.pos_conv_embed and pool, the squeeze of the paper: a state every 40 ms; then layer_norm
         states = self._norm(self._squeeze(features))
         # SEWEncoder.layers, the context network
-        for layer in self._layers:
-            states = layer(states, lengths)
+        for transform in self._layers[:layer]:
+            states = transform(states, lengths)
+        if layer is not None:
+            return states.repeat_interleave(PAIR, dim=1)
         # SEWEncoder.upsample: two frames of each state
         return self._upsampling(states)
 

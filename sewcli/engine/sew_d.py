@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
+from sewcli.chunking import PAIR
 from sewcli.engine.config import EngineConfig
 from sewcli.engine.layers import (
     FeatureExtractor,
@@ -49,8 +50,13 @@ class SewD:
         self._by_matrix = operators.by_matrix
         self._positions: tuple[int, Positions | None] = 0, None
 
-    def __call__(self, batch: Batch) -> torch.Tensor:
-        """Hidden states (B, frames, hidden); only the first 2 floor(F / 2) of a row count."""
+    def __call__(self, batch: Batch, layer: int | None = None) -> torch.Tensor:
+        """Hidden states (B, frames, hidden); only the first 2 floor(F / 2) of a row count.
+
+        Args:
+            batch: what is heard.
+            layer: end there (0: before the first), each of its states twice; None is last_hidden_state.
+        """
         lengths = Lengths.of(batch)
         # SEWDFeatureEncoder, the paper's wave feature extractor: a frame every 20 ms
         features = self._extractor(batch)
@@ -61,8 +67,10 @@ class SewD:
         # SEWDTransformerEncoder: get_rel_pos, then its layers, the context network
         counts = set(lengths.rows) if self._by_matrix else {states.shape[1]}
         positions = {count: self._relative_positions(count, states.device) for count in counts if count}
-        for layer in self._layers:
-            states = layer(states, lengths, positions)
+        for transform in self._layers[:layer]:
+            states = transform(states, lengths, positions)
+        if layer is not None:
+            return states.repeat_interleave(PAIR, dim=1)
         # SEWDEncoder.upsample: two frames of each state
         return self._upsampling(states)
 
