@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sewcli.decoding.vocabulary import Vocabulary
-from sewcli.evaluation import Scored, accuracies, error_rates
+from sewcli.evaluation import Scored, error_rates
 from sewcli.evaluation.comparison import compare
 from sewcli.evaluation.confusion import Confusion
 from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.normalizers import basic, normalizer
 from sewcli.evaluation.rates import word_edits
+from sewcli.evaluation.scores import AccuracySum, SumsBySet
 
 WORDS = st.lists(st.sampled_from(["A", "BE", "SEE", "IT'S"]), max_size=6).map(" ".join)
 
@@ -61,7 +62,10 @@ def test_an_empty_reference_has_no_rate_but_its_insertions_count():
 
 def test_accuracy_in_all_and_by_set():
     items = [Scored("a", "a", "x"), Scored("a", "b", "x"), Scored("b", "b", "y")]
-    scores = accuracies(items)
+    sums = SumsBySet(AccuracySum)
+    for item in items:
+        sums.add(item, None)
+    scores = sums.as_object()
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert scores["sets"]["x"] == {"utterances": 2, "correct": 1, "accuracy": 0.5}
 

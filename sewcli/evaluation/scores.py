@@ -231,11 +231,3 @@ def error_rates(utterances: Iterable[Scored], normalize: Normalizer = unchanged)
     for utterance in utterances:
         sums.add(utterance, word_score(utterance, normalize))
     return sums.as_object()
-
-
-def accuracies(utterances: Iterable[Scored]) -> dict[str, Any]:
-    """Share of right labels, in all and by set: utterances, correct, accuracy; the same under `sets`."""
-    sums = SumsBySet(AccuracySum)
-    for utterance in utterances:
-        sums.add(utterance, None)
-    return sums.as_object()

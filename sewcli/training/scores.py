@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +15,7 @@ from sewcli.acoustic.forward import Model, ctc_logits
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import PAIR
 from sewcli.decoding.greedy import GreedyDecoder
-from sewcli.evaluation import require_jiwer
+from sewcli.evaluation import Scored, error_rates, require_jiwer
 from sewcli.training.batches import batches_in_order
 from sewcli.training.cache import AudioCache
 from sewcli.training.observers import mean_loss
@@ -44,8 +45,6 @@ class TranscriptScores:
         The texts are normalised as those of training are; the loss is the mean over utterances of that of
         SEWForCTC with the reduction "mean" and zero_infinity, without those the vocabulary cannot spell.
         """
-        import jiwer
-
         pairs: dict[int, tuple[str, str]] = {}
         losses: dict[int, float] = {}
         for chosen in batches_in_order(self._dev.lengths[self._clips], batch_samples):
@@ -60,15 +59,17 @@ class TranscriptScores:
                 pairs[int(clip)] = (reference, decoder.finish().text)
                 with suppress(ValueError):
                     losses[int(clip)] = self._loss(row[: frames // PAIR * PAIR], reference)
+        rates = error_rates(Scored(*pair, set=self._dev.rows[clip].set) for clip, pair in pairs.items())
         metrics: dict[str, Any] = {}
-        sets = ["", *sorted({self._dev.rows[i].set for i in pairs})]
-        for name in sets:
-            clips_of_set = [i for i in sorted(pairs) if name in ("", self._dev.rows[i].set)]
-            references, hypotheses = ([pairs[i][side] for i in clips_of_set] for side in (0, 1))
+        for name, of_set in {"": rates, **rates["sets"]}.items():
             suffix = f"_{name}" if name else ""
-            metrics[f"wer{suffix}"] = jiwer.wer(references, hypotheses)
-            metrics[f"cer{suffix}"] = jiwer.cer(references, hypotheses)
-            metrics[f"loss{suffix}"] = mean_loss([losses[i] for i in clips_of_set if i in losses])
+            # there is no rate where all transcripts are empty once they are normalised
+            metrics |= {
+                f"{rate}{suffix}": math.nan if of_set[rate] is None else of_set[rate]
+                for rate in ("wer", "cer")
+            }
+            inside = [loss for clip, loss in losses.items() if name in ("", self._dev.rows[clip].set)]
+            metrics[f"loss{suffix}"] = mean_loss(inside)
         return metrics, [pair for _, pair in sorted(pairs.items())]
 
     def _loss(self, logits: NDArray[np.float32], reference: str) -> float:
