@@ -109,10 +109,12 @@ def main() -> None:
     else:
         texts = sentences(options.text, options.seed)
     seconds = 0.0
+    # under its own name once it is whole: recipes/embedded.py makes what has none
+    unfinished = options.output / "manifest.jsonl.tmp"
     clips = [options.output / f"{number:06d}.flac" for number in range(len(texts))]
     with (
         ThreadPoolExecutor(options.workers) as pool,
-        (options.output / "manifest.jsonl").open("w", encoding="utf-8") as manifest,
+        unfinished.open("w", encoding="utf-8") as manifest,
     ):
         block = 64
         for start in range(0, len(texts), block):
@@ -134,6 +136,7 @@ def main() -> None:
             print(f"\r{seconds / 3600:.2f} h", end="", flush=True)
             if seconds >= options.hours * 3600:
                 break
+    unfinished.replace(options.output / "manifest.jsonl")
     print()
 
 

@@ -10,7 +10,7 @@ import soundfile
 from trainings import EXAMPLES
 
 from sewcli.errors import UsageError
-from sewcli.inputs.corpus import corpus_hash, corpus_task, read_corpus
+from sewcli.inputs.corpus import corpus_hash, corpus_task, load_corpus, read_corpus, saved_split
 
 
 def audiofolder(tmp_path):
@@ -75,6 +75,26 @@ def saved(path, clips, texts):
     table = datasets.Dataset.from_dict({"audio": audio, "text": texts})
     shutil.rmtree(path, ignore_errors=True)
     table.cast_column("audio", datasets.Audio(decode=False)).save_to_disk(str(path))
+
+
+def test_of_a_saved_dictionary_each_use_has_its_split(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    for split in ("train", "validation", "test"):
+        saved(tmp_path / split, [split.encode()], [split.upper()])
+    splits = {
+        split: datasets.load_from_disk(str(tmp_path / split)) for split in ("train", "validation", "test")
+    }
+    datasets.DatasetDict(splits).save_to_disk(str(tmp_path / "all"))
+    for split, text in (("train", "TRAIN"), ("dev", "VALIDATION"), ("test", "TEST")):
+        assert saved_split(tmp_path / "all", split)
+        (row,) = read_corpus(tmp_path / "all", tmp_path / "unpacked", task="ctc", split=split)
+        assert (row.text, row.source.file.read_bytes()) == (text, text.lower().encode())
+    del splits["test"]
+    datasets.DatasetDict(splits).save_to_disk(str(tmp_path / "two"))
+    assert not saved_split(tmp_path / "two", "test")
+    with pytest.raises(UsageError, match="has splits train, validation, none is test"):
+        load_corpus(tmp_path / "two", tmp_path, split="test")
+    assert not saved_split(tmp_path / "train", "train")
 
 
 def test_a_saved_row_without_text_or_audio_is_no_clip(tmp_path):

@@ -136,6 +136,41 @@ def test_clips_that_cannot_be_used_are_counted_and_left_out(recipe_file, tmp_pat
         assert reason in messages
 
 
+def test_dev_texts_that_cannot_be_spelled_are_bad_rows_too(recipe_file, tmp_path, caplog):
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
+    for row in rows:
+        row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
+    rows[1]["text"] = "FÜNF 5"
+    manifest = tmp_path / "dev.jsonl"
+    manifest.write_text("\n".join(json.dumps(row) for row in rows))
+    recipe = load_recipe(recipe_file, EXAMPLES, [f"dev={manifest}", "steps=1"])
+    with pytest.raises(UsageError, match=r"dev.jsonl:2: .*the vocabulary has no 'Ü'.*--skip-bad"):
+        train_model(recipe, tmp_path / "run")
+    train_model(recipe, tmp_path / "run", skip_bad=True)
+    assert f"1 of {len(rows)} dev clips left out: characters outside the vocabulary" in caplog.messages
+    manifest.write_text(json.dumps(rows[1]))
+    with pytest.raises(UsageError, match="dev: no text can be spelled"):
+        train_model(recipe, tmp_path / "other", skip_bad=True)
+
+
+def test_clips_of_no_length_and_of_ten_minutes_are_told(recipe_file, tmp_path, caplog):
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:2]
+    for row in rows:
+        row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
+    for name, samples in (("none.wav", 0), ("long.wav", 600 * 16_000)):
+        soundfile.write(tmp_path / name, np.zeros(samples), 16_000)
+        rows.append({"audio_filepath": name, "text": "ONE"})
+    manifest = tmp_path / "train.jsonl"
+    manifest.write_text("\n".join(json.dumps(row) for row in rows))
+    recipe = load_recipe(recipe_file, EXAMPLES, [f"train={manifest}", "steps=1"])
+    with pytest.raises(UsageError, match=r"train.jsonl:3: .*none.wav"):
+        train_model(recipe, tmp_path / "run")
+    train_model(recipe, tmp_path / "run", skip_bad=True)
+    messages = "\n".join(caplog.messages)
+    assert f"{manifest}:3: " in messages
+    assert f"{manifest}:4: long.wav: 600.0 s, outside 0.2 to 16 s" in messages
+
+
 def test_a_clip_that_cannot_be_decoded_is_a_bad_row_each_time(recipe_file, tmp_path, caplog):
     """Also where an earlier run has decoded the others already."""
     rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:3]

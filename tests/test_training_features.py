@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 from trainings import EXAMPLES
@@ -113,6 +114,20 @@ def test_they_are_computed_again_for_other_weights_alone(recipe_file, start, tmp
     assert not np.array_equal(clip(tmp_path / "other"), first)
     assert len(list(tmp_path.glob("*.float16"))) == 2
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_they_are_computed_again_for_other_recordings_of_noise(recipe_file, start, tmp_path):
+    _, _, model, clips = task_and_model(recipe_file, start, tmp_path)
+    (tmp_path / "noise").mkdir()
+    settings = [f"init={start}", "freeze_feature_encoder=true", "keep_features=1", f"noise={tmp_path}/noise"]
+    recipe = load_recipe(recipe_file, EXAMPLES, [*settings, "noise_probability=1.0"])
+    found = []
+    for seed in (0, 1):
+        hiss = np.random.default_rng(seed).standard_normal(32_000) * 0.1
+        soundfile.write(tmp_path / "noise/hiss.wav", hiss, 16_000)
+        kept = FeatureCache.build(model, start, clips, recipe, tmp_path / "kept")
+        found.append(kept.clip(0, np.random.default_rng(0)).copy())
+    assert not np.array_equal(*found)
 
 
 def test_changed_versions_are_those_the_convolutions_give_of_changed_clips(recipe_file, start, tmp_path):

@@ -195,6 +195,9 @@ def test_the_loss_is_that_of_the_library(recipe_file):
             with torch.no_grad():
                 theirs.append(float(model(values, labels=torch.tensor([ids])).loss))
         assert ours == pytest.approx(theirs, rel=1e-4)
+        batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
+        both = float(task.loss(model, batch, [Target(ids, []) for ids in texts]).detach())
+        assert both == pytest.approx(np.mean(theirs) if reduction == "mean" else np.sum(theirs), rel=1e-4)
 
 
 def test_a_frozen_feature_encoder_stays_and_the_rest_learns(recipe_file, tmp_path):
@@ -257,14 +260,11 @@ def test_the_loss_on_dev_is_that_of_the_library(recipe_file, tmp_path):
         file = EXAMPLES / row["audio_filepath"]
         samples = np.concatenate(list(read_blocks(Source(str(file), file))))
         samples = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
-        # of an odd number of frames the library counts the last one too
-        kept = ((samples.size - 400) // 320 + 1) // 2 * 2
         target = torch.tensor([speller.encode(speller.normalize(row["text"]))])
         with torch.no_grad():
-            losses.append(
-                float(model(torch.from_numpy(samples[None, : 320 * kept + 80]), labels=target).loss)
-            )
-    assert record["loss"] == pytest.approx(np.mean(losses), rel=2e-2)
+            losses.append(float(model(torch.from_numpy(samples[None]), labels=target).loss))
+    # the weights of the model are rounded to float16
+    assert record["loss"] == pytest.approx(np.mean(losses), rel=1e-3)
 
 
 def test_masks_longer_than_a_batch_are_left_out():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
-from sewcli.training.optimizers import Muon, orthogonal
+from sewcli.training.optimizers import Muon, learning_rate, orthogonal
+from sewcli.training.recipe import Recipe
 
 
 @pytest.mark.parametrize("shape", [(24, 24), (16, 48), (48, 16)])
@@ -88,3 +91,11 @@ def test_the_state_goes_on_where_it_was_saved() -> None:
         return weight.detach()
 
     assert torch.equal(after(None), after(2))
+
+
+def test_the_rate_rises_stays_and_falls_to_zero() -> None:
+    recipe = dataclasses.replace(Recipe("x", "ctc", []), steps=100, warmup=10, decay_from=0.6, peak_rate=2.0)
+    rates = [learning_rate(recipe, step) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.2 * (step + 1) for step in range(10)])
+    assert rates[10:60] == [2.0] * 50
+    assert rates[60:] == pytest.approx([2.0 * (100 - step) / 40 for step in range(60, 100)])

@@ -130,6 +130,58 @@ def test_two_processes_make_the_updates_that_one_makes_of_two_batches(recipe_fil
     assert share_apart(tmp_path / "one", tmp_path / "other") > 0.2
 
 
+LATE = """
+import os, time
+from sewcli.cli.app import main
+from sewcli.training.loop import Trainer
+
+begin = Trainer.run
+
+def late(self):
+    time.sleep(4.0 * int(os.environ["RANK"]))
+    begin(self)
+
+Trainer.run = late
+main()
+"""
+
+
+def test_a_process_that_comes_late_begins_where_the_first_began(recipe_file, tmp_path):
+    """The first has taught the front end and written a checkpoint when the second looks for one."""
+    program = tmp_path / "late.py"
+    program.write_text(LATE)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    arguments = ["train", recipe_file, "--data", EXAMPLES, "--device", "cpu", "--threads", "1"]
+    run = [*launch, program, *arguments, "--set", "steps=2", "-o", tmp_path / "run"]
+    done = subprocess.run(run, check=False, capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"resumed" not in done.stderr
+    assert (tmp_path / "run/model/model.safetensors").exists()
+
+
+def test_accelerate_launch_starts_it(recipe_file, tmp_path):
+    launch = ["accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
+    arguments = ["train", recipe_file, "--data", EXAMPLES, "--device", "cpu", "--set", "steps=1"]
+    run = [sys.executable, "-m", *launch, "-m", "sewcli", *arguments, "-o", tmp_path / "run"]
+    done = subprocess.run(run, check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "run/model/model.safetensors").exists()
+
+
+@pytest.mark.parametrize("choose", ["best", "last"])
+def test_a_run_that_is_to_end_where_it_stopped_is_evaluated_there(recipe_file, tmp_path, choose):
+    settings = [f"choose={choose}", "eval_every=2", "save_every=3"]
+    with pytest.raises(KeyboardInterrupt):
+        train_model(
+            load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run", observers=[At(4, interrupt)]
+        )
+    train_model(load_recipe(recipe_file, EXAMPLES, [*settings, "steps=3"]), tmp_path / "run")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run/metrics.jsonl").open()]
+    assert steps == [2, 3]
+    if choose == "last":
+        assert load_checkpoint(tmp_path / "run", CHOSEN)["step"] == 3
+
+
 def share_apart(first, second):
     """Share of the weights that differ by more than float16 and float32 round."""
     first, second = weights(first), weights(second)
@@ -270,7 +322,7 @@ def test_a_run_without_an_evaluation_so_far_has_no_best_weights_to_miss(recipe_f
     with caplog.at_level("INFO", "sewcli"):
         train_model(recipe, tmp_path / "run")
     assert any(message.startswith("resumed at step 1 ") for message in caplog.messages)
-    assert not any("is not there" in message for message in caplog.messages)
+    assert not any("holds no chosen" in message for message in caplog.messages)
 
 
 @pytest.mark.parametrize("setting", ["choose=last", "freeze_feature_encoder=true"])

@@ -63,7 +63,9 @@ class Item:
     scored: Scored | Failure
 
 
-def read_references(context: Any, path: Path, *, skip_bad: bool, files: bool) -> References:
+def read_references(
+    context: Any, path: Path, *, skip_bad: bool, files: bool, split: str = "test"
+) -> References:
     """Read a manifest or a data set directory for evaluating.
 
     Args:
@@ -71,12 +73,13 @@ def read_references(context: Any, path: Path, *, skip_bad: bool, files: bool) ->
         path: of the manifest or the directory.
         skip_bad: leave bad rows out, each with a warning.
         files: with `skip_bad`, leave out rows whose audio file is missing, too.
+        split: of a saved dictionary of splits.
 
     Raises:
         UsageError: there are bad rows that may not be left out, or no good ones.
     """
     unpacked = context.with_resource(temporary_directory()) if path.is_dir() else path
-    manifest = load_corpus(path, unpacked)
+    manifest = load_corpus(path, unpacked, split=split)
     task = manifest.task
     manifest.check(task, files=files and skip_bad)
     rows = manifest.settle(skip_bad=skip_bad)

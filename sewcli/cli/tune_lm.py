@@ -170,7 +170,7 @@ def _rows(context: Any, manifest: Path, limit: int | None, *, skip_bad: bool) ->
     """The rows of a manifest with texts, or so many of them, evenly spread (UsageError)."""
     from sewcli.cli.scoring import read_references
 
-    references = read_references(context, manifest, skip_bad=skip_bad, files=True)
+    references = read_references(context, manifest, skip_bad=skip_bad, files=True, split="dev")
     if references.task != "ctc":
         raise UsageError(
             f"{manifest} holds labels", hint="a language model is for transcripts: rows with text"

@@ -14,7 +14,7 @@ import io
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,41 +29,46 @@ _TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript")
 _LABEL_COLUMNS = ("label", "labels")
 _INDEXES = ("metadata.csv", "metadata.jsonl")
 #: what folders are called that are no labels
-_SPLITS = ("train", "training", "validation", "valid", "dev", "test")
+_SPLIT_NAMES = {"train": ("train", "training"), "dev": ("validation", "valid", "dev"), "test": ("test",)}
+_SPLITS = tuple(name for names in _SPLIT_NAMES.values() for name in names)
 _NOTHING = "give a JSON Lines manifest, an audiofolder or a saved data set"
 
 
-def read_corpus(path: Path, unpacked: Path, *, task: Task, skip_bad: bool = False) -> list[Row]:
+def read_corpus(
+    path: Path, unpacked: Path, *, task: Task, split: str = "train", skip_bad: bool = False
+) -> list[Row]:
     """Rows of a manifest or of a data set directory that are good for a task, their files being there.
 
     Args:
         path: what to read.
         unpacked: directory for the clips of a saved data set, which lie in its tables.
         task: what the rows must be good for.
+        split: see `load_corpus`.
         skip_bad: leave rows out that cannot be used, with a message each, instead of refusing them all.
 
     Raises:
         UsageError: nothing there, not a data set, or bad rows; the message names file and line.
     """
-    manifest = load_corpus(path, unpacked)
+    manifest = load_corpus(path, unpacked, split=split)
     manifest.check(task, files=True)
     return manifest.settle(skip_bad=skip_bad)
 
 
-def load_corpus(path: Path, unpacked: Path) -> Manifest:
+def load_corpus(path: Path, unpacked: Path, *, split: str = "train") -> Manifest:
     """Read a manifest or a data set directory; what is no row of it becomes a problem.
 
     Args:
         path: what to read.
         unpacked: directory for the clips of a saved data set.
+        split: which of a saved dictionary of splits: "train", "dev" or "test".
 
     Raises:
-        UsageError: it cannot be read, or holds no data set.
+        UsageError: it cannot be read, or holds no data set, or none of that split.
     """
     if not path.is_dir():
         return load_manifest(path)
     if _is_saved(path):
-        return _saved_dataset(path, unpacked)
+        return _saved_dataset(path, unpacked, split)
     index = next((path / name for name in _INDEXES if (path / name).exists()), None)
     manifest = _label_folders(path) if index is None else _audiofolder(path, index)
     if not manifest.rows and not manifest.problems:
@@ -71,16 +76,20 @@ def load_corpus(path: Path, unpacked: Path) -> Manifest:
     return manifest
 
 
-def corpus_task(path: Path) -> Task:
+def corpus_task(path: Path, *, split: str = "train") -> Task:
     """What a data set is for: classification where its first row has a label.
+
+    Args:
+        path: what to read.
+        split: see `load_corpus`.
 
     Raises:
         UsageError: as `load_corpus`.
     """
     if _is_saved(path):  # whose clips need not be unpacked for that
-        _, _, label = _open_saved(path)
+        _, _, label = _open_saved(path, split)
         return "ctc" if label is None else "classification"
-    return load_corpus(path, path).task
+    return load_corpus(path, path, split=split).task
 
 
 def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
@@ -193,8 +202,8 @@ def _label_folders(folder: Path) -> Manifest:
     return Manifest(folder, rows)
 
 
-def _open_saved(path: Path) -> tuple[Any, str | None, str | None]:
-    """A saved data set and its columns of text and labels; a dictionary of splits gives its split "train"."""
+def _open_saved(path: Path, split: str) -> tuple[Any, str | None, str | None]:
+    """A saved data set and its columns of text and labels; a dictionary of splits gives the one asked for."""
     try:
         import datasets
     except ImportError as error:
@@ -204,11 +213,14 @@ def _open_saved(path: Path) -> tuple[Any, str | None, str | None]:
         ) from error
     table = datasets.load_from_disk(str(path))
     if isinstance(table, datasets.DatasetDict):
-        if "train" not in table:
+        name = _split_name(table, split)
+        if name is None:
             raise UsageError(
-                f"{path} has splits {', '.join(table)}, none is train", hint="name one: PATH/test"
+                f"{path} has splits {', '.join(table)}, none is {split}",
+                hint=f"name one: {path / next(iter(table), split)}",
             )
-        table = table["train"]
+        log.info("%s: its split %s", path, name)
+        table = table[name]
     if "audio" not in table.column_names:
         raise UsageError(f"{path} has no column audio; its columns: {', '.join(table.column_names)}")
     text = next((column for column in _TEXT_COLUMNS if column in table.column_names), None)
@@ -218,11 +230,22 @@ def _open_saved(path: Path) -> tuple[Any, str | None, str | None]:
     return table, text, label
 
 
-def _saved_dataset(path: Path, unpacked: Path) -> Manifest:
+def saved_split(path: Path, split: str) -> bool:
+    """Whether a path is a saved dictionary of splits with that one ("train", "dev" or "test")."""
+    file = path / "dataset_dict.json"
+    return file.exists() and _split_name(json.loads(file.read_bytes())["splits"], split) is not None
+
+
+def _split_name(names: Container[str], split: str) -> str | None:
+    """What a data set calls a split."""
+    return next((name for name in _SPLIT_NAMES[split] if name in names), None)
+
+
+def _saved_dataset(path: Path, unpacked: Path, split: str) -> Manifest:
     """Unpack the clips of a saved data set."""
     import datasets
 
-    table, text, label = _open_saved(path)
+    table, text, label = _open_saved(path, split)
     named = getattr(table.features[label], "int2str", str) if label is not None else str
     table = table.cast_column("audio", datasets.Audio(decode=False))
     target = unpacked / hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]

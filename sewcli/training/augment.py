@@ -70,6 +70,12 @@ def change_speed(samples: Samples, factor: float) -> Samples:
     return changed
 
 
+def recordings_of(recipe: Recipe) -> list[Path]:
+    """The files of noise and of rooms that the recipe uses."""
+    noises = noise_files(recipe.noise) if recipe.noise_probability and recipe.noise else []
+    return [*noises, *(room_files(recipe) if recipe.room_probability else [])]
+
+
 def check_recordings(recipe: Recipe) -> None:
     """Refuse a recipe whose noise or rooms are not there (UsageError), before anything is decoded."""
     if recipe.noise_probability:

@@ -145,9 +145,10 @@ class ClassificationTask:
         metrics = {
             "error": sum(a != b for a, b in pairs) / len(pairs),
             "accuracy": sum(a == b for a, b in pairs) / len(pairs),
-            "accuracy_labelled": sum(a == b for a, b in labelled) / len(labelled),
             "loss": loss / len(pairs),
         }
+        if labelled:
+            metrics["accuracy_labelled"] = sum(a == b for a, b in labelled) / len(labelled)
         return metrics, sorted(pairs, key=lambda pair: pair[0] == pair[1])
 
     def _dev_set(self, dev: AudioCache, recipe: Recipe) -> list[tuple[Samples, str]]:

@@ -72,8 +72,8 @@ class CtcTask:
     ) -> None:
         self.speller = speller
         self._train = train
-        self._scores = TranscriptScores(dev, usable_dev_clips(dev, recipe.max_seconds), speller)
         self._recipe = recipe
+        self._scores = TranscriptScores(dev, self._dev_clips(dev, skip_bad=skip_bad), speller)
         self._features: FeatureCache | None = None
         self._teacher: Teacher | None = None
         self._teaching = 0.0
@@ -143,21 +143,25 @@ class CtcTask:
         """The clips of the training set that are learned from."""
         return np.unique(np.array(self.clips, dtype=np.int64))
 
+    def _dev_clips(self, dev: AudioCache, *, skip_bad: bool) -> NDArray[np.int64]:
+        """The dev clips that are not too long and whose text can be spelled; the others are told."""
+        left_out = LeftOut("dev", len(dev), skip_bad=skip_bad)
+        short = usable_dev_clips(dev, self._recipe.max_seconds)
+        kept = [clip for clip in short.tolist() if self._spelled(dev.rows[clip], left_out) is not None]
+        left_out.tell()
+        if not kept:
+            raise UsageError("dev: no text can be spelled", hint="the messages above say why")
+        return np.array(kept, dtype=np.int64)
+
     def _encoded(self, row: Row, samples: int, left_out: LeftOut) -> list[int] | None:
-        """The ids of the text of a clip, or None after telling why it cannot be used."""
+        """The ids of the text of a training clip, or None after telling why it cannot be used."""
         recipe, seconds = self._recipe, samples / SAMPLE_RATE
         if not recipe.min_seconds <= seconds <= recipe.max_seconds:
             limits = f"outside {recipe.min_seconds:g} to {recipe.max_seconds:g} s"
             left_out.unfit(row, limits, f"{seconds:.1f} s, {limits}")
             return None
-        text = self.speller.normalize(row.text or "")
-        if not text:
-            left_out.bad(row, "no text", "nothing is left of its text without punctuation")
-            return None
-        try:
-            ids = self.speller.encode(text)
-        except ValueError as error:
-            left_out.bad(row, "characters outside the vocabulary", str(error))
+        ids = self._spelled(row, left_out)
+        if ids is None:
             return None
         # CTC needs a frame a token and a blank between equal neighbours; leave room for speed-up
         needed = len(ids) + sum(a == b for a, b in pairwise(ids))
@@ -169,6 +173,18 @@ class CtcTask:
             left_out.unfit(row, "text longer than its frames", fits)
             return None
         return ids
+
+    def _spelled(self, row: Row, left_out: LeftOut) -> list[int] | None:
+        """The ids of the text of a clip, or None after telling what is wrong with it."""
+        text = self.speller.normalize(row.text or "")
+        if not text:
+            left_out.bad(row, "no text", "nothing is left of its text without punctuation")
+            return None
+        try:
+            return self.speller.encode(text)
+        except ValueError as error:
+            left_out.bad(row, "characters outside the vocabulary", str(error))
+            return None
 
     def add_phone_head(self, model: Model) -> None:
         """Where the recipe has a lexicon, give the model the head that reads phones while it trains.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sewcli.acoustic.files import read_config
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.errors import UsageError
-from sewcli.inputs.corpus import corpus_hash, read_corpus
+from sewcli.inputs.corpus import corpus_hash, read_corpus, saved_split
 from sewcli.inputs.manifest import Row, Task
 from sewcli.training.augment import load_noise
 from sewcli.training.cache import AudioCache
@@ -52,8 +52,8 @@ class Data(NamedTuple):
 def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
     """Read and decode them."""
 
-    def read(path: Path, task: Task) -> list[Row]:
-        return read_corpus(path, cache, task=task, skip_bad=skip_bad)
+    def read(path: Path, task: Task, split: str = "train") -> list[Row]:
+        return read_corpus(path, cache, task=task, split=split, skip_bad=skip_bad)
 
     def decoded(rows: list[Row]) -> AudioCache:
         return AudioCache.build(rows, cache, skip_bad=skip_bad)
@@ -62,16 +62,20 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
     by_path = {path: read(path, kind) for path in recipe.train}
     rows = [row for path in recipe.train for row in by_path[path]]
     check_sets(recipe, rows)
+    held = [path for path in recipe.train if saved_split(path, "dev")]
     if recipe.dev is not None:
-        dev_rows = read(recipe.dev, kind)
+        dev_rows = read(recipe.dev, kind, "dev")
+    elif held:
+        dev_rows = [row for path in held for row in read(path, kind, "dev")]
     elif len(rows) < 2:
         raise UsageError("one training clip, and none for dev", hint="give dev clips, or more clips")
     else:
         dev_rows, rows = rows[::HOLD_OUT], [row for i, row in enumerate(rows) if i % HOLD_OUT]
         log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
     train, dev = decoded(rows), decoded(dev_rows)
-    others = [path for path in (recipe.background, recipe.background_dev) if path is not None]
-    return Data(train, dev, [decoded(read(path, "ctc")) for path in others], corpus_hash(by_path))
+    others = ((recipe.background, "train"), (recipe.background_dev, "dev"))
+    background = [decoded(read(path, "ctc", split)) for path, split in others if path is not None]
+    return Data(train, dev, background, corpus_hash(by_path))
 
 
 def make_task(

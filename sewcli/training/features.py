@@ -25,7 +25,7 @@ from sewcli.acoustic.load import load_convolutions
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
-from sewcli.training.augment import Augmentation, change_speed
+from sewcli.training.augment import Augmentation, change_speed, recordings_of
 from sewcli.training.cache import AudioCache
 from sewcli.training.recipe import Recipe
 
@@ -215,16 +215,20 @@ def _in_threads(features: Callable[[int], Features], clips: NDArray[np.int64]) -
         torch.set_num_threads(threads)
 
 
+def _version(file: Path) -> tuple[str, int, int]:
+    status = file.stat()
+    return file.name, status.st_size, status.st_mtime_ns
+
+
 def _key(model: Model, clips: AudioCache, chosen: NDArray[np.int64], recipe: Recipe, version: int) -> str:
-    """Names the file of a version by the weights, the clips in it and what changes them."""
+    """Names the file of a version by the weights, the clips in it, and all that changes them."""
     found = hashlib.sha256(clips.key.encode())
     found.update(chosen.tobytes())
     changes = [
         recipe.seed,
         recipe.precision,
         *(getattr(recipe, name) for name in _CHANGES),
-        str(recipe.noise),
-        *([str(recipe.rooms)] if recipe.rooms else []),
+        *map(_version, recordings_of(recipe)),
         version,
     ]
     found.update(repr(changes).encode())

@@ -28,6 +28,7 @@ from sewcli.chunking import FRAME_SECONDS, SAMPLE_RATE
 from sewcli.errors import UsageError
 from sewcli.training.checkpoint import (
     CHOSEN,
+    STATE,
     compare_settings,
     has_checkpoint,
     load_checkpoint,
@@ -92,6 +93,8 @@ class Trainer:
         self.best_step = 0
         #: evaluations since that one
         self.waited = 0
+        #: update of the last evaluation
+        self._evaluated = 0
         self._accelerator = accelerator
         self._observers = observers
         if recipe.freeze_feature_encoder:
@@ -105,11 +108,14 @@ class Trainer:
 
         SIGINT and SIGTERM let the update in hand finish, write a checkpoint and raise KeyboardInterrupt.
         """
-        state = load_checkpoint(self.directory)
+        # as the main process finds it: it may be the first to write here, while others are still to look
+        found, chosen = self._of_main([has_checkpoint(self.directory, kind) for kind in (STATE, CHOSEN)])
+        state = load_checkpoint(self.directory) if found else None
         if state is not None:
-            self._restore(state)
+            self._restore(state, chosen=chosen)
             log.info("resumed at step %d of %d", self.step, self.recipe.steps)
-            if self.step >= self.recipe.steps and not has_checkpoint(self.directory, CHOSEN):
+            if self.step >= self.recipe.steps and not (chosen and self._evaluated == self.step):
+                # it is the end now, by another number of steps
                 self._evaluate(math.nan, math.nan)
         elif self.recipe.init is None and self.recipe.front_end_steps and self.recipe.feature_encoder is None:
             self._teach_front_end()
@@ -212,16 +218,18 @@ class Trainer:
             if better or self.recipe.choose == "last":
                 chosen = {"model": model.state_dict(), "step": self.step}
                 save_checkpoint(self.directory, self.step, chosen, self.recipe.part_mib * _MIB, CHOSEN)
-        self._share_best()
+        # how dev went, for early stopping
+        self.best, self.best_step, self.waited = self._of_main([self.best, self.best_step, self.waited])
+        self._evaluated = self.step
         self._save()
 
-    def _share_best(self) -> None:
-        """Tell the other processes how dev went, for early stopping."""
-        if self._accelerator.num_processes > 1:
-            from accelerate.utils import broadcast_object_list
+    def _of_main(self, values: list[Any]) -> list[Any]:
+        """What the main process holds, in all of them."""
+        if self._accelerator.num_processes == 1:
+            return values
+        from accelerate.utils import broadcast_object_list
 
-            shared = [self.best, self.best_step, self.waited]
-            self.best, self.best_step, self.waited = broadcast_object_list(shared)
+        return broadcast_object_list(values)  # type: ignore[no-any-return]
 
     def _gained_nothing(self) -> bool:
         """Whether the last `early_stop` evaluations brought no better one."""
@@ -241,6 +249,7 @@ class Trainer:
                 "best": self.best,
                 "best_step": self.best_step,
                 "waited": self.waited,
+                "evaluated": self._evaluated,
                 "outputs": self.task.outputs,
                 "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
@@ -249,7 +258,7 @@ class Trainer:
             save_checkpoint(self.directory, self.step, state, self.recipe.part_mib * _MIB)
         self._accelerator.wait_for_everyone()
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, Any], *, chosen: bool) -> None:
         if "data" not in state:
             raise UsageError(
                 f"the run in {self.directory} was begun by an older version of sew",
@@ -272,7 +281,8 @@ class Trainer:
         self.step, self.batches, self.best_step = state["step"], state["batches"], state["best_step"]
         self.best = None if state["best"] is None else tuple(state["best"])
         self.waited = state["waited"]
-        if self.best is not None and not has_checkpoint(self.directory, CHOSEN):
+        self._evaluated = state.get("evaluated", self.step)
+        if self.best is not None and not chosen:
             log.warning("%s holds no chosen-*: weights are chosen from here on", self.directory)
             self.best, self.best_step, self.waited = None, self.step, 0
         try:

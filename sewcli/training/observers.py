@@ -21,10 +21,17 @@ class MetricsLog:
 
     A run that resumes from a checkpoint may repeat an evaluation it had written before it was killed;
     the later line replaces the earlier.
+
+    Args:
+        directory: of the run.
+        step: the run goes on from this update: what the file has of later ones, as of another run that began
+            there, is removed. None reads alone.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, step: int | None = None) -> None:
         self._file = directory / "metrics.jsonl"
+        if step is not None:
+            self._write([record for record in self.records() if record["step"] <= step])
 
     def records(self) -> list[dict[str, Any]]:
         """All evaluations so far."""
@@ -43,8 +50,11 @@ class MetricsLog:
             key: None if isinstance(value, float) and math.isnan(value) else value
             for key, value in record.items()
         }
+        self._write([*kept, record])
+
+    def _write(self, records: list[dict[str, Any]]) -> None:
         temporary = self._file.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in [*kept, record]))
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in records))
         temporary.replace(self._file)
 
     def close(self) -> None:

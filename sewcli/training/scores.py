@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import PAIR
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.evaluation import Scored, error_rates, require_jiwer
+from sewcli.evaluation.loss import CtcLoss
 from sewcli.training.batches import batches_in_order
 from sewcli.training.cache import AudioCache
 from sewcli.training.observers import mean_loss
@@ -42,23 +43,29 @@ class TranscriptScores:
     def of(self, model: Model, batch_samples: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """Error rates and CTC loss on dev, in all and by set, and the (reference, hypothesis) pairs.
 
-        The texts are normalised as those of training are; the loss is the mean over utterances of that of
-        SEWForCTC with the reduction "mean" and zero_infinity, without those the vocabulary cannot spell.
+        The texts are normalised as those of training are; the loss is that of `sew evaluate`: the mean over
+        utterances of what SEWForCTC gives for each, with the settings of its configuration.
         """
+        bias = model.lm_head.bias.float().cpu().numpy()
+        criterion = CtcLoss.of(model.config.to_dict(), self._speller.vocabulary, bias)
         pairs: dict[int, tuple[str, str]] = {}
         losses: dict[int, float] = {}
         for chosen in batches_in_order(self._dev.lengths[self._clips], batch_samples):
             clips = self._clips[chosen]
             rows = [self._dev.clip(int(i)) for i in clips]
             batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
-            logits = ctc_logits(model, batch.to(model.device)).float().cpu().numpy()
-            for clip, row, frames in zip(clips, logits, batch.frames.tolist(), strict=True):
+            outputs = ctc_logits(model, batch.to(model.device)).float().cpu().numpy()
+            for clip, row, frames in zip(clips.tolist(), outputs, batch.frame_counts, strict=True):
+                logits = row[: frames // PAIR * PAIR]
                 decoder = GreedyDecoder(self._speller.vocabulary)
-                decoder.push(row[: frames // PAIR * PAIR])
-                reference = self._speller.normalize(self._dev.rows[int(clip)].text or "")
-                pairs[int(clip)] = (reference, decoder.finish().text)
-                with suppress(ValueError):
-                    losses[int(clip)] = self._loss(row[: frames // PAIR * PAIR], reference)
+                decoder.push(logits)
+                reference = self._speller.normalize(self._dev.rows[clip].text or "")
+                pairs[clip] = (reference, decoder.finish().text)
+                with closing(criterion.recording()) as recording:
+                    recording.push(logits)
+                    value = recording.finish(reference, int(self._dev.lengths[clip])).value
+                if value is not None and math.isfinite(value):
+                    losses[clip] = value
         rates = error_rates(Scored(*pair, set=self._dev.rows[clip].set) for clip, pair in pairs.items())
         metrics: dict[str, Any] = {}
         for name, of_set in {"": rates, **rates["sets"]}.items():
@@ -71,16 +78,3 @@ class TranscriptScores:
             inside = [loss for clip, loss in losses.items() if name in ("", self._dev.rows[clip].set)]
             metrics[f"loss{suffix}"] = mean_loss(inside)
         return metrics, [pair for _, pair in sorted(pairs.items())]
-
-    def _loss(self, logits: NDArray[np.float32], reference: str) -> float:
-        """CTC loss of one utterance for each token (ValueError where its text cannot be spelled)."""
-        ids = self._speller.encode(reference)
-        loss = torch.nn.functional.ctc_loss(
-            torch.from_numpy(logits).log_softmax(-1),
-            torch.tensor(ids, dtype=torch.int64),
-            torch.tensor(len(logits)),
-            torch.tensor(len(ids)),
-            blank=self._speller.vocabulary.blank,
-            zero_infinity=True,
-        )
-        return float(loss)

@@ -127,9 +127,10 @@ def _train(
         with accelerator.main_process_first():
             task.keep_features(model.to(accelerator.device), source, directory / "cache")
     if accelerator.is_main_process:
+        step = last_step(directory)
         observers = [
-            MetricsLog(directory),
-            *TensorBoardLog.where_installed(directory, last_step(directory)),
+            MetricsLog(directory, step),
+            *TensorBoardLog.where_installed(directory, step),
             *observers,
         ]
     trainer = Trainer(
