@@ -2,8 +2,9 @@
 
     python recipes/embedded.py DATA RUNS [--set KEY=VALUE ...]
 
-DATA holds manifests/, audio/, noise/ and, of text for synthetic speech, text/*.txt.gz. DATA/synthetic,
-DATA/synthetic-2, DATA/kw and DATA/lexicon.txt are made there with flite and espeak-ng where they are missing.
+DATA holds manifests/ (train, dev, keywords-train and keywords-dev .jsonl), the audio that these name, noise/
+and, of text for synthetic speech, text/*.txt.gz. DATA/synthetic, DATA/synthetic-2, DATA/kw and DATA/lexicon.txt
+are made there where they are missing, with flite (2.2 was used) and espeak-ng (1.51).
 The models come to RUNS/embedded.
 Settings are given to every training: `--set steps=2` tries the whole way.
 """
@@ -20,7 +21,7 @@ from sewcli.cli.app import main as sew
 
 RECIPES = Path(__file__).parent
 #: the run whose model ends up under that name
-EMBEDDED = {"nano": "nano-10", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
+EMBEDDED = {"nano": "nano-11", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
 
 
 def call(program: Path | None, *arguments: object) -> None:
@@ -97,21 +98,22 @@ def main() -> None:
     make_lexicon(data / "manifests" / "train.jsonl", *speech, output=data / "lexicon.txt")
     synthesise(RECIPES / "keywords.txt", "-o", data / "kw", "--labels", 120)
     way = Way(data, options.runs, options.settings)
-    # each step of nano ends at a rate of zero; the next begins from the mean of it and the one before
+    # each of these ends at a rate of zero; the next begins from the mean of it and the one before
     way.train("nano")
     way.train("nano-2", init="nano/model")
     way.mean("nano-2/mean", nano_2=0.5, nano=0.5)
     way.train("nano-3", init="nano-2/mean")
     way.mean("nano-3/mean", nano_3=0.7, nano_2=0.3)
     way.train("nano-4", init="nano-3/mean")
-    # a wider one learns from it
+    # a wider one learns from it; its rate does not fall before the end of nano-6
     way.train("nano-5", feature_encoder="nano-4/model", teacher="nano-4/model")
     way.train("nano-6", init="nano-5/model")
-    # and from a wide variety
+    # and from a wide variety, each from the one before
     way.train("nano-7", init="nano-6/model")
     way.train("nano-8", init="nano-7/model")
     way.train("nano-9", init="nano-8/model")
     way.train("nano-10", init="nano-9/model")
+    way.train("nano-11", init="nano-10/model")
     # the weights that both families share, then its own
     way.train("nano-d", init="nano-10/model", teacher="nano-10/model")
     # the encoder of nano

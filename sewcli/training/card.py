@@ -134,12 +134,12 @@ def write_card(
 
 
 def _recipe_lines(recipe: Recipe) -> list[str]:
-    """The settings that are not the defaults, as TOML; tables last."""
+    """The seed and the settings that are not the defaults, as TOML; tables last."""
     plain, tables = [], []
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
         default = field.default_factory() if callable(field.default_factory) else field.default
-        if value is None or value == default:
+        if value is None or (value == default and field.name != "seed"):
             continue
         if isinstance(value, dict):
             tables += ["", f"[{field.name}]"]
