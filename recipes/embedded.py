@@ -3,8 +3,8 @@
     python recipes/embedded.py DATA RUNS [--set KEY=VALUE ...]
 
 DATA holds manifests/ (train, dev, keywords-train and keywords-dev .jsonl), the audio that these name, noise/
-and, of text for synthetic speech, text/*.txt.gz. DATA/synthetic, DATA/synthetic-2, DATA/kw and DATA/lexicon.txt
-are made there where they are missing, with flite (2.2 was used) and espeak-ng (1.51).
+and, of text for synthetic speech, text/*.txt.gz. DATA/synthetic, DATA/synthetic-2, DATA/kw and
+DATA/lexicon.txt are made there where they are missing, with flite (2.2 was used) and espeak-ng (1.51).
 The models come to RUNS/embedded.
 Settings are given to every training: `--set steps=2` tries the whole way.
 """
