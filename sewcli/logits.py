@@ -27,7 +27,7 @@ from sewcli.inputs.sources import Source
 from sewcli.pipeline.ahead import in_order
 from sewcli.pipeline.consumer import Consumer
 from sewcli.reading.recording import Recording
-from sewcli.recognition import Transcriber
+from sewcli.recognition import Transcriber, failed
 from sewcli.results import Failure, ModelInfo, Transcript
 from sewcli.writers.arrays import safetensors
 
@@ -221,7 +221,7 @@ class Decoding:
         try:
             saved = SavedLogits.read(source.file)
         except InputError as error:
-            return Failure(source.path, error.code, str(error), source.channel)
+            return failed(source, error.code, str(error))
         run = saved.run
         with self._lock:
             if run.vocabulary not in self._decoders:

@@ -74,7 +74,7 @@ class Transcriber:
         try:
             hypothesis = self.decoder.finish()
         except InputError as error:
-            return Failure(source.path, error.code, f"{shown(source)}: {error}", source.channel)
+            return failed(source, error.code, f"{shown(source)}: {error}")
         duration, offset = recording.duration, recording.source.offset
         timed = partial(corrected, model=self.model, begin=offset, end=offset + duration)
         transcript = Transcript(
@@ -127,13 +127,13 @@ class Aligner:
     def result(self, recording: Recording) -> Transcript | Failure:
         """The known text with its times, or a failure where it is longer than the recording."""
         source = recording.source
-        text = KnownText(source.text or "", self.vocabulary)
+        text = KnownText(source.text, self.vocabulary)
         if not text.fits(len(self._frames)):
             message = (
                 f"{shown(source)}: its text has {text.characters} characters, more than "
                 f"{recording.duration:g} s can hold (see that text and recording belong together)"
             )
-            return Failure(source.path, "text_too_long", message, source.channel)
+            return failed(source, "text_too_long", message)
         hypothesis = text.align(self._frames.mapped())
         duration, offset = recording.duration, source.offset
         timed = partial(corrected, model=self.model, begin=offset, end=offset + duration)
@@ -211,6 +211,11 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     shifted = np.exp((logits - logits.max()).astype(np.float64))
     scores: NDArray[np.float64] = shifted / shifted.sum()
     return scores
+
+
+def failed(source: Source, code: str, message: str) -> Failure:
+    """What stands in the place of the result of an input."""
+    return Failure(source.path, code, message, source.channel, part_offset(source))
 
 
 def part_offset(source: Source) -> float | None:

@@ -200,9 +200,11 @@ class Failure:
         code: short stable identifier of what is wrong.
         message: one line that names the input, says what is wrong and what to do next.
         channel: that was to be read, from 0; None where all are mixed.
+        offset: where the part of the input that was to be read begins, in seconds; None for all of it.
     """
 
     path: str
     code: str
     message: str
     channel: int | None = None
+    offset: float | None = None

@@ -187,9 +187,7 @@ class Aligning:
         """
         from sewcli.pipeline.run import run
 
-        spelled = (
-            replace(source, error=source.error or self._problem(source.text or "")) for source in sources
-        )
+        spelled = (replace(source, error=source.error or self._problem(source.text)) for source in sources)
         return run(spelled, self._network, self._consumer, self._options)
 
     def _consumer(self) -> Consumer[Transcript | Failure]:
@@ -202,7 +200,7 @@ class Aligning:
 
         return Picturing(aligner, self._picture)
 
-    def _problem(self, text: str) -> str | None:
+    def _problem(self, text: str | None) -> str | None:
         from sewcli.decoding.known import KnownText
 
         try:

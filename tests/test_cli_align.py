@@ -87,7 +87,7 @@ def test_a_manifest_gives_the_texts_and_a_bad_row_does_not_stop_the_others(
     unspellable, empty, missing, too_long = result.messages
     assert "the vocabulary has no '1' '2' '?'" in unspellable
     assert "the text is empty" in empty
-    assert "the text is empty" in missing
+    assert "its row has no text" in missing
     assert "b.wav: its text has 99 characters, more than 1.3 s can hold" in too_long
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,10 @@ from typing import Any
 import pytest
 from conftest import Sew
 from helpers import files_in, write_babble
+
+from sewcli.cli.targets import Template
+from sewcli.inputs.sources import Source
+from sewcli.writers import FORMATS
 
 
 def test_output_directory_mirrors_the_tree_and_leaves_stdout_empty(
@@ -91,6 +96,30 @@ def test_template_names_the_files(sew: Sew, ctc: Path, audio: Path, tmp_path: Pa
         assert word in result.err
     assert files_in(tmp_path) == expected
     assert "-o DIR" in sew("transcribe", audio, "-m", ctc, "--output-template", "{stem}").err
+
+
+def test_listed_files_of_one_name_are_told_apart_by_their_directories(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("tree/a", "tree/b"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.wav").symlink_to(audio / "b.wav")
+    given = ("transcribe", "tree/a/1.wav", "tree/b/1.wav", "-m", ctc)
+    for output in (("-o", "out"), ("--save-logits", "kept"), ("--plot", "drawn")):
+        result = sew(*given, *output)
+        assert (result.code, result.out) == (2, b"")
+        # the advice can be followed
+        option, pattern = re.search(r"(--\S+) '(\S+)'", result.err).groups()  # type: ignore[union-attr]
+        more = (*output, option, pattern) if output[0] == "-o" else (option, pattern)
+        assert sew(*given, *more).code == 0, result.err
+    assert files_in(tmp_path / "out") == ["tree/a/1.wav.txt", "tree/b/1.wav.txt"]
+    assert files_in(tmp_path / "kept") == [f"tree/{name}/1.wav.logits.safetensors" for name in "ab"]
+    assert files_in(tmp_path / "drawn") == ["tree/a/1.wav.png", "tree/b/1.wav.png"]
+    refused = sew(*given, "--save-logits", "kept/{index}.npy")
+    assert (refused.code, "end in .logits.safetensors" in refused.err) == (2, True)
+    template = Template("{parent}/{stem}.{ext}")
+    assert str(template.path(Source("/data/../x/1.wav", Path()), FORMATS["text"], 1)) == "data/x/1.txt"
 
 
 def test_outputs_that_would_be_an_input_or_a_folder_are_refused(

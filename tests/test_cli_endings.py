@@ -103,6 +103,13 @@ def test_closed_pipe_ends_the_run_quietly_with_exit_0(ctc: Path, audio: Path) ->
     assert process.returncode == 0
 
 
+def test_without_a_reader_of_messages_the_run_goes_on(ctc: Path, audio: Path, tmp_path: Path) -> None:
+    """Its exit code tells."""
+    command = f"{sys.executable} -m sewcli transcribe gone.wav {audio}/b.wav -m {ctc} -o {tmp_path} 2>&-"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 3
+    assert (tmp_path / "b.txt").exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")
 @pytest.mark.parametrize(
     "given", ["--help", "--version", "transcribe --help", "models --help", "lm build --help"]

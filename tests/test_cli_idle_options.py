@@ -157,3 +157,27 @@ def test_what_the_table_says_of_formats_is_what_the_writers_do() -> None:
     assert formats_that_change(replace(plain, chars=chars), Layout()) == idle_options.WITH_CHARACTERS
     assert formats_that_change(replace(plain, alternatives=more), Layout()) == idle_options.WITH_ALTERNATIVES
     assert {name for name, form in FORMATS.items() if form.times == "unused"} == idle_options.WITHOUT_TIMES
+
+
+def test_settings_of_the_environment_that_the_command_could_only_refuse_are_passed_over(
+    sew: Sew, ctc: Path, classifier: Path, audio: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clip = audio / "b.wav"
+    expected = sew("transcribe", clip, "-m", ctc).lines
+    (tmp_path / "sew.toml").write_text('hotword = ["A"]\nn-best = 3\n')
+    monkeypatch.chdir(tmp_path)
+    assert sew("transcribe", clip, "-m", ctc).lines == expected
+    names = ("N_BEST=3", "HOTWORD=A", "UNIGRAMS=w", "RAW_RATE=8000", "RESUME=1", "OUTPUT_TEMPLATE={stem}")
+    for name, _, value in (name.partition("=") for name in names):
+        monkeypatch.setenv(f"SEW_{name}", value)
+    assert sew("transcribe", clip, "-m", ctc).lines == expected
+    # on the command line it is an error
+    assert sew("transcribe", clip, "-m", ctc, "--n-best", "3").code == 2
+    monkeypatch.setenv("SEW_FORMAT", "srt")
+    labels = sew("classify", clip, "-m", classifier)
+    assert (labels.code, len(labels.lines)) == (0, 1)
+    assert sew("classify", clip, "-m", classifier, "-f", "srt").code == 2
+
+
+def test_every_format_is_written_by_the_commands_that_the_table_says() -> None:
+    assert set(idle_options._WRITABLE["classify"]) == {"text", "json"}

@@ -195,6 +195,8 @@ def test_resume_knows_another_language_model(
         (["--lm", "builtin", "--alpha", "nan"], "--alpha"),
         (["--decoder", "beam", "--token-min-logp", "1"], "--token-min-logp 1"),
         (["--n-best", "2"], "--decoder beam"),
+        (["--decoder", "beam", "--n-best", "9", "--beam-width", "8"], "add --beam-width 9"),
+        (["--lm", __file__], f"sew lm build {__file__}"),
     ],
 )
 def test_wrong_usage_is_told_before_a_model_is_loaded(

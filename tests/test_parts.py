@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
+from conftest import Sew
 from helpers import babble
 
 from sewcli.audio import channels_apart, read_blocks
@@ -158,3 +160,13 @@ def test_standard_input_that_is_no_audio_says_so_when_it_is_split() -> None:
     [source] = channels_apart([Source("-", Path("-"))], copies, io.BytesIO(b"text, not audio"))
     with copies, pytest.raises(AudioError, match="standard input: not an audio file"):
         list(read_blocks(source))
+
+
+def test_failed_parts_of_a_file_are_told_apart(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
+    rows = [{"audio_filepath": "gone.wav", "offset": offset, "duration": 1} for offset in (0, 2.5)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    result = sew("transcribe", "--files-from", tmp_path / "rows.jsonl", "-m", ctc, "-f", "json")
+    assert [record["offset"] for record in result.records] == [0, 2.5]
+    assert all("error" in record for record in result.records)
+    aligned = sew("align", "--files-from", tmp_path / "rows.jsonl", "-m", ctc)
+    assert "its row has no text" in aligned.err

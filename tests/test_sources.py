@@ -63,6 +63,20 @@ def test_a_folder_with_an_audio_name_is_a_folder_and_links_to_folders_are_not_fo
     assert found == ["1.wav", "file.wav"]
 
 
+def test_pipes_in_a_folder_are_passed_over_and_links_to_nowhere_are_not(tmp_path: Path) -> None:
+    touch(tmp_path / "a.wav")
+    os.mkfifo(tmp_path / "b.wav")
+    (tmp_path / "c.wav").symlink_to(tmp_path / "gone.wav")
+    assert [Path(source.path).name for source in expand([str(tmp_path)])] == ["a.wav", "c.wav"]
+
+
+def test_closed_standard_input_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    for inputs, files_from in ((["-"], None), ([], "-")):
+        with pytest.raises(UsageError, match="standard input is closed"):
+            check(inputs, files_from)
+
+
 @pytest.mark.parametrize("extension", sorted(AUDIO_EXTENSIONS))
 def test_each_extension_counts_in_a_folder(tmp_path: Path, extension: str) -> None:
     touch(tmp_path / f"x.{extension.upper()}")

@@ -72,8 +72,9 @@ def cannot_open(name: str, error: OSError | ValueError, file: Path | None = None
     # ValueError: no file can have this name (a NUL in it, or half a surrogate pair)
     if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
         hint = "check the path and the working directory"
-        if file is not None and os.path.normpath(file) != os.path.normpath(name):
-            hint = f"{_on_one_line(str(file))} was tried: a path in a manifest begins where the manifest lies"
+        tried = name if file is None else _on_one_line(str(file))
+        if os.path.normpath(tried) != os.path.normpath(name):
+            hint = f"{tried} was tried: a path in a manifest begins where the manifest lies"
         return AudioError(f"{name}: no such file", hint=hint, code="not_found")
     reason = error.strerror or type(error).__name__
     return AudioError(

@@ -77,8 +77,10 @@ class Command(_Parsing, TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, after a line on each option and variable that was given for nothing."""
+        from sewcli.cli.idle_options import idle_options, pass_over
+
+        pass_over(ctx)
         if not ctx.params.get("quiet"):
-            from sewcli.cli.idle_options import idle_options
             from sewcli.cli.variables import unknown_variables
 
             # `sew doctor` has them among its findings

@@ -211,7 +211,7 @@ OutputTemplate = Annotated[
         envvar="SEW_OUTPUT_TEMPLATE",
         metavar="TEXT",
         help="Names of the files in DIR, by default {dir}/{stem}{part}.{ext}; "
-        "also {name} {format} {channel} {index}.",
+        "also {parent} {name} {format} {channel} {index}.",
         rich_help_panel=_OUTPUT,
     ),
 ]

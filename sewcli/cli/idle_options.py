@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from sewcli.decoding.options import DecodingOptions
 from sewcli.inputs.folders import is_folder
+from sewcli.inputs.sources import STDIN
+from sewcli.writers import formats_for
 
 Values = Mapping[str, Any]
 """The parameters of a command by name."""
@@ -62,6 +64,24 @@ def idle_options(context: Any) -> Iterator[str]:
             if ours and rule.holds(values):
                 yield f"{max(parameter.opts, key=len)} has no effect {rule.reason}"
                 break
+
+
+def pass_over(context: Any) -> None:
+    """Give options of the environment and of files their defaults where the command could only refuse them.
+
+    Args:
+        context: of a command whose command line has been read.
+    """
+    values = context.params
+    writable = _WRITABLE.get(context.info_name)
+    for parameter in context.command.params:
+        name, source = parameter.name, context.get_parameter_source(parameter.name)
+        if source is None or source.name not in ("ENVIRONMENT", "DEFAULT_MAP"):
+            continue
+        if any(name in options and holds(values) for options, holds in _REFUSED):
+            values[name] = parameter.default
+        if name == "formats" and writable is not None and values[name]:
+            values[name] = [form for form in values[name] if form in writable] or None
 
 
 def _formats(context: Any) -> frozenset[str]:
@@ -116,6 +136,19 @@ def _is_manifest(values: Values) -> bool:
     return bool(values["source"].suffix != ".toml")
 
 
+#: what commands refuse without the others
+_REFUSED: tuple[tuple[tuple[str, ...], Callable[[Values], bool]], ...] = (
+    (("hotword", "hotwords_file", "n_best"), _is_greedy),
+    (("unigrams",), _none_of("lm")),
+    (("raw_rate", "raw_format", "raw_channels"), lambda values: STDIN not in (values["inputs"] or ())),
+    (("resume", "output_template"), _none_of("output")),
+)
+#: formats of the commands that do not have them all
+_WRITABLE = {
+    "classify": formats_for("labels"),
+    "align": formats_for("alignment"),
+    "embed": formats_for("features"),
+}
 _NO_MODEL = (*_NETWORK, *_DECODING, *_CHUNKS, "audio_engine", "vad", *_VAD)
 #: the first that holds is told
 _RULES = (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sewcli.cli.atomic import remove_stale, write_whole
 from sewcli.cli.places import make_folder
-from sewcli.cli.targets import Template, plan
-from sewcli.errors import SewError
+from sewcli.cli.targets import BY_PATH, MIRRORED, Template, plan
+from sewcli.errors import SewError, UsageError
 from sewcli.inputs.sources import Source
 from sewcli.writers import Format
 
@@ -43,7 +43,9 @@ class Beside:
     ) -> None:
         form = Format(extension.rpartition(".")[2], extension, lambda _result, _layout: b"")
         otherwise = f"or choose another {option}"
-        planned = plan(root, inputs, [form], template, replace=replace, otherwise=otherwise)
+        pattern = root / BY_PATH.replace(".{ext}", extension)
+        apart = f"give a pattern: {option} '{pattern}'"
+        planned = plan(root, inputs, [form], template, replace=replace, otherwise=otherwise, apart=apart)
         self._option = option
         self._root = root
         self.targets: Mapping[Source, Path] = {one.source: one.targets[0] for one in planned}
@@ -63,8 +65,24 @@ class Beside:
             raise SewError(f"cannot write {target}: {error.strerror}", code="output") from error
 
 
-def logits_directory(root: Path, inputs: Iterable[Source], *, replace: bool) -> Beside:
-    """Where --save-logits keeps logits (UsageError where files collide or exist)."""
+def in_pattern(path: Path) -> tuple[Path, str | None]:
+    """The directory a pattern of files begins with, and the rest; None where it has no fields."""
+    first = next((number for number, part in enumerate(path.parts) if "{" in part), None)
+    if first is None:
+        return path, None
+    return Path(*path.parts[:first]), str(Path(*path.parts[first:]))
+
+
+def logits_directory(where: Path, inputs: Iterable[Source], *, replace: bool) -> Beside:
+    """Where --save-logits keeps logits: a directory, or a pattern with the fields of --output-template.
+
+    Raises:
+        UsageError: files collide or exist, or would not be found as logits.
+    """
     from sewcli.logits import EXTENSION
 
-    return Beside("--save-logits", root, EXTENSION, inputs, Template(), replace=replace)
+    root, pattern = in_pattern(where)
+    if pattern is not None and not pattern.endswith(EXTENSION):
+        raise UsageError(f"--save-logits {where}: files of logits end in {EXTENSION}")
+    template = Template(MIRRORED.replace(".{ext}", EXTENSION) if pattern is None else pattern)
+    return Beside("--save-logits", root, EXTENSION, inputs, template, replace=replace)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sewcli.cli.keeping import Beside
+from sewcli.cli.keeping import Beside, in_pattern
 from sewcli.cli.request import InputOptions
 from sewcli.cli.targets import Template
 from sewcli.errors import UsageError
@@ -43,18 +43,15 @@ def _pictures(where: str, inputs: InputOptions, *, replace: bool) -> Beside:
     path = Path(where)
     if path.suffix and path.suffix.lower() != ".png" and not path.is_dir():
         raise UsageError(f"--plot {where}: pictures are written as .png")
-    if "{" in where:
-        fixed = path.parts[: _first_field(path)]
-        root, template = Path(*fixed), str(Path(*path.parts[len(fixed) :]))
-    elif path.suffix and not path.is_dir():
+    root, pattern = in_pattern(path)
+    template = pattern or "{dir}/{stem}{part}.png"
+    if pattern is None and path.suffix and not path.is_dir():
         if not inputs.one_file:
             raise UsageError(
                 f"--plot {where}: one file, and there may be several inputs",
                 hint="give a directory, or a pattern such as pictures/{stem}{part}.png",
             )
         root, template = path.parent, path.name
-    else:
-        root, template = path, "{dir}/{stem}{part}.png"
     return Beside("--plot", root, ".png", inputs.sources(), Template(template), replace=replace)
 
 
@@ -64,7 +61,3 @@ def opened(where: str | None, wanted: InputOptions, *, replaced: bool) -> tuple[
         return wanted, None
     listed = replace(wanted, listed=tuple(wanted.sources()))
     return listed, _pictures(where, listed, replace=replaced)
-
-
-def _first_field(path: Path) -> int:
-    return next(number for number, part in enumerate(path.parts) if "{" in part)

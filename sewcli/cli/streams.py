@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from sewcli.errors import SewError
 
@@ -34,6 +35,8 @@ def write_message(message: str) -> None:
         line = text.encode("utf-8", "surrogateescape") + b"\n"
     except UnicodeEncodeError:  # a surrogate that stands for no byte
         line = text.encode("utf-8", "backslashreplace") + b"\n"
-    sys.stderr.flush()
-    sys.stderr.buffer.write(line)
-    sys.stderr.buffer.flush()
+    # without a reader the message is lost, and the run goes on: its exit code tells
+    with suppress(OSError, AttributeError, ValueError):
+        sys.stderr.flush()
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()

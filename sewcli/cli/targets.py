@@ -17,7 +17,9 @@ from sewcli.writers import Format
 #: begins the name of everything in an output directory that is no output
 RESERVED = ".sew-"
 MIRRORED = "{dir}/{stem}{part}.{ext}"
-FIELDS = ("dir", "stem", "name", "part", "ext", "format", "channel", "index")
+#: tells files apart that are named one by one
+BY_PATH = "{parent}/{name}{part}.{ext}"
+FIELDS = ("dir", "parent", "stem", "name", "part", "ext", "format", "channel", "index")
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,10 @@ class Template:
     """How output files are named below their directory.
 
     Args:
-        text: with the fields {dir} (place of the input below the directory it was found in), {stem} and
-            {name} of its file without and with extension, {part} ("_START-END", "_chN" or nothing), {ext} of
-            the format (txt, verbose.json), {format}, {channel} and {index}, which counts the inputs from 1.
+        text: with the fields {dir} (place of the input below the directory it was found in), {parent} (its
+            directory as it was given, without the beginning / and any ..), {stem} and {name} of its file
+            without and with extension, {part} ("_START-END", "_chN" or nothing), {ext} of the format (txt,
+            verbose.json), {format}, {channel} and {index}, which counts the inputs from 1.
 
     Raises:
         UsageError: another field, or braces that do not match.
@@ -69,6 +72,9 @@ class Template:
         end = None if source.duration is None else source.offset + source.duration
         values: dict[str, Any] = {
             "dir": inside,
+            "parent": PurePath(
+                *(part for part in PurePath(source.path).parent.parts if part not in ("/", ".."))
+            ),
             "stem": plain_stem(source.path),
             "name": plain_name(source.path),
             "part": part_suffix(source.offset if is_part else None, end, source.channel),
@@ -100,6 +106,7 @@ def plan(
     *,
     replace: bool,
     otherwise: str = "--resume to go on with a run that was started with it, or choose another -o",
+    apart: str = f"add --output-template '{BY_PATH}'",
 ) -> list[Planned]:
     """The files of every input.
 
@@ -110,6 +117,7 @@ def plan(
         template: names the files.
         replace: files that exist may be replaced.
         otherwise: what else than --overwrite helps where they may not.
+        apart: what tells the files of two inputs apart.
 
     Raises:
         UsageError: two results would be in one file, one would replace an input or a folder, or a file
@@ -119,7 +127,7 @@ def plan(
         Planned(source, tuple(root / template.path(source, form, index) for form in formats))
         for index, source in enumerate(sources, start=1)
     ]
-    owners = _owners(planned)
+    owners = _owners(planned, apart)
     _keep_inputs(planned, owners)
     existing = [target for target in owners if os.path.lexists(target)]
     for target in existing:
@@ -152,7 +160,7 @@ def with_beside(planned: Sequence[Planned], beside: Sequence[Mapping[Source, Pat
     return made
 
 
-def _owners(planned: Sequence[Planned]) -> dict[str, str]:
+def _owners(planned: Sequence[Planned], apart: str) -> dict[str, str]:
     """The input of every file."""
     owners: dict[str, str] = {}
     for target, path in _pairs(planned):
@@ -164,7 +172,7 @@ def _owners(planned: Sequence[Planned]) -> dict[str, str]:
                 )
             raise UsageError(
                 f"{owners[target]} and {path} would both be written to {target}",
-                hint="add --output-template '{dir}/{name}{part}.{ext}', or use two directories",
+                hint=f"{apart}, or use two directories",
             )
         owners[target] = path
     for target, path in _pairs(planned):

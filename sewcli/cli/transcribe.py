@@ -27,7 +27,8 @@ def transcribe(
         typer.Option(
             envvar="SEW_SAVE_LOGITS",
             metavar="DIR",
-            help="Keep the logits of each input in a file of DIR, for `sew decode`.",
+            help="Keep the logits of each input in a file of DIR, for `sew decode`; or a pattern, such as "
+            "DIR/{parent}/{stem}{part}.logits.safetensors.",
             rich_help_panel="Output",
         ),
     ] = None,

@@ -71,7 +71,7 @@ class BeamSearch:
         self._times = times
         self._language_model = language_model
         self._options = {
-            "beam_width": max(width, n_best),
+            "beam_width": width,
             "hotwords": list(self.hotwords) or None,
             "hotword_weight": hotword_weight,
             "token_min_logp": token_min_logp,

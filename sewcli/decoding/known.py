@@ -14,7 +14,7 @@ class KnownText:
     """A text as the vocabulary spells it.
 
     Args:
-        text: in any letter case and with any white space between its words.
+        text: in any letter case and with any white space between its words; None where none is known.
         vocabulary: of the model.
 
     Raises:
@@ -22,7 +22,9 @@ class KnownText:
             characters it lacks.
     """
 
-    def __init__(self, text: str, vocabulary: Vocabulary) -> None:
+    def __init__(self, text: str | None, vocabulary: Vocabulary) -> None:
+        if text is None:
+            raise ValueError("its row has no text")
         self.words = tuple(text.split())
         if not self.words:
             raise ValueError("the text is empty")

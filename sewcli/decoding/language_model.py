@@ -19,7 +19,7 @@ from typing import Any
 
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import UsageError
-from sewcli.lm.arpa import is_arpa, open_text, read_unigrams
+from sewcli.lm.arpa import is_arpa, is_binary, open_text, read_unigrams
 
 _log = logging.getLogger("sewcli")
 
@@ -72,6 +72,11 @@ class LanguageModelFile:
             raise UsageError(f"{error.filename}: there is no such file", hint=hint) from error
         except (OSError, EOFError, zlib.error) as error:
             raise UsageError(f"{file}: it cannot be read: {error}") from error
+        if not arpa and not is_binary(file):
+            raise UsageError(
+                f"--lm {name}: neither an ARPA file nor a KenLM binary",
+                hint=f"sew lm build {name} -o model.arpa.gz makes one of text",
+            )
         try:
             if words is not None:
                 words.open("rb").close()

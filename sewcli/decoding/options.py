@@ -77,6 +77,11 @@ class DecodingOptions:
                     "a language model goes with beam search, not with greedy decoding",
                     hint="leave out --decoder greedy, or --lm",
                 )
+        if self.n_best > self.beam_width:
+            raise UsageError(
+                f"--n-best {self.n_best}: a beam of {self.beam_width} ends in no more transcripts than that",
+                hint=f"add --beam-width {self.n_best}, which can change the best one too",
+            )
         if self.unigrams is not None and self.lm is None:
             raise UsageError("--unigrams are those of a language model", hint="add --lm FILE")
         for name, value in (("alpha", self.alpha), ("beta", self.beta), ("unk-score", self.unk_score)):

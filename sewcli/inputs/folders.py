@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,17 @@ def is_folder(given: str) -> bool:
         return not is_url(given) and Path(given).is_dir()
     except (OSError, ValueError):  # a parent that may not be entered: opening it says so later
         return False
+
+
+def _may_be_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file, or a link that leads nowhere, which is told when it is read.
+
+    A pipe would be waited for, without an end where nobody writes to it; it is an input where it is named.
+    """
+    try:
+        return stat.S_ISREG(entry.stat().st_mode)
+    except OSError:
+        return True
 
 
 class Walk:
@@ -61,7 +73,11 @@ class Walk:
 
     def _counts(self, entry: os.DirEntry[str], relative: str) -> bool:
         extension = Path(entry.name).suffix[1:].lower()
-        if extension not in AUDIO_EXTENSIONS or not self._selection.takes(relative) or is_folder(entry.path):
+        if (
+            extension not in AUDIO_EXTENSIONS
+            or not self._selection.takes(relative)
+            or not _may_be_file(entry)
+        ):
             return False
         if extension in self._extensions:
             return True

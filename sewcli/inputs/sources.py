@@ -96,6 +96,8 @@ def check(
         raise UsageError(
             "standard input can be read only once", hint="use - for one input or for --files-from"
         )
+    if sys.stdin is None and STDIN in (*inputs, files_from):
+        raise UsageError("standard input is closed", hint="redirect a file to it, or name one")
     for given in inputs:
         if is_url(given):
             check_url(given, offline=offline)

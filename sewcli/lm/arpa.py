@@ -19,6 +19,7 @@ from sewcli.lm.smoothing import Estimate
 #: logarithm of the probability of <s>, which nothing predicts
 _NEVER = -99.0
 _GZIP = b"\x1f\x8b"
+_BINARY_HEAD = b"mmap lm http://kheafield.com/code"
 _HEAD = "\\data\\"
 _LINES = 50_000
 
@@ -95,6 +96,12 @@ def is_arpa(file: Path) -> bool:
     return False
 
 
+def is_binary(file: Path) -> bool:
+    """Whether a file begins as a binary of KenLM does (OSError)."""
+    with file.open("rb") as stream:
+        return stream.read(len(_BINARY_HEAD)) == _BINARY_HEAD
+
+
 def read_unigrams(file: Path) -> dict[str, float]:
     """The words of an ARPA file and the logarithms of their probabilities; marks like <s> are left out.
 
@@ -112,7 +119,9 @@ def read_unigrams(file: Path) -> dict[str, float]:
                     probability, word = line.decode().split("\t")[:2]
                     found[word.strip()] = float(probability)
         except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UsageError(f"{file} is damaged: {error}", hint="build or fetch it again") from error
+            raise UsageError(
+                f"{file} is damaged, or ends too early: {error}", hint="build or fetch it again"
+            ) from error
     if not found:
         raise UsageError(f"{file} has no words", hint="it is no ARPA file, or it is cut")
     return {word: value for word, value in found.items() if not _is_mark(word) and math.isfinite(value)}

@@ -18,7 +18,7 @@ from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import InputError
 from sewcli.inputs.sources import Source
-from sewcli.recognition import part_offset, probabilities
+from sewcli.recognition import failed, part_offset, probabilities
 from sewcli.results import Detections, Failure, KeywordEvent, ModelInfo
 from sewcli.spotting.events import EventFinder, Run
 from sewcli.spotting.options import SpottingOptions
@@ -75,7 +75,7 @@ class Spotter:
                     events.append(self._event(source, run))
                     yield events[-1]
         except InputError as error:
-            yield Failure(source.path, error.code, str(error), source.channel)
+            yield failed(source, error.code, str(error))
             return
         for run in finder.finish():
             # the middle of a recording shorter than a hop is nearer to its end than half a hop

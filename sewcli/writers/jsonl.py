@@ -55,7 +55,7 @@ def as_object(result: Result) -> dict[str, Any]:
         case Embedding():
             return _embedding(result)
         case Failure():
-            return {"path": result.path, **_channel(result), "error": _error(result)}
+            return {"path": result.path, **_part(result), "error": _error(result)}
 
 
 def _transcript(result: Transcript) -> dict[str, Any]:
@@ -115,9 +115,11 @@ def _embedding(result: Embedding) -> dict[str, Any]:
 
 def _head(result: Transcript | Classification | Detections | Embedding) -> dict[str, Any]:
     content = {"schema_version": SCHEMA_VERSION, "path": result.path, "duration": result.duration}
-    if result.offset is not None:
-        content["offset"] = result.offset
-    return content | _channel(result)
+    return content | _part(result)
+
+
+def _part(result: Transcript | Classification | Detections | Embedding | Failure) -> dict[str, Any]:
+    return ({} if result.offset is None else {"offset": result.offset}) | _channel(result)
 
 
 def _channel(result: Result) -> dict[str, Any]:
