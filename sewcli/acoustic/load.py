@@ -87,9 +87,9 @@ def _told(model: RunningModel, local: LocalModel, started: float, *, compiled: b
     if compiled and not fits:
         _log.warning("--compile has no effect: it is for the attention of SEW-D in the fast engine, on a GPU")
     _log.debug(
-        "%s (revision %s, %s): %s engine on %s in %s, %d threads, loaded in %.2f s",
+        "%s (%s%s): %s engine on %s in %s, %d threads, loaded in %.2f s",
         local.spec.name,
-        local.revision,
+        f"revision {local.revision}, " if local.revision else "",
         local.directory,
         model.engine,
         model.device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -101,6 +102,8 @@ def main() -> NoReturn:
             debug=debug,
         )
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _fail("no space is left where the output goes", EXIT_UNEXPECTED, debug=debug)
         reason = str(error).strip().splitlines()
         _fail(
             f"unexpected error: {type(error).__name__}: {reason[0] if reason else ''} "

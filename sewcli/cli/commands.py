@@ -39,8 +39,6 @@ COMMANDS = {
 }
 #: --help alone asks for help, since -h is --no-path; its lines are as long as the code's
 CONTEXT = {"help_option_names": ["--help"], "max_content_width": 110}
-#: what they say ends in the exit codes
-_ON_INPUTS = ("transcribe", "align", "decode", "classify", "embed", "evaluate", "tune-lm", "train")
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -135,7 +133,7 @@ class CommandGroup(typer.Typer):
         self, name: str | None = None
     ) -> Callable[[Function], Function]:
         """Take a function as a command of the group."""
-        return super().command(name, cls=Command)
+        return super().command(name, cls=Command, epilog=EXIT_CODES)
 
 
 class Commands(_Parsing, TyperGroup):
@@ -176,7 +174,7 @@ def _load(name: str) -> Any:
     alone.command(
         name,
         cls=Command,
-        epilog=EXIT_CODES if name in _ON_INPUTS else None,
+        epilog=EXIT_CODES,
         context_settings=CONTEXT,
     )(getattr(module, plain))
     return typer.main.get_command(alone)
