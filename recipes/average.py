@@ -17,6 +17,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+_MASK = "sew.masked_spec_embed"
+
 
 def share(text: str) -> tuple[Path, float]:
     """Directory and share of `DIR=SHARE`."""
@@ -29,14 +31,16 @@ def mean(models: list[tuple[Path, float]]) -> dict[str, torch.Tensor]:
     if abs(sum(part for _, part in models) - 1) > 1e-6:
         raise SystemExit("the shares must add up to 1")
     total: dict[str, torch.Tensor] = {}
+    mask: dict[str, torch.Tensor] = {}
     for directory, part in models:
         weights = load_file(directory / "model.safetensors")
-        weights.pop("sew.masked_spec_embed", None)  # only training with SpecAugment has and needs it
+        if _MASK in weights:  # only training with SpecAugment has and needs it: the first one's will do
+            mask.setdefault(_MASK, weights.pop(_MASK))
         if total and {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in total.items()}:
             raise SystemExit(f"{directory}: other weights or shapes than {models[0][0]}")
         for name, tensor in weights.items():
             total[name] = total.get(name, torch.zeros(tensor.shape)) + part * tensor.float()
-    return total
+    return total | mask
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from sewcli.cli.app import main as sew
 
 RECIPES = Path(__file__).parent
 #: the run whose model ends up under that name
-EMBEDDED = {"nano": "nano-11", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
+EMBEDDED = {"nano": "nano-12-mean", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
 
 
 def call(program: Path | None, *arguments: object) -> None:
@@ -114,6 +114,9 @@ def main() -> None:
     way.train("nano-9", init="nano-8/model")
     way.train("nano-10", init="nano-9/model")
     way.train("nano-11", init="nano-10/model")
+    way.mean("nano-11-mean/model", nano_11=0.7, nano_10=0.3)
+    way.train("nano-12", init="nano-11-mean/model")
+    way.mean("nano-12-mean/model", nano_12=0.5, nano_11_mean=0.5)
     # the weights that both families share, then its own
     way.train("nano-d", init="nano-10/model", teacher="nano-10/model")
     # the encoder of nano
