@@ -118,7 +118,8 @@ def test_they_are_computed_again_for_other_weights_alone(recipe_file, start, tmp
 
 def test_they_are_computed_again_for_other_recordings_of_noise(recipe_file, start, tmp_path):
     _, _, model, clips = task_and_model(recipe_file, start, tmp_path)
-    (tmp_path / "noise").mkdir()
+    for folder in ("noise", "kept"):
+        (tmp_path / folder).mkdir()
     settings = [f"init={start}", "freeze_feature_encoder=true", "keep_features=1", f"noise={tmp_path}/noise"]
     recipe = load_recipe(recipe_file, EXAMPLES, [*settings, "noise_probability=1.0"])
     found = []

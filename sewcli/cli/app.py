@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from itertools import pairwise
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -84,6 +85,8 @@ def _threads_left() -> bool:
 def main() -> NoReturn:
     """Run the command line and exit with the code that tells how it went."""
     _end_on_termination()
+    if sys.stderr is None:  # closed: what would be told is lost, and the exit code tells
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end of the process
     debug = "--debug" in sys.argv[1:] or os.environ.get("SEW_DEBUG", "").lower() in ("1", "true", "yes", "on")
     try:
         _refuse_empty(sys.argv[1:])
