@@ -29,6 +29,12 @@ from sewcli.training.session import train_model
 from sewcli.training.vocabulary import Speller, build_vocabulary, english_vocabulary
 
 
+def speech_rows():
+    """The rows of the examples, with paths that hold anywhere."""
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
+    return [row | {"audio_filepath": str(EXAMPLES / row["audio_filepath"])} for row in rows]
+
+
 def test_a_set_may_come_several_times_in_a_pass(recipe_file, tmp_path, caplog):
     rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
     for number, row in enumerate(rows):
@@ -103,9 +109,7 @@ def test_a_bad_manifest_line_is_named(tmp_path):
 
 
 def test_clips_that_cannot_be_used_are_counted_and_left_out(recipe_file, tmp_path, caplog):
-    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
-    for row in rows:
-        row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
+    rows = speech_rows()
     rows[0]["text"] = "FÜNF"
     rows[1]["text"] = "A VERY LONG TEXT " * 30
     rows[2]["text"] = ""
@@ -137,9 +141,7 @@ def test_clips_that_cannot_be_used_are_counted_and_left_out(recipe_file, tmp_pat
 
 
 def test_dev_texts_that_cannot_be_spelled_are_bad_rows_too(recipe_file, tmp_path, caplog):
-    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
-    for row in rows:
-        row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
+    rows = speech_rows()
     rows[1]["text"] = "FÜNF"
     manifest = tmp_path / "dev.jsonl"
     manifest.write_text("\n".join(json.dumps(row) for row in rows))
@@ -154,9 +156,7 @@ def test_dev_texts_that_cannot_be_spelled_are_bad_rows_too(recipe_file, tmp_path
 
 
 def test_clips_of_no_length_and_of_ten_minutes_are_told(recipe_file, tmp_path, caplog):
-    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:2]
-    for row in rows:
-        row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
+    rows = speech_rows()[:2]
     for name, samples in (("none.wav", 0), ("long.wav", 600 * 16_000)):
         soundfile.write(tmp_path / name, np.zeros(samples), 16_000)
         rows.append({"audio_filepath": name, "text": "ONE"})
@@ -173,9 +173,7 @@ def test_clips_of_no_length_and_of_ten_minutes_are_told(recipe_file, tmp_path, c
 
 def test_a_clip_that_cannot_be_decoded_is_a_bad_row_each_time(recipe_file, tmp_path, caplog):
     """Also where an earlier run has decoded the others already."""
-    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:3]
-    for row in rows:
-        row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
+    rows = speech_rows()[:3]
     (tmp_path / "junk.wav").write_text("no audio")
     rows.insert(1, {"audio_filepath": "junk.wav", "text": "A"})
     manifest = tmp_path / "train.jsonl"

@@ -28,8 +28,9 @@ log = logging.getLogger("sewcli")
 _TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript")
 _LABEL_COLUMNS = ("label", "labels")
 _INDEXES = ("metadata.csv", "metadata.jsonl")
-#: what folders are called that are no labels
+#: what the splits of a data set are called
 _SPLIT_NAMES = {"train": ("train", "training"), "dev": ("validation", "valid", "dev"), "test": ("test",)}
+#: folders that are no labels
 _SPLITS = tuple(name for names in _SPLIT_NAMES.values() for name in names)
 _NOTHING = "give a JSON Lines manifest, an audiofolder or a saved data set"
 
@@ -76,20 +77,16 @@ def load_corpus(path: Path, unpacked: Path, *, split: str = "train") -> Manifest
     return manifest
 
 
-def corpus_task(path: Path, *, split: str = "train") -> Task:
+def corpus_task(path: Path) -> Task:
     """What a data set is for: classification where its first row has a label.
 
-    Args:
-        path: what to read.
-        split: see `load_corpus`.
-
     Raises:
-        UsageError: as `load_corpus`.
+        UsageError: as `load_corpus`, for training.
     """
     if _is_saved(path):  # whose clips need not be unpacked for that
-        _, _, label = _open_saved(path, split)
+        _, _, label = _open_saved(path, "train")
         return "ctc" if label is None else "classification"
-    return load_corpus(path, path, split=split).task
+    return load_corpus(path, path).task
 
 
 def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
