@@ -1,4 +1,4 @@
-"""Training: stopping, resuming, and several processes."""
+"""Training: stopping and resuming."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ import time
 import pytest
 import torch
 from safetensors.torch import load_file
-from trainings import EXAMPLES, At, interrupt
+from trainings import EXAMPLES, At, interrupt, weights
 
 from sewcli.errors import UsageError
 from sewcli.training.checkpoint import CHOSEN, has_checkpoint, held, load_checkpoint, save_checkpoint
@@ -76,10 +76,6 @@ def test_what_concerns_training_alone_may_change(recipe_file, tmp_path, caplog):
     assert (config["hidden_dropout"], config["mask_time_prob"]) == (0.0, 0.1)
 
 
-def weights(run):
-    return load_file(run / "model/model.safetensors")
-
-
 def same(first, second):
     first, second = weights(first), weights(second)
     assert first.keys() == second.keys()
@@ -112,62 +108,6 @@ def _checkpoint(run):
     return sorted(path.name for path in run.glob("state-*"))
 
 
-def test_two_processes_make_the_updates_that_one_makes_of_two_batches(recipe_file, tmp_path):
-    settings = ["steps=4", "precision=float32", "front_end_steps=0", "config.hidden_dropout=0.0"]
-    settings += ["config.attention_dropout=0.0", "config.activation_dropout=0.0", "config.final_dropout=0.0"]
-    settings += ["config.feat_proj_dropout=0.0", "config.layerdrop=0.0", "config.mask_time_prob=0.0"]
-    arguments = ["train", recipe_file, "--data", EXAMPLES, "--device", "cpu", "--threads", "1"]
-    arguments += [item for setting in settings for item in ("--set", setting)]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    run = [*launch, "sewcli", *arguments, "-o", tmp_path / "two"]
-    done = subprocess.run(run, check=False, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
-    recipe = load_recipe(recipe_file, EXAMPLES, settings)
-    train_model(dataclasses.replace(recipe, accumulate=2), tmp_path / "one", device="cpu")
-    train_model(recipe, tmp_path / "other", device="cpu")
-    # Adam makes full steps of rounding errors where a gradient is next to nothing
-    assert share_apart(tmp_path / "one", tmp_path / "two") < 0.02
-    assert share_apart(tmp_path / "one", tmp_path / "other") > 0.2
-
-
-LATE = """
-import os, time
-from sewcli.cli.app import main
-from sewcli.training.loop import Trainer
-
-begin = Trainer.run
-
-def late(self):
-    time.sleep(4.0 * int(os.environ["RANK"]))
-    begin(self)
-
-Trainer.run = late
-main()
-"""
-
-
-def test_a_process_that_comes_late_begins_where_the_first_began(recipe_file, tmp_path):
-    """The first has taught the front end and written a checkpoint when the second looks for one."""
-    program = tmp_path / "late.py"
-    program.write_text(LATE)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    arguments = ["train", recipe_file, "--data", EXAMPLES, "--device", "cpu", "--threads", "1"]
-    run = [*launch, program, *arguments, "--set", "steps=2", "-o", tmp_path / "run"]
-    done = subprocess.run(run, check=False, capture_output=True, timeout=240)
-    assert done.returncode == 0, done.stderr.decode()
-    assert b"resumed" not in done.stderr
-    assert (tmp_path / "run/model/model.safetensors").exists()
-
-
-def test_accelerate_launch_starts_it(recipe_file, tmp_path):
-    launch = ["accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
-    arguments = ["train", recipe_file, "--data", EXAMPLES, "--device", "cpu", "--set", "steps=1"]
-    run = [sys.executable, "-m", *launch, "-m", "sewcli", *arguments, "-o", tmp_path / "run"]
-    done = subprocess.run(run, check=False, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
-    assert (tmp_path / "run/model/model.safetensors").exists()
-
-
 @pytest.mark.parametrize("choose", ["best", "last"])
 def test_a_run_that_is_to_end_where_it_stopped_is_evaluated_there(recipe_file, tmp_path, choose):
     settings = [f"choose={choose}", "eval_every=2", "save_every=3"]
@@ -180,13 +120,6 @@ def test_a_run_that_is_to_end_where_it_stopped_is_evaluated_there(recipe_file, t
     assert steps == [2, 3]
     if choose == "last":
         assert load_checkpoint(tmp_path / "run", CHOSEN)["step"] == 3
-
-
-def share_apart(first, second):
-    """Share of the weights that differ by more than float16 and float32 round."""
-    first, second = weights(first), weights(second)
-    apart = [(first[name].float() - second[name].float()).abs().flatten() > 2e-4 for name in first]
-    return float(torch.cat(apart).float().mean())
 
 
 def test_a_run_goes_on_with_the_next_batch_whatever_the_size_of_an_update(recipe_file, tmp_path, caplog):

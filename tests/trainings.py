@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from safetensors.torch import load_file
 
 from sewcli.inputs.manifest import load_manifest
 from sewcli.training.cache import AudioCache
@@ -54,6 +55,11 @@ class At:
 
     def close(self):
         pass
+
+
+def weights(run):
+    """What a run has exported."""
+    return load_file(run / "model/model.safetensors")
 
 
 def interrupt():
