@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import soundfile
-import torch
 from trainings import EXAMPLES
 
 from sewcli.errors import UsageError
@@ -21,9 +20,7 @@ from sewcli.training.augment import (
     noise_files,
     room_files,
 )
-from sewcli.training.batches import Bucketing, batches_in_order, endless, epoch_batches
 from sewcli.training.cache import AudioCache, usable_dev_clips
-from sewcli.training.feed import Feed
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 from sewcli.training.vocabulary import Speller, build_vocabulary, english_vocabulary
@@ -46,45 +43,6 @@ def test_a_set_may_come_several_times_in_a_pass(recipe_file, tmp_path, caplog):
     settings = [f"train={manifest}", "repeat={often=3}", "steps=1", "front_end_steps=0"]
     train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
     assert "10 clips" in caplog.text  # 2 x 3 + 4
-
-
-def test_every_clip_is_in_one_batch_of_a_pass_and_batches_keep_their_size():
-    lengths = np.random.default_rng(0).integers(3_000, 200_000, size=500)
-    batches = epoch_batches(lengths, Bucketing(512_000), seed=1, epoch=2)
-    assert sorted(np.concatenate(batches).tolist()) == list(range(500))
-    assert all(len(batch) * lengths[batch].max() <= 512_000 for batch in batches)
-    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
-    assert padded < 1.1 * lengths.sum()
-
-
-def test_the_first_pass_may_go_from_short_to_long():
-    lengths = np.random.default_rng(0).integers(3_000, 200_000, size=500)
-    order = np.concatenate(epoch_batches(lengths, Bucketing(512_000, shortest_first=True), seed=1, epoch=0))
-    assert np.all(np.diff(lengths[order]) >= 0)
-    order = np.concatenate(epoch_batches(lengths, Bucketing(512_000, shortest_first=True), seed=1, epoch=1))
-    assert not np.all(np.diff(lengths[order]) >= 0)
-
-
-def test_batches_on_a_grid_come_in_few_shapes():
-    lengths = np.random.default_rng(0).integers(3_000, 250_000, 3_000)
-    bucketing = Bucketing(1_280_000, pool=60, grid=10_240)
-    batches = epoch_batches(lengths, bucketing, seed=1, epoch=0)
-    assert sorted(np.concatenate(batches).tolist()) == list(range(3_000))
-    shapes = [(batch.size, -(-int(lengths[batch].max()) // 10_240)) for batch in batches]
-    assert all(rows * width * 10_240 <= 1_280_000 for rows, width in shapes)
-    full = [(rows, width) for rows, width in shapes if rows == 1_280_000 // (width * 10_240)]
-    assert len(full) >= 0.9 * len(batches)
-    assert all(lengths[batch[-1]] == lengths[batch].max() for batch in batches)
-
-
-def test_the_order_of_clips_continues_where_it_stopped():
-    lengths = np.random.default_rng(0).integers(3_000, 200_000, size=50)
-    plan = endless(lengths, Bucketing(512_000), seed=5)
-    steps = [next(plan) for _ in range(40)]
-    later = endless(lengths, Bucketing(512_000), seed=5, start_step=23)
-    for (epoch, clips), (epoch_again, clips_again) in zip(steps[23:], later, strict=False):
-        assert epoch == epoch_again
-        assert clips.tolist() == clips_again.tolist()
 
 
 def test_noise_is_added_at_the_level_asked_for():
@@ -244,38 +202,6 @@ def test_a_recipe_asks_for_responses(recipe_file):
         recipe = load_recipe(recipe_file, EXAMPLES, [f"response_probability={probability}"])
         changed = Augmentation.load(recipe).apply(clip, np.random.default_rng(0))
         assert np.array_equal(changed, clip) == same
-
-
-def test_a_feed_gives_the_same_batches_wherever_it_begins(recipe_file):
-    recipe = load_recipe(recipe_file, EXAMPLES, ["noise_probability=0.0", "band_probability=0.5"])
-    clips = Clips()
-    from_start = [batch for _, batch in zip(range(8), Feed(recipe, clips), strict=False)]
-    odd = [batch for _, batch in zip(range(3), Feed(recipe, clips, first=3, stride=2), strict=False)]
-    for (number, batch, targets), (expected, whole, aims) in zip(odd, from_start[3::2], strict=True):
-        assert number == expected
-        assert targets == aims
-        torch.testing.assert_close(batch.samples, whole.samples, rtol=0, atol=0)
-
-
-class Clips:
-    """Twelve clips of noise."""
-
-    lengths = np.arange(12) * 4_000 + 8_000
-
-    def example(self, index, speed, rng):
-        samples = np.random.default_rng(index).standard_normal(self.lengths[index]).astype(np.float32)
-        return change_speed(samples, speed), index
-
-    def kept(self, _index, _rng):
-        return None
-
-
-def test_dev_clips_come_in_batches_that_hold_no_more_than_they_may():
-    lengths = np.array([15] * 300 + [1] * 20)
-    batches = batches_in_order(lengths, 120)
-    assert sorted(np.concatenate(batches).tolist()) == list(range(320))
-    assert max(len(batch) * lengths[batch].max() for batch in batches) <= 120
-    assert [batch.tolist() for batch in batches_in_order(np.array([200, 3]), 120)] == [[1], [0]]
 
 
 def test_dev_clips_that_are_too_long_are_counted_and_left_out(tmp_path, caplog):

@@ -68,6 +68,7 @@ def make_batch(
     statistics: Sequence[WaveStatistics],
     *,
     normalize: bool,
+    least_frames: int = PAIR,
     empty: Empty = torch.empty,
 ) -> Batch:
     """Pad raw waveforms to one batch.
@@ -77,12 +78,13 @@ def make_batch(
             because channels would pass for clips.
         statistics: of the utterance each row belongs to (the row itself, or the whole file).
         normalize: bring each row to zero mean and unit variance by its statistics.
+        least_frames: how wide the batch is at least; an even number.
         empty: makes the tensors of a shape and a dtype, with any values in them.
     """
     if any(row.ndim != 1 for row in rows):
         raise ValueError("a row is one channel: mix channels down before they become a batch")
     frames = [frame_count(row.size) for row in rows]
-    longest = max(max(frames) + max(frames) % PAIR, PAIR)
+    longest = max(max(frames) + max(frames) % PAIR, least_frames)
     # a row may carry samples past its last full frame; they belong to no frame and are left out
     width = samples_for_frames(longest)
     samples = empty((len(rows), width), dtype=torch.float32)

@@ -26,6 +26,7 @@ from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
 from sewcli.training.augment import Augmentation, change_speed, recordings_of
+from sewcli.training.batches import rounded_up
 from sewcli.training.cache import AudioCache
 from sewcli.training.recipe import Recipe
 
@@ -35,9 +36,6 @@ Features = NDArray[np.float16]
 #: samples of a version of a clip
 Versions = Callable[[int, int], NDArray[np.float32]]
 
-#: frames whose multiples batches of features are padded to: oneDNN compiles every product for each size it
-#: has not met, which halved the speed of training on a processor with AMX
-FRAME_GRID = 32
 #: clips that wait for their turn to be written, at most
 _AHEAD = 64
 _CHANGES = (
@@ -129,7 +127,7 @@ def check_kept_features(recipe: Recipe) -> None:
 def feature_batch(rows: Sequence[Features]) -> Batch:
     """Pad what the convolutions gave, (frames, channels) a row, to a batch that goes on from there."""
     frames = [len(row) for row in rows]
-    longest = -(-max(frames) // FRAME_GRID) * FRAME_GRID
+    longest = rounded_up(max(frames))
     # by numpy, as in make_batch: with operations of torch here a training took 1.35 times as long
     padded = np.zeros((len(rows), longest, rows[0].shape[1]), dtype=np.float32)
     for line, row in zip(padded, rows, strict=True):

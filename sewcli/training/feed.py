@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.chunking import HOP, SAMPLE_RATE
+from sewcli.chunking import SAMPLE_RATE, frame_count
 from sewcli.prefetch import prefetched
 from sewcli.training.augment import Augmentation, Samples
-from sewcli.training.batches import Bucketing, endless
-from sewcli.training.features import FRAME_GRID, Features, feature_batch
+from sewcli.training.batches import Bucketing, endless, rounded_up
+from sewcli.training.features import Features, feature_batch
 from sewcli.training.recipe import Recipe
 
 #: batches that wait at most
@@ -62,8 +62,7 @@ class Feed:
     def _plan(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         recipe = self._recipe
         batch_samples = int(recipe.batch_seconds * SAMPLE_RATE)
-        grid = FRAME_GRID * HOP if recipe.keep_features else 1
-        bucketing = Bucketing(batch_samples, recipe.pool_batches, recipe.shortest_first, grid)
+        bucketing = Bucketing(batch_samples, recipe.pool_batches, recipe.shortest_first)
         plan = endless(self._examples.lengths, bucketing, recipe.seed, self._first)
         for number, (_, clips) in enumerate(plan, start=self._first):
             if (number - self._first) % self._stride == 0:
@@ -72,15 +71,18 @@ class Feed:
     def _make(self, number: int, clips: NDArray[np.int64]) -> tuple[Batch, list[Any]]:
         rng = np.random.default_rng([self._recipe.seed, 1, number])
         rows, features, targets = [], [], []
+        # one for all: a clip played slowly would make the batch longer for those played fast
+        speed = float(rng.choice(self._recipe.speeds))
         for clip in clips:
             if (kept := self._examples.kept(int(clip), rng)) is not None:
                 feature, target = kept
                 features.append(feature)
             else:
-                speed = float(rng.choice(self._recipe.speeds))
                 samples, target = self._examples.example(int(clip), speed, rng)
                 rows.append(self._augmentation.apply(samples, rng))
             targets.append(target)
         if features:
             return feature_batch(features), targets
-        return make_batch(rows, [wave_statistics(row) for row in rows], normalize=True), targets
+        longest = rounded_up(max(frame_count(row.size) for row in rows))
+        statistics = [wave_statistics(row) for row in rows]
+        return make_batch(rows, statistics, normalize=True, least_frames=longest), targets

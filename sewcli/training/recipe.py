@@ -87,7 +87,7 @@ class Recipe:
             `word_errors`; share of the updates after which they count (ctc).
         residual_gain: factor on the last weights of each residual branch of a model from nothing.
         front_end_steps: updates that teach the front end of such a model log-mel energies first.
-        speeds: factors by which clips are played faster or slower at random.
+        speeds: factors by which clips are played faster or slower at random; those of a batch have one.
         noise_probability, noise_snr: share of clips with noise added; its range in dB.
         room_probability: share of clips heard through a room response.
         response_probability: share of clips with another, random frequency response.
