@@ -212,9 +212,8 @@ def _parse_defaults(
             raise bad_registry(source, f"[defaults]: {task} names the alias {alias!r}, which has no table")
         # Any model has hidden states, so every one can be the default for features.
         if task not in ("features", models[alias].task):
-            raise bad_registry(
-                source, f"[defaults]: {task} names {alias!r}, a model for {models[alias].task}"
-            )
+            own = models[alias].task or f"no task that is known (task is missing in [models.{alias}])"
+            raise bad_registry(source, f"[defaults]: {task} names {alias!r}, a model for {own}")
         defaults[task] = alias
     return defaults
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,23 @@ def test_all_that_is_needed_works_here(sew: Sew, tmp_path: Path) -> None:
     assert "opus mp3" in found["audio"]["detail"]
     assert str(tmp_path / "empty-hub-cache") in found["cache"]["detail"]
     assert "loads and runs" in found["nano"]["detail"]
+
+
+def test_default_models_of_ones_own_are_tried(sew: Sew, ctc: Path, tmp_path: Path) -> None:
+    shutil.copytree(ctc, tmp_path / "mine")
+    assert not [name for name in examined(sew) if name.startswith("default")]
+    sew("models", "add", "mine", tmp_path / "mine")
+    sew("models", "default", "mine")
+    sew("models", "default", "sew-mid-keywords")
+    found = examined(sew)
+    assert found["default for ctc"]["detail"].startswith("mine loads and runs")
+    far = found["default for classification"]
+    assert (far["ok"], far["needed"], far["fix"]) == (False, False, "sew models pull sew-mid-keywords")
+
+    (tmp_path / "mine" / "model.safetensors").write_bytes(b"")
+    broken = examined(sew, 5)["default for ctc"]
+    assert broken["needed"]
+    assert "model.safetensors" in broken["detail"]
 
 
 def test_text_is_a_line_a_finding(sew: Sew, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,12 +96,14 @@ def test_default_of_a_task(sew: Sew, user_directory: Path, ctc: Path, audio: Pat
     assert sew("models", "default", "mine").code == 0
     assert "ctc\tmine" in sew("models", "default").lines
     assert sew("transcribe", audio / "b.wav", "-f", "json").records[0]["model"]["id"] == "mine"
-    sew("models", "remove", "mine")
+    assert "the default for ctc is nano again" in sew("models", "remove", "mine").err
     assert "ctc\tnano" in sew("models", "default").lines
     assert "defaults" not in (user_directory / "models.toml").read_text()
 
+    sew("models", "add", "far", "someone/sew-far")
     for arguments, part in (
         (("nano", "--task", "classification"), "a model for ctc"),
+        (("far", "--task", "ctc"), "task is missing in [models.far]"),
         (("nano", "--task", "asr"), "asr"),
         ((str(ctc),), "no alias"),
     ):

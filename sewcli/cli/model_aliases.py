@@ -71,9 +71,16 @@ def remove(alias: Annotated[str, typer.Argument(metavar="ALIAS", help="An alias 
             if not defaults:
                 document.pop("defaults", None)
 
+    before = load_registry().defaults
     file = change(edit)
-    back = "; the packaged model of that name is back" if spec.shadows else ""
-    write_message(f"{alias} is removed from {file}{back}")
+    after = load_registry().defaults
+    told = [f"{alias} is removed from {file}"]
+    if spec.shadows:
+        told.append("the packaged model of that name is back")
+    told += [
+        f"the default for {task} is {after[task]} again" for task in before if before[task] != after[task]
+    ]
+    write_message("; ".join(told))
 
 
 def default(

@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sewcli import __version__
 from sewcli.doctor import machine, packages
 from sewcli.doctor.check import Check, found
 from sewcli.errors import SewError
+
+if TYPE_CHECKING:
+    from sewcli.registry import ModelSpec
+    from sewcli.results import Classification, Embedding, Transcript
 
 #: relative difference of logits in float32 up to which two devices agree
 _SAME = 1e-3
@@ -30,7 +35,9 @@ def checks(read_settings: Callable[[], object], unknown: Sequence[object] = ()) 
     yield _tried("variables", partial(machine.examine_variables, unknown))
     yield from packages.extras()
     for alias in ("nano", "nano-keywords"):
-        yield _tried(alias, partial(_model, alias))
+        yield _tried(alias, partial(_embedded, alias))
+    for task, spec in _own_defaults():
+        yield _tried(f"default for {task}", partial(_default, spec, task))
     for device in machine.cards():
         yield _tried(device, partial(examine_card, device))
 
@@ -75,22 +82,50 @@ def examine_card(device: str) -> Check:
     return found("models of both families give the logits of the CPU there")
 
 
-def _model(alias: str) -> Check:
-    """Load an embedded model and run it on a second of noise."""
+def _embedded(alias: str) -> Check:
+    from sewcli.registry import find_models_toml, load_registry
+
+    spec = load_registry(find_models_toml()).models[alias]
+    task = spec.task or "ctc"
+    return found(f"the embedded model for {task} {_run(spec, task)}")
+
+
+def _own_defaults() -> list[tuple[str, ModelSpec]]:
+    """The default models that are not the packaged ones, by task; none where a list cannot be read."""
+    from sewcli.registry import find_models_toml, load_registry
+
+    try:
+        packaged, registry = load_registry(find_models_toml()), load_registry()
+    except SewError:
+        return []  # `machine.examine_settings` tells
+    chosen = {task: registry.models[alias] for task, alias in registry.defaults.items()}
+    tried = [packaged.models[alias] for alias in packaged.defaults.values()]
+    return [(task, spec) for task, spec in chosen.items() if spec not in tried]
+
+
+def _default(spec: ModelSpec, task: str) -> Check:
+    from sewcli.hub.cache import cached_snapshot
+
+    if spec.repo is not None and cached_snapshot(spec.repo, spec.revision) is None:
+        missing = f"{spec.alias} ({spec.repo}) is not on this machine yet"
+        return Check("", False, missing, f"sew models pull {spec.alias}", needed=False)
+    return found(f"{spec.alias} {_run(spec, task)}")
+
+
+def _run(spec: ModelSpec, task: str) -> str:
+    """Load a model and run it on a second of noise."""
     import numpy as np
 
     from sewcli.acoustic.load import load_model
     from sewcli.api import Model
     from sewcli.hub.fetching import fetch
-    from sewcli.registry import find_models_toml, load_registry
 
-    spec = load_registry(find_models_toml()).models[alias]
-    task = spec.task or "ctc"
     local = fetch(spec)
     model = Model(local, load_model(local, task, device="cpu"), task)
+    runs: dict[str, Callable[..., Transcript | Classification | Embedding]]
+    runs = {"ctc": model.transcribe, "classification": model.classify, "features": model.embed}
     noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) / 8
-    result = model.transcribe(noise, 16_000) if task == "ctc" else model.classify(noise, 16_000)
-    return found(f"the embedded model for {task} loads and runs ({result.duration:g} s of noise)")
+    return f"loads and runs ({runs[task](noise, 16_000).duration:g} s of noise)"
 
 
 _ATTEMPTS: dict[str, Callable[[], Check]] = {
