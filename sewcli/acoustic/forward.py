@@ -14,7 +14,7 @@ They are differentiable: training and inference share them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,11 +64,26 @@ def convolutions(model: Model, batch: Batch) -> torch.Tensor:
     if model.config.feat_extract_norm == "group":
         hidden = first_convolution(layers[0], batch)
         layers = layers[1:]
+        if model.training and hidden.device.type == "cpu":
+            return _channels_last(layers, hidden)
     else:
         hidden = batch.samples[:, None]
     for layer in layers:
         hidden = layer(hidden)
     return hidden
+
+
+def _channels_last(layers: Iterable[Model], hidden: torch.Tensor) -> torch.Tensor:
+    """Convolutions without a norm, with the channels of a frame beside each other in memory.
+
+    oneDNN reorders the input and output of each otherwise: forward and backward of nano's on 80 s took 309 ms
+    in bfloat16 and 404 in float32, and take 185 and 334 so. In one dimension torch has no such order.
+    """
+    hidden = hidden[:, :, None].contiguous(memory_format=torch.channels_last)
+    for layer in layers:
+        weight, (stride,) = layer.conv.weight[:, :, None], layer.conv.stride
+        hidden = layer.activation(nn.functional.conv2d(hidden, weight, layer.conv.bias, (1, stride)))
+    return hidden[:, :, 0]
 
 
 def frame_mask(frames: torch.Tensor, width: int) -> torch.Tensor:
