@@ -117,6 +117,8 @@ def main() -> None:
     way.mean("nano-11-mean/model", nano_11=0.7, nano_10=0.3)
     way.train("nano-12", init="nano-11-mean/model")
     way.mean("nano-12-mean/model", nano_12=0.5, nano_11_mean=0.5)
+    # the convolutions of nano-5 learn again, with the rest
+    way.train("nano-13", init="nano-12-mean/model")
     # the weights that both families share, then its own
     way.train("nano-d", init="nano-10/model", teacher="nano-10/model")
     # the encoder of nano
