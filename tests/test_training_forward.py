@@ -1,4 +1,4 @@
-"""The forward pass in training: reordered convolutions give what the modules give, and their gradients."""
+"""Training in 16 bits: reordered convolutions give what the modules give, and their gradients."""
 
 import copy
 
@@ -14,7 +14,8 @@ from sewcli.acoustic.statistics import wave_statistics
 
 def convolved(model, batch):
     """What the convolutions give and the gradients of their weights, under the same sum."""
-    hidden = convolutions(model, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = convolutions(model, batch).float()
     (hidden * torch.linspace(-1, 1, hidden[0].numel()).reshape(hidden.shape[1:])).sum().backward()
     layers = base_model(model).feature_extractor.conv_layers
     return hidden.detach(), [parameter.grad for parameter in layers.parameters()]
@@ -30,9 +31,10 @@ def test_convolutions_in_training_have_outputs_and_gradients_of_the_modules(fami
     batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
     hidden, gradients = convolved(copy.deepcopy(model).eval(), batch)
     in_training, learned = convolved(copy.deepcopy(model).train(), batch)
-    torch.testing.assert_close(in_training, hidden, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(in_training, hidden, rtol=2e-2, atol=2e-2)
+    assert (in_training.stride(1) == 1) == (model.config.feat_extract_norm == "group")
     assert len(learned) == len(gradients) > 12
     # a bias before the norm moves nothing: its gradient is zero but for rounding
     largest = max(float(gradient.abs().max()) for gradient in gradients)
     for got, wanted in zip(learned, gradients, strict=True):
-        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5 * largest)
+        torch.testing.assert_close(got, wanted, rtol=2e-2, atol=1e-2 * largest)
