@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import subprocess
 import sys
@@ -93,6 +94,15 @@ def test_an_array_is_the_file_it_was_read_from(
     assert expected.text
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["i2", "i4", "f4"])
+def test_samples_may_have_either_byte_order(model: sewcli.Model, order: str, kind: str) -> None:
+    scale = {"i2": 2**15, "i4": 2**31, "f4": 1}[kind]
+    samples = babble(1.0)
+    given = (samples.astype(np.float64) * (scale / 2)).astype(order + kind)
+    assert model.transcribe(given, 16_000).text == model.transcribe(samples / 2, 16_000).text
+
+
 def test_part_and_channel_of_an_array(model: sewcli.Model, tmp_path: Path) -> None:
     samples = np.stack([babble(3, 1), babble(3, 2)], axis=1)
     whole = model.transcribe(samples, 16_000, start=0.5, end=2.5, channel=1)
@@ -111,14 +121,19 @@ def test_failures_are_values_in_their_place(model: sewcli.Model, audio: Path) ->
         (np.zeros(16_000, np.uint8), 16_000),
         (np.zeros(16_000), 3),
         (np.zeros(16_000), None),
+        (np.zeros(16_000), 22_050.9),
+        (np.zeros(16_000), np.inf),
+        np.zeros(16_000),
         7,
         (babble(1.0), 16_000),
     ]
     results = list(model.transcribe_many(inputs))
     failures = [one.code if isinstance(one, sewcli.Failure) else "" for one in results]
     assert failures == [
-        "", "not_found", "too_short", "not_finite", "source", "source", "sample_rate", "source", "source", "",
+        "", "not_found", "too_short", "not_finite", "source", "source", "sample_rate",
+        "source", "source", "source", "source", "source", "",
     ]  # fmt: skip
+    assert all("(samples, rate)" in results[number].message for number in (10, 11))
     with pytest.raises(sewcli.AudioError, match=r"gone\.wav: no such file") as caught:
         model.transcribe("gone.wav")
     assert caught.value.code == "not_found"
@@ -165,6 +180,10 @@ def test_beam_search_with_hotwords(sew: Sew, model: sewcli.Model, ctc: Path, aud
         ({"chunk": 0.1, "stride": 1.0}, "chunk"),
         ({"hotwords": ["a"]}, "beam"),
         ({"start": 2.0, "end": 1.0}, "no part"),
+        ({"start": math.nan}, "no part"),
+        ({"end": math.inf}, "no part"),
+        ({"channel": -1}, "from 0"),
+        ({"hotwords": "abc", "decoder": "beam"}, "a list of words"),
     ],
 )
 def test_wrong_options_are_told_at_once(
@@ -175,6 +194,13 @@ def test_wrong_options_are_told_at_once(
     assert caught.value.exit_code == EXIT_USAGE
     with pytest.raises(TypeError, match="chnk"):
         model.transcribe_many([], chnk=3)  # type: ignore[call-arg]
+
+
+def test_no_labels_and_no_threads_are_refused(ctc: Path, classifier: Path, audio: Path) -> None:
+    with pytest.raises(sewcli.UsageError, match="at least one label"):
+        sewcli.load(classifier).classify(audio / "b.wav", top=0)
+    with pytest.raises(sewcli.UsageError, match="threads=0"):
+        sewcli.load(ctc, threads=0)
 
 
 def test_model_of_the_wrong_kind(

@@ -95,6 +95,18 @@ def test_hidden_states_are_those_of_the_command(
     assert (result.layer, result.frame_seconds) == (1, 0.04)
 
 
+def test_states_kept_of_many_clips_keep_no_files_open(encoder: sewcli.Model, audio: Path) -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+
+    clip = [(babble(0.5), 16_000)]
+    kept = list(encoder.embed_many(clip))
+    before = open_files()
+    kept += encoder.embed_many(clip * 20)
+    assert open_files() < before + 5
+    assert all(np.array_equal(one.states, kept[0].states) for one in kept)
+
+
 def test_options_of_one_run_do_not_reach_into_another(attending: sewcli.Model, audio: Path) -> None:
     """Two runs of one model take turns."""
     encoder = attending

@@ -43,6 +43,15 @@ def test_rates_of_the_corpus_are_those_of_jiwer(pairs):
     assert scores["cer"] == pytest.approx(jiwer.cer(references, hypotheses))
 
 
+def test_marks_may_be_written_apart_from_their_letters():
+    scores = error_rates([Scored("cafe\u0301 gru\u0308n", "CAF\u00c9 GR\u00dcN", "")])
+    assert (scores["wer"], scores["cer"]) == (0, 0)
+    vocabulary = Vocabulary(("<pad>", "c", "a", "f", "\u00e9"), 0, None, frozenset())
+    assert vocabulary.encode("cafe\u0301") == vocabulary.encode("caf\u00e9") == [1, 2, 3, 4]
+    apart = Vocabulary(("<pad>", "c", "a", "f", "e", "\u0301"), 0, None, frozenset())
+    assert apart.encode("cafe\u0301") == [1, 2, 3, 4, 5]
+
+
 @given(WORDS, WORDS)
 def test_the_alignment_holds_both_texts_and_every_edit(reference, hypothesis):
     import re

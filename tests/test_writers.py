@@ -164,6 +164,13 @@ def test_stm_and_trn_have_the_transcript_and_who_it_is_of() -> None:
     ]
 
 
+def test_csv_quotes_a_carriage_return() -> None:
+    content = written("csv", replace(WHOLE, path="a\rb.wav"))
+    assert b'"a\rb.wav"' in content
+    rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    assert {row["path"] for row in rows} == {"a\rb.wav"}
+
+
 def test_csv_survives_any_name_and_text() -> None:
     odd = replace(WHOLE, path='a,"b"\nc\udcff.wav')
     content = written("csv", odd, LONG)

@@ -54,6 +54,8 @@ def load_model(
     started = time.monotonic()
     checkpoint = inspect(local.directory, task)
     if threads is not None:
+        if threads < 1:
+            raise UsageError(f"threads={threads}: at least one is needed")
         torch.set_num_threads(threads)
     # float32 means float32: by default cuDNN convolves in TF32, which keeps three digits, and some
     # installations multiply in it too

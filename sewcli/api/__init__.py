@@ -39,13 +39,13 @@ def load(
     """Load a model.
 
     Args:
-        model: alias, directory or hub repository; the default model for transcribing where it is None.
+        model: alias, directory or hub repository; by default that of the task, or of transcribing.
         task: what for: "ctc" (transcribing, aligning), "classification", or "features" (hidden states, which
             any model has); by default what it is made for.
         revision: branch, tag or commit of a hub model.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         dtype: "auto" (float32), "float32", "bfloat16" or "float16".
-        threads: CPU threads of torch, for the whole process.
+        threads: CPU threads of torch, for this thread and those that use torch for the first time later.
         engine: "auto", "fast" or "reference"; attentions come from the reference alone.
         compiled: compile the attention of SEW-D for the GPU.
         offline: use no network, for the rest of the process.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -44,9 +45,10 @@ def any_source(audio: Audio) -> Source:
     """The source of an input; what is wrong with an array becomes its failure."""
     if isinstance(audio, str | os.PathLike):
         return _file(audio)
+    if not isinstance(audio, tuple) or len(audio) != 2:
+        return Source(ARRAY, Path(ARRAY), error="samples come with their rate: give (samples, rate)")
     try:
-        samples, rate = audio
-        return array_source(samples, rate)
+        return array_source(*audio)
     except (TypeError, ValueError) as error:
         return Source(ARRAY, Path(ARRAY), error=str(error))
 
@@ -60,8 +62,10 @@ def parts(sources: Iterable[Source], options: Part) -> Iterator[Source]:
     """The part and channel of each source that the options name (UsageError at once where there is none)."""
     channel = options.get("channel")
     start, end = options.get("start", 0.0), options.get("end")
-    if start < 0 or (end is not None and end <= start):
+    if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
         raise UsageError(f"start={start:g}, end={end}: no part of a recording", hint="both are seconds")
+    if channel is not None and channel < 0:
+        raise UsageError(f"channel={channel}: channels count from 0", hint="leave it out for their mean")
     return (replace(source, channel=channel) for source in Window(start, end).cut(sources))
 
 

@@ -29,7 +29,7 @@ from sewcli.api.options import (
     reading_options,
 )
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
-from sewcli.errors import ModelError
+from sewcli.errors import ModelError, UsageError
 from sewcli.hub.fetching import LocalModel
 from sewcli.inputs.sources import Source
 from sewcli.pipeline.run import Options
@@ -241,10 +241,13 @@ class Model:
     ) -> Iterator[Classification | Failure]:
         self._require("classification")
         check_options(options, ClassifyOptions)
+        top = options.get("top", 1)
+        if top < 1:
+            raise UsageError(f"top={top}: at least one label is given")
         padded = batch_seconds(options.get("batch_seconds"), self._network)
         engine, workers = options.get("audio_engine", "soundfile"), options.get("read_workers")
         how = Options.for_clips(padded, engine, workers)
-        task = Classifying(self._local, self._network, how, options.get("top", 1), picture_file(plot))
+        task = Classifying(self._local, self._network, how, top, picture_file(plot))
         return task.results(parts(sources, options))
 
     def _embeddings(self, sources: Iterable[Source], options: EmbedOptions) -> Iterator[Embedding | Failure]:

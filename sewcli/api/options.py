@@ -154,11 +154,13 @@ class SpotOptions(Part, total=False):
 
 
 def check_options(options: Any, known: Any) -> None:
-    """Refuse an option that there is not (TypeError) and a value that is no choice (UsageError)."""
+    """Refuse an option that there is not (TypeError), and no choice or no list for a value (UsageError)."""
     hints = get_type_hints(known)
     for name, value in options.items():
         if name not in hints:
             raise TypeError(f"unknown option {name!r}; there are {', '.join(hints)}")
+        if hints[name] == Sequence[str] and isinstance(value, str):
+            raise UsageError(f"{name}={value!r}: a list of words is needed", hint=f"{name}=[{value!r}]")
         if get_origin(hints[name]) is Literal and value not in get_args(hints[name]):
             raise UsageError(f"{name}={value!r}", hint=f"one of {', '.join(get_args(hints[name]))}")
 

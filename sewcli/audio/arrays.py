@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,17 +54,19 @@ def array_source(samples: ArrayLike, rate: int | None) -> ArraySource:
         rate: frames a second.
 
     Raises:
-        UsageError: there is no rate, or an array of this shape or type holds no audio.
+        UsageError: there is no rate, or none in whole Hz, or an array of this shape or type holds no audio.
     """
     if rate is None:
         raise UsageError("an array needs its sample rate", hint="give sample_rate")
+    if not math.isfinite(rate) or rate != int(rate):
+        raise UsageError(f"sample rate {rate}: a whole number of Hz is needed")
     given = np.asarray(samples)
     if given.ndim not in (1, 2) or (given.ndim == 2 and not 0 < given.shape[1] <= _MOST_CHANNELS):
         raise UsageError(
             f"an array of shape {given.shape} is no audio",
             hint="give (samples,) or (samples, channels); transpose what librosa or torchaudio loads",
         )
-    if given.dtype in (np.int16, np.int32):
+    if given.dtype.newbyteorder("=") in (np.int16, np.int32):
         # multiplied by a power of two: exact for 16 bits
         scaled = given.astype(np.float32) * np.float32(2.0 ** (1 - 8 * given.dtype.itemsize))
     elif np.issubdtype(given.dtype, np.floating):

@@ -105,7 +105,7 @@ def check_channel(name: str, channel: int, channels: int) -> None:
         there = "one channel, 0" if channels == 1 else f"{channels} channels, 0 to {channels - 1}"
         raise AudioError(
             f"{name}: no channel {channel}; it has {there}",
-            hint="choose another --channel; split reads each",
+            hint="choose another one; `--channel split` reads each",
             code="channel",
         )
 

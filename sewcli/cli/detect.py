@@ -87,7 +87,7 @@ def evaluate_spotting(
     columns = options.columns(network.labels)
     wanted = {network.labels[column] for column in columns}
     _warn_of_unknown(rows, network.labels)
-    watch = Stopwatch(network)
+    watch = Stopwatch(network, shared=False)
     padded = batch_seconds(how.batch_seconds, network)
     spotter = Spotter(watch, model_info(local), options, padded, audio_engine)
     total, sets = DetectionSum(), dict[str, DetectionSum]()

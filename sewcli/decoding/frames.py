@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from sewcli.chunking import FRAME_SECONDS
 from sewcli.errors import SewError
 
+#: bytes up to which the rows of a file are copied to memory: a mapped array keeps a file open, and a program
+#: may keep thousands of results
+_COPIED = 4 << 20
+
 
 class FrameFile:
     """Rows of float32, one a frame, on disk; in memory they are what the system keeps of a mapped file.
@@ -43,8 +47,11 @@ class FrameFile:
         self._frames += rows.shape[0]
 
     def mapped(self) -> NDArray[np.float32]:
-        """All rows, shape (T, columns), T > 0; they stay readable after close()."""
+        """All rows, shape (T, columns), T > 0; they stay readable after close(); not to be changed."""
         self._file.flush()
+        if self._frames * self._columns * 4 <= _COPIED:
+            self._file.seek(0)
+            return np.fromfile(self._file, np.float32).reshape(-1, self._columns)
         return mapped(self._file, self._frames, self._columns)
 
     def fileno(self) -> int:

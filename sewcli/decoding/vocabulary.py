@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ class Vocabulary:
         if self.delimiter is not None:
             ids[" "] = self.delimiter
         spelled = " ".join(self.fold(text).split())
+        if not ids.keys() >= set(spelled):
+            spelled = unicodedata.normalize("NFC", spelled)  # some systems write é as e and a mark
         unknown = sorted(set(spelled) - ids.keys())
         if unknown:
             raise ValueError(f"the vocabulary has no {' '.join(map(repr, unknown))}")

@@ -40,12 +40,17 @@ class Stopwatch:
 
     Shares are taken in the order in which the outputs are handed on.
 
+    Args:
+        model: whose time is taken.
+        shared: keep the shares; without it the total alone.
+
     Attributes:
         total: seconds so far.
     """
 
-    def __init__(self, model: AcousticModel) -> None:
+    def __init__(self, model: AcousticModel, *, shared: bool = True) -> None:
         self._model = model
+        self._shared = shared
         self._shares: deque[float] = deque()
         self.total = 0.0
         self.labels = model.labels
@@ -59,8 +64,9 @@ class Stopwatch:
         outputs = self._model(segments)
         seconds = time.perf_counter() - started
         self.total += seconds
-        samples = sum(segment.samples.size for segment in segments)
-        self._shares.extend(seconds * segment.samples.size / samples for segment in segments)
+        if self._shared:
+            samples = sum(segment.samples.size for segment in segments)
+            self._shares.extend(seconds * segment.samples.size / samples for segment in segments)
         return outputs
 
     def share(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +58,11 @@ def require_jiwer() -> Any:
 
 
 def folded(text: str) -> str:
-    """A text in upper case with single spaces: letter case is ignored, and so is the room between words."""
-    return " ".join(text.upper().split())
+    """A text in upper case with single spaces: letter case is ignored, and so is the room between words.
+
+    Letters with marks are composed (Unicode's NFC), as they are in training: some systems write them in two.
+    """
+    return " ".join(unicodedata.normalize("NFC", text.upper()).split())
 
 
 def word_edits(reference: str, hypothesis: str) -> tuple[Edits, str]:

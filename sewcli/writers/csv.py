@@ -28,5 +28,9 @@ def write(result: Result, layout: Layout) -> bytes:
 
 def _rows(rows: list[tuple[object, ...]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    plain = csv.writer(text, lineterminator="\n")
+    # a lone CR is quoted by none but writers that end lines with it
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        (quoted if any("\r" in str(cell) for cell in row) else plain).writerow(row)
     return text.getvalue().encode("utf-8", "surrogateescape")
