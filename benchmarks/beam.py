@@ -53,11 +53,11 @@ def main() -> None:
     clips = [Segment(sound, wave_statistics(sound)) for sound in sounds]
     seconds = sum(sound.size for sound in sounds) / SAMPLE_RATE
     local = fetch(resolve("nano"))
-    nano = load_model(local, "ctc")
+    nano = load_model(local, "ctc", device="cpu")
     vocabulary = load_vocabulary(local.directory, nano.columns)
     logits = [nano([clip])[0] for clip in clips]
     with model_directory("sew-tiny") as directory:
-        network = load_model(directory, "ctc", engine="fast")
+        network = load_model(directory, "ctc", engine="fast", device="cpu")
     decoders = {
         (name, times): decoders(options, vocabulary, times=times)[0]
         for name, options in SEARCHES.items()

@@ -71,7 +71,7 @@ def recordings(manifest: Path, noise: Path, folder: Path) -> Iterator[tuple[str,
 
 def main() -> None:
     manifest, noise, *rest = sys.argv[1:]
-    model = sewcli.load(*rest)
+    model = sewcli.load(*rest, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         made = list(recordings(Path(manifest), Path(noise), Path(folder)))
         model.transcribe(made[0][1])  # the first run is slower

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import queue
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +111,30 @@ def test_what_cannot_be_compiled_runs_as_it_is(caplog: pytest.LogCaptureFixture)
     assert len(caplog.records) == 1
     assert "double runs without torch.compile" in caplog.text
     assert "no compiler on this machine" in caplog.text
+
+
+def test_tensors_of_a_batch_that_did_not_fit_are_given_back_at_once() -> None:
+    def backend(_graph: object, _inputs: object) -> object:
+        def run(*_: object) -> None:
+            raise torch.OutOfMemoryError("no memory left")
+
+        return run
+
+    compiled = Compiled(lambda values: values * 2, backend=backend)
+
+    def begin() -> weakref.ref[torch.Tensor]:
+        batch = torch.ones(2)
+        with pytest.raises(torch.OutOfMemoryError):
+            compiled(batch)
+        return weakref.ref(batch)
+
+    begin()  # the first call compiles
+    gc.collect()
+    gc.disable()
+    try:
+        assert begin()() is None
+    finally:
+        gc.enable()
 
 
 def test_out_of_memory_is_no_failure_of_the_compiler() -> None:

@@ -112,8 +112,10 @@ def hidden_features(model: Model, batch: Batch) -> torch.Tensor:
     hidden = base.feature_dropout(hidden)
     mask = frame_mask(batch.frames, hidden.shape[1])
     if model.training:
+        # the lengths are read on the host, which would wait for a GPU
+        lengths = frame_mask(torch.tensor(batch.frame_counts), hidden.shape[1])
         with _masks_that_fit(base.config, hidden.shape[1]):
-            hidden = base._mask_hidden_states(hidden, attention_mask=mask)
+            hidden = base._mask_hidden_states(hidden, attention_mask=lengths)
     return hidden.masked_fill(~mask[..., None], 0.0)
 
 
@@ -138,7 +140,8 @@ def encode(model: Model, batch: Batch) -> torch.Tensor:
     if hasattr(encoder, "encoder"):  # SEW-D: disentangled attention with its own mask handling
         states = encoder.encoder(states, mask.long()).last_hidden_state
     else:
-        states = _sew_layers(encoder, states, mask)
+        padded = any(n // model.config.squeeze_factor < states.shape[1] for n in batch.frame_counts)
+        states = _sew_layers(encoder, states, mask if padded else None)
     return encoder.upsample(states)  # type: ignore[no-any-return]
 
 
@@ -152,11 +155,11 @@ def squeezed_states(model: Model, features: torch.Tensor) -> torch.Tensor:
     return states.transpose(1, 2)
 
 
-def _sew_layers(encoder: Model, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The transformer layers of SEW (post-norm), with layer drop in training."""
+def _sew_layers(encoder: Model, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """The transformer layers of SEW (post-norm), with layer drop in training; None masks nothing."""
     states = encoder.dropout(encoder.layer_norm(states))
     bias = None
-    if not bool(mask.all()):
+    if mask is not None:
         bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
         bias = bias.masked_fill(~mask, _MASKED)[:, None, None, :]
     for layer in encoder.layers:

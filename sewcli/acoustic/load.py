@@ -11,6 +11,7 @@ import torch
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, inspect
+from sewcli.acoustic.cuda import settle_cuda
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.running import RunningModel, is_out_of_memory
 from sewcli.engine.config import NotCoveredError, read_config
@@ -57,10 +58,7 @@ def load_model(
         if threads < 1:
             raise UsageError(f"threads={threads}: at least one is needed")
         torch.set_num_threads(threads)
-    # float32 means float32: by default cuDNN convolves in TF32, which keeps three digits, and some
-    # installations multiply in it too
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    settle_cuda()
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
     if dtype != "auto" and dtype not in DTYPES:

@@ -21,12 +21,17 @@ from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE, kept_frame_count
 from sewcli.errors import DeviceError, ModelError, UsageError
 
-#: what the allocator of the CPU, CUDA itself (for pinned memory, and while it starts) and cuBLAS say
+#: what the allocator of the CPU, CUDA itself (for pinned memory, and while it starts), cuBLAS, cuDNN (the
+#: last of three is all that a convolution says which finds no room for its work) and Triton say
 _NO_MEMORY = (
     "can't allocate memory",
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "unable to find an engine to execute this computation",
+    "Triton Error [CUDA]: out of memory",
 )
 
 

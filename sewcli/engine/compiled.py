@@ -15,6 +15,15 @@ _log = logging.getLogger("sewcli")
 P = ParamSpec("P")
 
 
+def _lacks_memory(error: Exception) -> bool:
+    return is_out_of_memory(error) or is_out_of_memory(getattr(error, "inner_exception", error))
+
+
+def _first_line(error: Exception) -> str:
+    reason = getattr(error, "inner_exception", error)
+    return (str(reason).strip().splitlines() or [type(reason).__name__])[0]
+
+
 class Compiled(Generic[P]):
     """A function that is compiled when first called, for all sizes of its tensors at once.
 
@@ -48,11 +57,11 @@ class Compiled(Generic[P]):
             with self._shapes.patch(use_duck_shape=False):
                 return function(*args, **kwargs)
         except Exception as error:
-            # whatever the compiler, or the one of C++ or CUDA behind it, raises; dynamo wraps it
-            reason = getattr(error, "inner_exception", error)
-            if is_out_of_memory(error) or is_out_of_memory(reason) or function is self._plain:
+            # whatever the compiler, or the one of C++ or CUDA behind it, raises. No name here holds what
+            # dynamo wraps: in a cycle with the traceback it would keep a batch that did not fit
+            if _lacks_memory(error) or function is self._plain:
                 raise
-            lines = str(reason).strip().splitlines() or [type(reason).__name__]
-            _log.warning("%s runs without torch.compile, which failed: %s", self._plain.__name__, lines[0])
+            failed = _first_line(error)
+            _log.warning("%s runs without torch.compile, which failed: %s", self._plain.__name__, failed)
             self._function = self._plain
         return self._plain(*args, **kwargs)

@@ -263,8 +263,9 @@ class CtcTask:
         loss = torch.nn.functional.ctc_loss(
             logits.float().log_softmax(-1).transpose(0, 1),
             torch.tensor([token for ids in tokens for token in ids], device=logits.device),
-            batch.frames // PAIR * PAIR,
-            torch.tensor([len(ids) for ids in tokens], device=logits.device),
+            # on the host, where the loss reads them
+            torch.tensor(batch.frame_counts) // PAIR * PAIR,
+            torch.tensor([len(ids) for ids in tokens]),
             blank=self.speller.vocabulary.blank,
             reduction=model.config.ctc_loss_reduction,
             zero_infinity=model.config.ctc_zero_infinity,

@@ -23,7 +23,7 @@ from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.forward import Model, base_model, convolutions
 from sewcli.acoustic.load import load_convolutions
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.chunking import SAMPLE_RATE
+from sewcli.chunking import PAIR, SAMPLE_RATE, frame_count
 from sewcli.errors import UsageError
 from sewcli.training.augment import Augmentation, change_speed, recordings_of
 from sewcli.training.batches import rounded_up
@@ -96,7 +96,8 @@ class FeatureCache:
                     version + 1,
                     max(wanted),
                 )
-                _compute(convolve, chosen, functools.partial(changed, version), file)
+                on_gpu = model.device.type == "cuda"
+                _compute(convolve, chosen, functools.partial(changed, version), file, on_gpu=on_gpu)
             counts = np.zeros(len(clips), dtype=np.int64)
             counts[chosen] = json.loads(index.read_text())
             values.append(np.memmap(file, dtype=np.float16, mode="r").reshape(int(counts.sum()), -1))
@@ -179,13 +180,17 @@ def _compute(
     clips: NDArray[np.int64],
     samples_of: Callable[[int], NDArray[np.float32]],
     target: Path,
+    *,
+    on_gpu: bool,
 ) -> None:
     """Write the features of the clips to `target` and, when all are there, their lengths beside it."""
 
     @torch.inference_mode()
     def features(clip: int) -> Features:
         samples = samples_of(clip)
-        batch = make_batch([samples], [wave_statistics(samples)], normalize=True)
+        # on a GPU too a convolution is planned for each size
+        frames = rounded_up(frame_count(samples.size)) if on_gpu else PAIR
+        batch = make_batch([samples], [wave_statistics(samples)], normalize=True, least_frames=frames)
         return convolve(batch)[0, : batch.frame_counts[0]].to(torch.float16).cpu().numpy()
 
     frames = []

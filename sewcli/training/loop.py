@@ -165,7 +165,7 @@ class Trainer:
         self.model.zero_grad()
         self.task.begin(self.step)
         device = self._accelerator.device
-        total, seconds = 0.0, 0.0
+        total, seconds = torch.zeros((), device=device), 0.0
         for turn in range(self.recipe.accumulate):
             number, batch, targets = next(batches)
             seconds += float(batch.frames.sum()) * FRAME_SECONDS
@@ -175,7 +175,7 @@ class Trainer:
                 with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
                     loss = objective(batch.to(device), targets)
                 self._accelerator.backward(loss / self.recipe.accumulate)
-            total += loss.item()
+            total += loss.detach()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         if not torch.isfinite(norm):
             log.warning("step %d skipped: the gradient is not finite", self.step)
@@ -183,7 +183,7 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.step()
         self.average.update_parameters(self.model)
-        return total / self.recipe.accumulate, seconds
+        return total.item() / self.recipe.accumulate, seconds
 
     def _seed(self, number: int) -> None:
         """Fix dropout, layerdrop and SpecAugment of a batch."""

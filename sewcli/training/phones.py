@@ -130,8 +130,9 @@ class PhoneLoss:
         return nn.functional.ctc_loss(
             logits.log_softmax(-1).transpose(0, 1),
             torch.tensor([phone for row in chosen for phone in targets[row]], device=logits.device),
-            (batch.frames // PAIR * PAIR)[chosen],
-            torch.tensor([len(targets[row]) for row in chosen], device=logits.device),
+            # on the host, where the loss reads them
+            torch.tensor(batch.frame_counts)[chosen] // PAIR * PAIR,
+            torch.tensor([len(targets[row]) for row in chosen]),
             blank=_BLANK,
             zero_infinity=True,
         )

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from sewcli.acoustic.checkpoint import FAMILIES
+from sewcli.acoustic.cuda import settle_cuda
 from sewcli.acoustic.files import read_config
 from sewcli.acoustic.load import find_device
 from sewcli.acoustic.pickled import keep_safetensors
@@ -105,6 +106,7 @@ def _train(
         task = make_task(recipe, data, start, skip_bad=skip_bad)
     if not task.lengths.size:
         raise UsageError("no clip of the training data can be trained on", hint="the messages above say why")
+    settle_cuda()
     torch.manual_seed(recipe.seed)
     encoder = None if recipe.feature_encoder is None else _local(recipe.feature_encoder, offline=offline)
     model = build_model(recipe, task.head, start, encoder)
@@ -124,7 +126,7 @@ def _train(
         task.add_phone_head(model)
     source = encoder or start
     if recipe.keep_features and isinstance(task, CtcTask) and source is not None:
-        with accelerator.main_process_first():
+        with _memory_told(recipe), accelerator.main_process_first():
             task.keep_features(model.to(accelerator.device), source, directory / "cache")
     if accelerator.is_main_process:
         step = last_step(directory)

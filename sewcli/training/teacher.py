@@ -66,7 +66,10 @@ class Teacher:
     def check_features(self, model: Model) -> None:
         """Refuse kept features that are not what its own convolutions give (UsageError)."""
         own, given = (base_model(one).feature_extractor.state_dict() for one in (self._model, model))
-        if own.keys() != given.keys() or any(not torch.equal(own[name], given[name]) for name in own):
+        # the teacher moves to the device of the student with the first batch
+        if own.keys() != given.keys() or any(
+            not torch.equal(own[name].cpu(), given[name].cpu()) for name in own
+        ):
             raise UsageError(
                 "keep_features with a teacher needs both models to have the same convolutions",
                 hint="set feature_encoder to the teacher, or leave keep_features out",
