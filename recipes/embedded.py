@@ -21,7 +21,7 @@ from sewcli.cli.app import main as sew
 
 RECIPES = Path(__file__).parent
 #: the run whose model ends up under that name
-EMBEDDED = {"nano": "nano-12-mean", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
+EMBEDDED = {"nano": "nano-14-mean", "nano-d": "nano-d", "nano-keywords": "nano-keywords"}
 
 
 def call(program: Path | None, *arguments: object) -> None:
@@ -119,8 +119,11 @@ def main() -> None:
     way.mean("nano-12-mean/model", nano_12=0.5, nano_11_mean=0.5)
     # the convolutions of nano-5 learn again, with the rest
     way.train("nano-13", init="nano-12-mean/model")
+    way.mean("nano-13-mean/model", nano_13=0.7, nano_12_mean=0.3)
+    way.train("nano-14", init="nano-13-mean/model")
+    way.mean("nano-14-mean/model", nano_14=0.5, nano_13_mean=0.5)
     # the weights that both families share, then its own
-    way.train("nano-d", init="nano-10/model", teacher="nano-10/model")
+    way.train("nano-d", init="nano-14-mean/model", teacher="nano-14-mean/model")
     # the encoder of nano
     way.train("nano-keywords", init="nano-3/mean")
     print(f"the models are in {way.collect()}")
