@@ -75,11 +75,11 @@ def _pack(
 
 
 def rounded_up(length: int) -> int:
-    """The least of eight to fifteen even lengths an octave that is not below `length`.
+    """The least of eight even lengths an octave that is not below `length`.
 
     oneDNN compiles every product and convolution for each size it has not met. On a processor with AMX a
     training on kept features took twice as long with batches of any length, and one whose convolutions learn
-    1.15 times (59 and 68 x real time; part of that is the one speed a batch has, see `Feed`).
+    1.15 times (59 and 68 x real time; part of that is the one speed of a batch, see `Feed`).
     """
     step = max(PAIR, 1 << max(0, length.bit_length() - 4))
     return -(-length // step) * step

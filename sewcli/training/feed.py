@@ -40,7 +40,7 @@ class Examples(Protocol):
 
 
 class Feed:
-    """Batches of a training set and their targets.
+    """Batches of a training set and their targets; the clips of a batch of samples have one speed.
 
     Args:
         recipe: sizes, seed and changes.

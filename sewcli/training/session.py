@@ -126,7 +126,7 @@ def _train(
         task.add_phone_head(model)
     source = encoder or start
     if recipe.keep_features and isinstance(task, CtcTask) and source is not None:
-        with _memory_told(recipe), accelerator.main_process_first():
+        with accelerator.main_process_first():
             task.keep_features(model.to(accelerator.device), source, directory / "cache")
     if accelerator.is_main_process:
         step = last_step(directory)
