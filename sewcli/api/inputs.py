@@ -45,7 +45,7 @@ def any_source(audio: Audio) -> Source:
     """The source of an input; what is wrong with an array becomes its failure."""
     if isinstance(audio, str | os.PathLike):
         return _file(audio)
-    if not isinstance(audio, tuple) or len(audio) != 2:
+    if not isinstance(audio, tuple | list) or len(audio) != 2:
         return Source(ARRAY, Path(ARRAY), error="samples come with their rate: give (samples, rate)")
     try:
         return array_source(*audio)
