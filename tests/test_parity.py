@@ -83,7 +83,7 @@ def load(request, monkeypatch, tmp_path):
         monkeypatch.setattr(fast, "find_operators", lambda *_, **_options: PublicOperators())
     if request.param == "other":
         operators = find_operators(torch.device("cpu"), torch.float32)
-        monkeypatch.setattr(operators, "heads_apart", not operators.heads_apart)
+        monkeypatch.setattr(operators, "fused_attention", not operators.fused_attention)
 
     def load(model, task, **options):
         engine = "reference" if request.param == "reference" else "fast"

@@ -37,12 +37,11 @@ class Operators(Protocol):
     Attributes:
         by_matrix: whether a network runs fastest one matrix after the other, as small as the cache,
             and not all rows and heads at once.
-        heads_apart: whether its attention then takes `product` head by head, and not torch's own function
-            for each row.
+        fused_attention: whether torch's fused attention then is faster than the products it is made of.
     """
 
     by_matrix: bool
-    heads_apart: bool
+    fused_attention: bool
 
     def pack(self, weight: torch.Tensor) -> torch.Tensor:
         """A weight (outputs, inputs) in the form `linear` takes."""
@@ -51,9 +50,6 @@ class Operators(Protocol):
         self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, gelu: bool = False
     ) -> torch.Tensor:
         """(..., inputs) times a packed weight plus bias, through erf-GELU if asked: (..., outputs)."""
-
-    def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """left @ right.T for two matrices (m, k), (n, k)."""
 
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """A function of tensors, compiled where that was asked for."""
@@ -67,7 +63,7 @@ class PublicOperators:
     """
 
     by_matrix = False
-    heads_apart = False
+    fused_attention = True
 
     def __init__(self, *, compiled: bool = False) -> None:
         self._compiled = compiled
@@ -85,10 +81,6 @@ class PublicOperators:
         """See `Operators`."""
         result = F.linear(values, weight, bias)
         return F.gelu(result) if gelu else result
-
-    def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """See `Operators`."""
-        return left @ right.T
 
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """See `Operators`."""
@@ -112,7 +104,7 @@ class OneDnnOperators:
         # read when oneDNN is used first: what it compiles for each size of a product stays, some 7 for every
         # length of a chunk; with the 1024 that it keeps by itself most of mixed lengths were compiled anew
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
-        self.heads_apart = _mkl_is_slow()
+        self.fused_attention = not _made_by_amd()
         self._pack = namespace._reorder_linear_weight
         # the overload, not the packet: choosing among overloads costs 5 us a call
         self._linear = namespace._linear_pointwise.default
@@ -129,18 +121,13 @@ class OneDnnOperators:
             values, weight, bias, "gelu" if gelu else "none", [], "none" if gelu else ""
         )
 
-    def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """See `Operators`."""
-        # given a matrix with gaps between its rows oneDNN takes a kernel some hundred times as slow
-        return self._linear(left, right.contiguous(), None, "none", [], "")  # type: ignore[no-any-return]
-
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """See `Operators`; compiled for a CPU, the attention of SEW-D is 0.9 to 1.0 times as fast."""
         return function
 
 
-def _mkl_is_slow() -> bool:
-    """Whether the processor is AMD's; scaled_dot_product_attention multiplies with MKL."""
+def _made_by_amd() -> bool:
+    """Whether the processor is AMD's; scaled_dot_product_attention multiplies blocks with MKL."""
     try:
         return "AuthenticAMD" in Path("/proc/cpuinfo").read_text()
     except OSError:  # no Linux
@@ -196,7 +183,6 @@ def _agree(private: Operators, dtype: torch.dtype) -> bool:
         for own, gelu in ((bias, False), (bias, True), (None, True))
         for operators in (private, public)
     ]
-    results += [operators.product(values[0].contiguous(), weight) for operators in (private, public)]
     return all(
         got.shape == expected.shape
         and float((got.float() - expected.float()).abs().max())

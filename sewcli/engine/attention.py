@@ -1,0 +1,34 @@
+"""Attention by products of torch, where its fused function is slower."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+
+def head_groups(heads: int, count: int, scores: int) -> Iterator[slice]:
+    """Heads that are computed together.
+
+    Args:
+        heads: how many there are.
+        count: states of the row.
+        scores: how many of one group stay in the cache of a thread; each thread has a head at least.
+    """
+    together = torch.get_num_threads() * max(1, scores // max(1, count**2))
+    for start in range(0, heads, together):
+        yield slice(start, start + together)
+
+
+def attention_by_products(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """softmax(Q K' + bias) V by head: (heads, N, d).
+
+    Args:
+        queries, keys, values: (heads, N, d), the queries scaled.
+        bias: (heads, N, N), which is overwritten.
+    """
+    keys = keys.transpose(1, 2)
+    scores = torch.bmm(queries, keys) if bias is None else bias.baddbmm_(queries, keys)
+    return torch.bmm(torch.softmax(scores, dim=-1), values)
