@@ -267,7 +267,7 @@ def test_a_published_size(size):
     """Random weights, five seconds beside two, side by side and in turn."""
     with model_directory(size) as local:
         network = load_model(local, "ctc", engine="fast", device="cpu")
-        model = plain_network(local, "cpu")
+        model = plain_network(local.directory)
     rows = [utterance(80_000), utterance(33_333)]
     for row, logits in zip(rows, outputs(network, rows), strict=True):
         assert relative_error(logits, reference(model, row)[: kept_frame_count(row.size)]) < 1e-5

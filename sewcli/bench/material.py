@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import LocalModel, fetch
 from sewcli.registry import ModelSpec, resolve
+
+if TYPE_CHECKING:
+    from sewcli.acoustic.batch import Batch
 
 #: hidden size, layers, heads and positional kernel of the published models
 SIZES = {
@@ -33,6 +36,8 @@ WAV2VEC2_BASE = "wav2vec2-base"
 _TOKENIZER = ("vocab.json", "tokenizer_config.json", "preprocessor_config.json")
 #: level and frequency of the hum under the speech, so that no stretch is digital silence
 _HUM, _HUM_HZ = 0.003, 120.0
+#: samples beyond a whole number of seconds that complete their last pair of frames
+_PAIR_END = 80
 
 
 def build_network(name: str) -> Any:
@@ -84,15 +89,22 @@ def model_directory(name: str) -> Iterator[LocalModel]:
         yield LocalModel(ModelSpec(alias=name, path=target), target, None)
 
 
-def plain_network(local: LocalModel, device: str) -> Any:
-    """The CTC network of a directory in transformers itself: eager attention, float32."""
+def plain_network(directory: Path) -> Any:
+    """The CTC network of a directory in transformers itself: eager attention, float32, on the CPU."""
     import torch
     from transformers import AutoModelForCTC
 
-    network = AutoModelForCTC.from_pretrained(
-        local.directory, attn_implementation="eager", dtype=torch.float32
-    )
-    return network.to(device).eval()
+    network = AutoModelForCTC.from_pretrained(directory, attn_implementation="eager", dtype=torch.float32)
+    return network.eval()
+
+
+def batch_of_speech(seconds: float) -> Batch:
+    """One row of speech (see `speech`) whose last pair of frames is complete."""
+    from sewcli.acoustic.batch import make_batch
+    from sewcli.acoustic.statistics import wave_statistics
+
+    samples = speech(seconds + _PAIR_END / SAMPLE_RATE)
+    return make_batch([samples], [wave_statistics(samples)], normalize=True)
 
 
 def speech(seconds: float) -> NDArray[np.float32]:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from sewcli.acoustic.batch import Batch, make_batch
+from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.running import RunningModel
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.bench.material import WAV2VEC2_BASE, build_network, model_directory, plain_network, speech
+from sewcli.bench.apart import NetworkApart, network_apart
+from sewcli.bench.material import WAV2VEC2_BASE, batch_of_speech, model_directory, speech
 from sewcli.bench.table import Table
 from sewcli.bench.timing import medians
-from sewcli.chunking import SAMPLE_RATE, ChunkPlan, kept_frame_count
+from sewcli.chunking import ChunkPlan, kept_frame_count
 from sewcli.engine.operators import OneDnnOperators, find_operators
 
 #: models of the comparison in the paper: SEW and SEW-D against wav2vec 2.0
@@ -49,13 +52,12 @@ class NetworkOptions:
 
 @torch.inference_mode()
 def network(options: NetworkOptions) -> Iterator[Table]:
-    """The engine against transformers, eager attention, float32, with the same weights."""
+    """The engine against transformers (eager, float32) in a process of its own, with the same weights."""
     ceiling = _ceiling(options.device)
-    batch = _batch(options.seconds)
+    batch = batch_of_speech(options.seconds)
     rows = []
     for name in options.models:
-        with model_directory(name) as local:
-            reference = plain_network(local, options.device)
+        with model_directory(name) as local, _apart(local.directory, options) as reference:
             engines = {
                 dtype: load_model(
                     local,
@@ -67,12 +69,12 @@ def network(options: NetworkOptions) -> Iterator[Table]:
                 )
                 for dtype in options.dtypes
             }
-        runs = [_plain_run(reference, batch, options.device)]
-        runs += [_engine_run(engine, batch) for engine in engines.values()]
-        expected, *results = [run()[0, : _kept(options.seconds)].float().cpu() for run in runs]
-        base, *seconds = medians(runs, options.repeats)
-        work = _operations(runs[0], reference.config)
-        for dtype, median, result in zip(engines, seconds, results, strict=True):
+            runs = [_engine_run(engine, batch) for engine in engines.values()]
+            base, *seconds = medians([reference.run, *runs], options.repeats)
+            work = reference.operations()
+            expected = torch.from_numpy(reference.logits())[: _kept(batch)]
+        for run, dtype, median in zip(runs, engines, seconds, strict=True):
+            result = run()[0, : _kept(batch)].float()
             error = float((result - expected).abs().max() / expected.abs().max())
             same = float((result.argmax(-1) == expected.argmax(-1)).float().mean())
             share = f"{100 * work / median / ceiling:.0f}" if dtype == "float32" else "-"
@@ -118,7 +120,7 @@ def threads(options: NetworkOptions) -> Iterator[Table]:
                 model = load_model(
                     local, "ctc", engine="fast", device=options.device, compiled=options.compiled
                 )
-            forward = _engine_run(model, _batch(options.seconds))
+            forward = _engine_run(model, batch_of_speech(options.seconds))
 
             def run(count: int, forward: Callable[[], torch.Tensor] = forward) -> None:
                 torch.set_num_threads(count)
@@ -157,17 +159,15 @@ def chunks(options: NetworkOptions) -> Iterator[Table]:
 @torch.inference_mode()
 def paper(options: NetworkOptions) -> Iterator[Table]:
     """SEW and SEW-D against wav2vec 2.0 base, as the paper has it."""
-    batch = _batch(options.seconds)
-    baseline = build_network(WAV2VEC2_BASE).to(options.device)
+    batch = batch_of_speech(options.seconds)
     rows = []
-    for name in PAPER:
-        with model_directory(name) as local:
-            reference = plain_network(local, options.device)
-            engine = load_model(local, "ctc", engine="fast", device=options.device)
-        runs = [_plain_run(net, batch, options.device) for net in (baseline, reference)]
-        runs.append(_engine_run(engine, batch))
-        base, plain, fast = medians(runs, options.repeats)
-        rows.append((name, f"{1000 * base:.0f}", f"{base / plain:.2f}", f"{base / fast:.2f}"))
+    with _apart(WAV2VEC2_BASE, options) as baseline:
+        for name in PAPER:
+            with model_directory(name) as local, _apart(local.directory, options) as reference:
+                engine = load_model(local, "ctc", engine="fast", device=options.device)
+                runs = [baseline.run, reference.run, _engine_run(engine, batch)]
+                base, plain, fast = medians(runs, options.repeats)
+            rows.append((name, f"{1000 * base:.0f}", f"{base / plain:.2f}", f"{base / fast:.2f}"))
     title = (
         f"{options.seconds:g} s of audio: speed over wav2vec 2.0 base in transformers (eager, float32), of "
         f"SEW in transformers and in the engine."
@@ -175,49 +175,17 @@ def paper(options: NetworkOptions) -> Iterator[Table]:
     yield Table("paper", title, ("model", "wav2vec2-base ms", "transformers", "sew"), tuple(rows))
 
 
-def _batch(seconds: float) -> Batch:
-    # 80 samples more complete the last pair of frames
-    samples = speech(seconds + 80 / SAMPLE_RATE)
-    return make_batch([samples], [wave_statistics(samples)], normalize=True)
+def _apart(source: Path | str, options: NetworkOptions) -> AbstractContextManager[NetworkApart]:
+    return network_apart(source, options.seconds, options.device, torch.get_num_threads())
 
 
-def _kept(seconds: float) -> int:
-    return kept_frame_count(round(seconds * SAMPLE_RATE) + 80)
-
-
-def _plain_run(network: Any, batch: Batch, device: str) -> Callable[[], torch.Tensor]:
-    """A forward pass of a network of transformers, logits on the CPU at its end."""
-
-    def run() -> torch.Tensor:
-        return network(batch.samples.to(device)).logits.cpu()  # type: ignore[no-any-return]
-
-    return run
+def _kept(batch: Batch) -> int:
+    return kept_frame_count(batch.samples.shape[1])
 
 
 def _engine_run(model: RunningModel, batch: Batch) -> Callable[[], torch.Tensor]:
-    """The same of the engine."""
+    """A forward pass of the engine, logits on the CPU at its end."""
     return lambda: model.forward(batch.to(torch.device(model.device))).cpu()
-
-
-def _operations(run: Callable[[], Any], config: Any) -> float:
-    """Floating-point operations that a forward pass needs, two for each multiplication with its addition.
-
-    Args:
-        run: the pass in transformers, whose operations are counted.
-        config: of the network. SEW-D projects its relative embeddings to queries and keys in every pass: once
-            would do, so that is not counted.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    # the counter cannot follow a weight norm in inference mode
-    with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        run()
-    counted = float(counter.get_total_flops())
-    if config.model_type != "sew-d":
-        return counted
-    span = config.position_buckets if config.position_buckets > 0 else config.max_position_embeddings
-    projected = 2 * 2 * (2 * span) * config.hidden_size**2 * config.num_hidden_layers
-    return counted - float(projected)
 
 
 def _ceiling(device: str) -> float:

@@ -1,0 +1,52 @@
+"""Attention by products against torch's fused function, and through a whole network in bfloat16."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers import babble, tiny_model
+from torch.nn import functional as F
+
+from sewcli.acoustic.load import load_model
+from sewcli.acoustic.model import Segment
+from sewcli.acoustic.statistics import wave_statistics
+from sewcli.engine.attention import attention_by_products, head_groups
+from sewcli.engine.operators import find_operators
+from sewcli.hub.fetching import LocalModel
+from sewcli.registry import ModelSpec
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 150])
+@pytest.mark.parametrize("biased", [False, True])
+def test_products_give_what_the_fused_function_gives(count, biased):
+    generator = torch.Generator().manual_seed(count)
+    queries, keys, values = torch.randn(3, 4, count, 16, generator=generator)
+    bias = torch.randn(4, count, count, generator=generator) if biased else None
+    expected = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
+    torch.testing.assert_close(attention_by_products(queries, keys, values, bias), expected)
+
+
+@pytest.mark.parametrize(("count", "scores"), [(0, 100), (3, 100), (1000, 100)])
+def test_groups_have_every_head_once(count, scores):
+    heads = list(range(7))
+    groups = list(head_groups(7, count, scores))
+    assert [head for group in groups for head in heads[group]] == heads
+    assert len(heads[groups[0]]) >= min(7, torch.get_num_threads())
+
+
+@pytest.mark.parametrize("family", ["sew", "sew-d"])
+@pytest.mark.parametrize("seconds", [0.05, 3.0])
+def test_both_ways_agree_in_bfloat16(family, seconds, tmp_path, monkeypatch):
+    """To what its rounding leaves; in float32 the parity tests hold both to transformers."""
+    directory = tiny_model(tmp_path / "model", family, "ctc")
+    samples = babble(seconds)
+    segments = [Segment(row, wave_statistics(row)) for row in (samples, samples[:800])]
+    results = []
+    for fused in (True, False):
+        operators = find_operators(torch.device("cpu"), torch.bfloat16)
+        monkeypatch.setattr(operators, "fused_attention", fused)
+        local = LocalModel(ModelSpec(path=directory), directory, None)
+        results.append(load_model(local, "ctc", dtype="bfloat16")(segments))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, atol=0.03 * np.abs(one).max())
