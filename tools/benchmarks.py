@@ -1,4 +1,7 @@
-"""Write docs/benchmarks.md from `sew bench`: `python tools/benchmarks.py`, ten to twenty minutes."""
+"""Write docs/benchmarks.md, or another page, from `sew bench`: `python tools/benchmarks.py [PAGE]`.
+
+It takes ten to twenty minutes.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,16 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
 Made by `python tools/benchmarks.py` from `sew bench` on an idle machine, the one named first: ratios of runs
-that take turns, with the same weights. Run it to have those of yours; `--quick` takes a tenth of the audio.
+that take turns, with the same weights. Run it to have those of yours (it takes the path of another page);
+`sew bench --quick` takes a tenth of the audio. A processor with AMX, on which bfloat16 gains more, is in
+[benchmarks-amx.md](benchmarks-amx.md).
 """
 ALL_SIZES = "-m sew-tiny -m sew-d-tiny -m sew-mid -m sew-d-mid"
 #: what is measured, and what a reader should know of it
 MEASUREMENTS = (
     (
         f"network --repeats 3 --dtype float32 --dtype bfloat16 {ALL_SIZES}",
-        "transformers computes in float32 in all rows. Its eager attention is what a model has by default.",
+        "transformers computes in float32 in all rows. It has a process of its own, and its eager attention.",
     ),
     (f"network --repeats 3 --seconds 8 {ALL_SIZES}", "The same for a short clip."),
     ("paper --repeats 2", ""),
@@ -46,7 +51,8 @@ def main() -> None:
         if not sections:
             sections.append(machine.markdown())
         sections += [section(arguments, note, table) for table in tables]
-    PAGE.write_text("\n".join([HEAD, *sections]), encoding="utf-8")
+    page = Path(sys.argv[1]) if sys.argv[1:] else PAGE
+    page.write_text("\n".join([HEAD, *sections]), encoding="utf-8")
 
 
 def run(arguments: str) -> Iterator[Table]:

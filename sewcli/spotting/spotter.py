@@ -1,10 +1,11 @@
 """From sources to events: windows of a stream go through the network, and their scores become events.
 
-Nothing waits for the end of an input: what is held is one batch of windows, so an input may be endless.
+Nothing waits for the end of an input: what is held is a few batches of windows, so an input may be endless.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -16,20 +17,18 @@ from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
-from sewcli.errors import InputError
+from sewcli.errors import InputError, SewError
 from sewcli.inputs.sources import Source
-from sewcli.recognition import failed, part_offset, probabilities
+from sewcli.recognition import failed, part_offset
 from sewcli.results import Detections, Failure, KeywordEvent, ModelInfo
 from sewcli.spotting.events import EventFinder, Run
+from sewcli.spotting.heard import WindowScores
 from sewcli.spotting.options import SpottingOptions
 from sewcli.spotting.smoothing import Scores, Smoother
 from sewcli.spotting.windows import Window, Windower
 
 if TYPE_CHECKING:
     from sewcli.pictures.consumer import SpottingPicture
-
-#: windows that wait for a batch to be full, silent ones among them
-_MOST_WAITING = 256
 
 
 @dataclass(frozen=True)
@@ -137,19 +136,22 @@ class Listening:
 
     def scores(self) -> Iterator[Scores]:
         """The scores of all windows, in order (AudioError where the source cannot be read)."""
-        waiting: list[tuple[Window, Segment | None]] = []
-        rows = 0
-        length = self._spotter.options.window
+        spotter, live = self._spotter, self._source.is_stdin
         # what comes in as it is said is told as it is said
-        full = 0.0 if self._source.is_stdin else self._spotter.batch_seconds
-        for window in self._windows():
-            segment = self._segment(window)
-            waiting.append((window, segment))
-            rows += segment is not None
-            if not rows or rows * length >= full or len(waiting) >= _MOST_WAITING:
-                yield from self._run(waiting)
-                waiting, rows = [], 0
-        yield from self._run(waiting)
+        rows = 1 if live else max(1, math.ceil(spotter.batch_seconds / spotter.options.window))
+        heard = WindowScores(spotter.model, rows, live=live)
+        try:
+            for window in self._windows():
+                yield from heard.push(window, self._segment(window))
+            yield from heard.finish()
+        except InputError:
+            yield from heard.finish()  # the windows before are no less good
+            raise
+        except SewError:
+            yield from heard.drain()
+            raise
+        finally:
+            heard.close()
 
     def _windows(self) -> Iterator[Window]:
         options = self._spotter.options
@@ -170,12 +172,3 @@ class Listening:
         if power == 0 or 10 * np.log10(power) < self._spotter.options.gate:
             return None
         return Segment(window.samples, wave_statistics(window.samples))
-
-    def _run(self, waiting: list[tuple[Window, Segment | None]]) -> Iterator[Scores]:
-        segments = [segment for _, segment in waiting if segment is not None]
-        outputs = iter(self._spotter.model(segments) if segments else [])
-        for window, segment in waiting:
-            if segment is None:
-                yield Scores(window.centre, np.zeros(len(self._spotter.model.labels)))
-            else:
-                yield Scores(window.centre, probabilities(next(outputs)))

@@ -1,0 +1,134 @@
+"""Batches through the network: several under way, their outputs in the order of the batches."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.acoustic.model import AcousticModel, Attending, PartlyRunError, Segment, Starting, Underway
+from sewcli.errors import DeviceError
+
+#: batches under way beside a GPU: one is computed while the next is put together and copied
+_MOST_UNDERWAY = 2
+#: for each lane of a CPU: they are handed on in order, and beside a long one others are to have work
+_MOST_IN_LANE = 3
+
+BatchT = TypeVar("BatchT")
+Outputs = Sequence[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class _Batch(Generic[BatchT]):
+    batch: BatchT
+    segments: Sequence[Segment]
+
+
+class InOrder(Generic[BatchT]):
+    """Has a model run batches, and hands their outputs on in order.
+
+    A model that can begin a batch before the last one is through (`Starting`) is given the next one then: a
+    card computes while the host reads, pads, copies and decodes, and a CPU computes several side by side. The
+    first of these waits for a second one, because alone it is faster with all threads.
+
+    Args:
+        model: the network.
+        take: given each batch with its outputs, or with those of its first segments where the memory ended
+            there, before the error is raised.
+    """
+
+    def __init__(self, model: AcousticModel, take: Callable[[BatchT, Outputs], None]) -> None:
+        self._model = model
+        self._take = take
+        #: a batch that waits for another to run beside
+        self._held: _Batch[BatchT] | None = None
+        #: whether batches had too little memory side by side
+        self._alone = False
+        self._underway: deque[tuple[_Batch[BatchT], Underway]] = deque()
+
+    @property
+    def most_seconds(self) -> float:
+        """Padded audio that a batch may have."""
+        return self._model.most_seconds if isinstance(self._model, Starting) else float("inf")
+
+    @property
+    def idle(self) -> bool:
+        """Whether all batches are through."""
+        return self._held is None and not self._underway
+
+    def run(self, batch: BatchT, segments: Sequence[Segment]) -> None:
+        """Begin a batch, and hand on the outputs of those that are through.
+
+        Raises:
+            DeviceError: the memory is not enough for one segment, of this batch or of one before it.
+        """
+        new = _Batch(batch, segments)
+        model = self._model
+        if not isinstance(model, Starting) or isinstance(model, Attending):
+            self._finish(new, lambda: model(segments))
+            return
+        beside = model.lanes > 1 and not self._alone
+        if beside and self.idle:
+            self._held = new
+            return
+        self._begin_held(model, beside=beside)
+        self._underway.append((new, model.start(segments, beside=beside)))
+        most = _MOST_IN_LANE * model.lanes if beside else _MOST_UNDERWAY
+        while self._underway and (len(self._underway) >= most or self._underway[0][1].ready()):
+            self._settle_first()
+
+    def flush(self) -> None:
+        """Run what is held, and wait until all outputs are handed on."""
+        if isinstance(self._model, Starting):
+            self._begin_held(self._model, beside=False)
+        while self._underway:
+            self._settle_first()
+
+    def drain(self) -> None:
+        """Hand on what is under way after an error, whatever else goes wrong."""
+        while self._underway:
+            with suppress(Exception):
+                self._settle_first()
+
+    def close(self) -> None:
+        """Give up what has not begun."""
+        for _, underway in self._underway:
+            underway.cancel()
+
+    def _begin_held(self, model: Starting, *, beside: bool) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._underway.append((held, model.start(held.segments, beside=beside)))
+
+    def _settle_first(self) -> None:
+        batch, underway = self._underway.popleft()
+        try:
+            self._finish(batch, underway.result)
+        except PartlyRunError:
+            raise
+        except DeviceError:
+            if self._alone or not isinstance(self._model, Starting) or self._model.lanes == 1:
+                raise
+            self._run_alone(batch)
+
+    def _run_alone(self, batch: _Batch[BatchT]) -> None:
+        """Run once more what had too little memory beside others, and from now on nothing side by side."""
+        self._alone = True
+        for _, underway in self._underway:
+            with suppress(Exception):
+                underway.result()  # asked for again in its turn
+        self._finish(batch, lambda: self._model(batch.segments))
+
+    def _finish(self, batch: _Batch[BatchT], result: Callable[[], Outputs]) -> None:
+        try:
+            outputs = result()
+        except PartlyRunError as error:
+            if not isinstance(self._model, Attending):
+                self._take(batch.batch, error.outputs)
+            raise
+        self._take(batch.batch, outputs)

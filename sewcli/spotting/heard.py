@@ -1,0 +1,97 @@
+"""Windows through the network: their scores, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewcli.acoustic.in_order import InOrder
+from sewcli.acoustic.model import AcousticModel, Segment
+from sewcli.recognition import probabilities
+from sewcli.spotting.smoothing import Scores
+from sewcli.spotting.windows import Window
+
+#: windows that wait for a batch to be full, silent ones among them
+_MOST_WAITING = 256
+
+_Windows = list[tuple[Window, Segment | None]]
+
+
+class WindowScores:
+    """Has windows run in batches, several under way, and gives back their scores as they come.
+
+    Args:
+        model: a classification network.
+        rows: windows in one batch.
+        live: give the scores of each window at once, and never look ahead.
+    """
+
+    def __init__(self, model: AcousticModel, rows: int, *, live: bool) -> None:
+        self._silent = np.zeros(len(model.labels))
+        self._most_rows, self._live = rows, live
+        self._waiting: _Windows = []
+        self._rows = 0
+        self._scored: list[Scores] = []
+        self._batches: InOrder[_Windows] = InOrder(model, self._score)
+
+    def push(self, window: Window, segment: Segment | None) -> list[Scores]:
+        """Take in the next window; the scores that have come since.
+
+        Args:
+            window: the next one.
+            segment: it for the network; None where it is silent, which scores 0.
+
+        Raises:
+            DeviceError: the memory is not enough for one window.
+        """
+        self._waiting.append((window, segment))
+        self._rows += segment is not None
+        # silent windows alone: there may be nothing to wait for
+        full = self._rows >= self._most_rows if self._rows else self._batches.idle
+        if full or len(self._waiting) >= _MOST_WAITING:
+            self._run()
+        return self.taken()
+
+    def finish(self) -> list[Scores]:
+        """The scores of all that is left (DeviceError)."""
+        self._run()
+        self._batches.flush()
+        return self.taken()
+
+    def drain(self) -> list[Scores]:
+        """The scores of what is under way after an error, whatever else goes wrong."""
+        self._batches.drain()
+        return self.taken()
+
+    def close(self) -> None:
+        """Give up what has not begun."""
+        self._batches.close()
+
+    def taken(self) -> list[Scores]:
+        """The scores that have come since they were asked for last."""
+        scored, self._scored = self._scored, []
+        return scored
+
+    def _run(self) -> None:
+        windows, self._waiting, self._rows = self._waiting, [], 0
+        segments = [segment for _, segment in windows if segment is not None]
+        if segments:
+            self._batches.run(windows, segments)
+        if self._live or not segments:
+            self._batches.flush()
+        if not segments:
+            self._score(windows, [])
+
+    def _score(self, windows: _Windows, outputs: Sequence[NDArray[np.float32]]) -> None:
+        """Of fewer outputs than segments, as the memory ended within the batch, up to there."""
+        ready = iter(outputs)
+        for window, segment in windows:
+            if segment is None:
+                values = self._silent
+            elif (output := next(ready, None)) is not None:
+                values = probabilities(output)
+            else:
+                return
+            self._scored.append(Scores(window.centre, values))
