@@ -32,7 +32,8 @@ def test_groups_have_every_head_once(count, scores):
     heads = list(range(7))
     groups = list(head_groups(7, count, scores))
     assert [head for group in groups for head in heads[group]] == heads
-    assert len(heads[groups[0]]) >= min(7, torch.get_num_threads())
+    together = torch.get_num_threads() * max(1, scores // max(1, count**2))
+    assert len(heads[groups[0]]) == min(7, together)
 
 
 @pytest.mark.parametrize("family", ["sew", "sew-d"])
@@ -43,9 +44,12 @@ def test_both_ways_agree_in_bfloat16(family, seconds, tmp_path, monkeypatch):
     samples = babble(seconds)
     segments = [Segment(row, wave_statistics(row)) for row in (samples, samples[:800])]
     results = []
+    operators = find_operators(torch.device("cpu"), torch.bfloat16)
+    if not operators.by_matrix:
+        pytest.skip("without the operators of oneDNN there is one way")
     for fused in (True, False):
-        operators = find_operators(torch.device("cpu"), torch.bfloat16)
         monkeypatch.setattr(operators, "fused_attention", fused)
+        monkeypatch.setattr(operators, "fused_with_bias", fused)
         local = LocalModel(ModelSpec(path=directory), directory, None)
         results.append(load_model(local, "ctc", dtype="bfloat16")(segments))
     for one, other in zip(*results, strict=True):

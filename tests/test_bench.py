@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sewcli.bench import whole
+from sewcli.bench.apart import network_apart
 from sewcli.bench.timing import medians, peak_megabytes, run_process
-from sewcli.errors import SewError
+from sewcli.errors import SewError, UsageError
 
 if TYPE_CHECKING:
     from conftest import Sew
@@ -63,6 +64,11 @@ def test_a_measurement_that_does_not_exist_is_wrong_usage(sew: Sew) -> None:
     assert done.code == 2
     assert "everything" in done.err
     assert "network" in done.err
+
+
+def test_what_goes_wrong_in_the_process_of_transformers_is_told_here() -> None:
+    with pytest.raises(UsageError, match="no size 'sew-huge'"), network_apart("sew-huge", 1.0, "cpu", 1):
+        pass
 
 
 def test_runs_take_turns() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sewcli.engine.positions import relative_positions
-from sewcli.engine.sew_d import disentangled_attention
+from sewcli.engine.sew_d import disentangled_attention, disentangled_attention_by_products
 
 HEADS, SIZE = 3, 4
 
@@ -25,8 +25,9 @@ def parts(count, buckets, dtype=torch.float32):
     return [*own, *(embeddings[:, known.reached] for embeddings in of_positions), known.rows]
 
 
+@pytest.mark.parametrize("by_products", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
-def test_every_score_is_that_of_the_formula(count):
+def test_every_score_is_that_of_the_formula(count, by_products):
     queries, keys, values, position_queries, position_keys, positions = parts(count, 4)
     expected = torch.empty(HEADS, count, SIZE)
     for head in range(HEADS):
@@ -38,5 +39,10 @@ def test_every_score_is_that_of_the_formula(count):
                 scores.append(float(q @ k + q @ position_keys[head, row] + k @ position_queries[head, row]))
             weights = torch.tensor([math.exp(score) for score in scores])
             expected[head, i] = weights @ values[0, head] / weights.sum()
-    found = disentangled_attention(queries, keys, values, position_queries, position_keys, positions, None)
-    torch.testing.assert_close(found[0], expected, rtol=1e-4, atol=1e-5)
+    if by_products:
+        own = (part[0] for part in (queries, keys, values))
+        found = disentangled_attention_by_products(*own, position_queries, position_keys, positions)
+    else:
+        given = (queries, keys, values, position_queries, position_keys, positions)
+        found = disentangled_attention(*given, None)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

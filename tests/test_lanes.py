@@ -96,9 +96,10 @@ def test_what_goes_wrong_in_a_lane_ends_the_run_after_the_results_before_it(
     assert found == [source.path for source in CLIPS[: numbers[0]]]
 
 
-def test_a_chunk_that_fits_alone_is_run_alone(in_lanes: Any) -> None:
-    """Beside others there was too little memory."""
-    found, raised = in_lanes([1, 4], torch.OutOfMemoryError("no memory left"), only_beside=True)
+@pytest.mark.parametrize("numbers", [[1, 4], [0, 1], [1, 2, 3]])
+def test_a_chunk_that_fits_alone_is_run_alone(in_lanes: Any, numbers: list[int]) -> None:
+    """Beside others there was too little memory, for several at once too."""
+    found, raised = in_lanes(numbers, torch.OutOfMemoryError("no memory left"), only_beside=True)
     assert raised is None
     assert found == [source.path for source in CLIPS]
 

@@ -83,7 +83,8 @@ def load(request, monkeypatch, tmp_path):
         monkeypatch.setattr(fast, "find_operators", lambda *_, **_options: PublicOperators())
     if request.param == "other":
         operators = find_operators(torch.device("cpu"), torch.float32)
-        monkeypatch.setattr(operators, "fused_attention", not operators.fused_attention)
+        for name in ("fused_attention", "fused_with_bias"):
+            monkeypatch.setattr(operators, name, not getattr(operators, name))
 
     def load(model, task, **options):
         engine = "reference" if request.param == "reference" else "fast"

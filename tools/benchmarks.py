@@ -20,8 +20,7 @@ HEAD = """# Benchmarks
 
 Made by `python tools/benchmarks.py` from `sew bench` on an idle machine, the one named first: ratios of runs
 that take turns, with the same weights. Run it to have those of yours (it takes the path of another page);
-`sew bench --quick` takes a tenth of the audio. A processor with AMX, on which bfloat16 gains more, is in
-[benchmarks-amx.md](benchmarks-amx.md).
+`sew bench --quick` takes a tenth of the audio.
 """
 ALL_SIZES = "-m sew-tiny -m sew-d-tiny -m sew-mid -m sew-d-mid"
 #: what is measured, and what a reader should know of it

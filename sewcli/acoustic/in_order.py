@@ -29,6 +29,13 @@ class _Batch(Generic[BatchT]):
     segments: Sequence[Segment]
 
 
+@dataclass(frozen=True)
+class _Begun(Generic[BatchT]):
+    batch: _Batch[BatchT]
+    underway: Underway
+    beside: bool
+
+
 class InOrder(Generic[BatchT]):
     """Has a model run batches, and hands their outputs on in order.
 
@@ -38,8 +45,8 @@ class InOrder(Generic[BatchT]):
 
     Args:
         model: the network.
-        take: given each batch with its outputs, or with those of its first segments where the memory ended
-            there, before the error is raised.
+        take: given each batch with its outputs; where something goes wrong, before that is raised, with those
+            of its first segments that there are.
     """
 
     def __init__(self, model: AcousticModel, take: Callable[[BatchT, Outputs], None]) -> None:
@@ -49,7 +56,7 @@ class InOrder(Generic[BatchT]):
         self._held: _Batch[BatchT] | None = None
         #: whether batches had too little memory side by side
         self._alone = False
-        self._underway: deque[tuple[_Batch[BatchT], Underway]] = deque()
+        self._underway: deque[_Begun[BatchT]] = deque()
 
     @property
     def most_seconds(self) -> float:
@@ -77,9 +84,9 @@ class InOrder(Generic[BatchT]):
             self._held = new
             return
         self._begin_held(model, beside=beside)
-        self._underway.append((new, model.start(segments, beside=beside)))
+        self._begin(model, new, beside=beside)
         most = _MOST_IN_LANE * model.lanes if beside else _MOST_UNDERWAY
-        while self._underway and (len(self._underway) >= most or self._underway[0][1].ready()):
+        while self._underway and (len(self._underway) >= most or self._underway[0].underway.ready()):
             self._settle_first()
 
     def flush(self) -> None:
@@ -90,45 +97,54 @@ class InOrder(Generic[BatchT]):
             self._settle_first()
 
     def drain(self) -> None:
-        """Hand on what is under way after an error, whatever else goes wrong."""
-        while self._underway:
-            with suppress(Exception):
+        """Hand on what was begun before a batch that went wrong, as far as nothing else does."""
+        with suppress(Exception):
+            while self._underway:
                 self._settle_first()
 
     def close(self) -> None:
         """Give up what has not begun."""
-        for _, underway in self._underway:
-            underway.cancel()
+        for begun in self._underway:
+            begun.underway.cancel()
 
     def _begin_held(self, model: Starting, *, beside: bool) -> None:
         if self._held is not None:
             held, self._held = self._held, None
-            self._underway.append((held, model.start(held.segments, beside=beside)))
+            self._begin(model, held, beside=beside)
+
+    def _begin(self, model: Starting, batch: _Batch[BatchT], *, beside: bool) -> None:
+        self._underway.append(_Begun(batch, model.start(batch.segments, beside=beside), beside))
 
     def _settle_first(self) -> None:
-        batch, underway = self._underway.popleft()
+        begun = self._underway.popleft()
         try:
-            self._finish(batch, underway.result)
-        except PartlyRunError:
+            self._finish(begun.batch, lambda: self._result(begun))
+        except BaseException:
+            # what was begun after it would leave a gap before it
+            self.close()
+            self._underway.clear()
             raise
-        except DeviceError:
-            if self._alone or not isinstance(self._model, Starting) or self._model.lanes == 1:
-                raise
-            self._run_alone(batch)
 
-    def _run_alone(self, batch: _Batch[BatchT]) -> None:
-        """Run once more what had too little memory beside others, and from now on nothing side by side."""
+    def _result(self, begun: _Begun[BatchT]) -> Outputs:
+        try:
+            return begun.underway.result()
+        except DeviceError:
+            if not begun.beside:
+                raise
+        # too little memory beside others: once more alone, and from now on nothing side by side
         self._alone = True
-        for _, underway in self._underway:
+        for other in self._underway:
             with suppress(Exception):
-                underway.result()  # asked for again in its turn
-        self._finish(batch, lambda: self._model(batch.segments))
+                other.underway.result()  # asked for again in its turn
+        return self._model(begun.batch.segments)
 
     def _finish(self, batch: _Batch[BatchT], result: Callable[[], Outputs]) -> None:
         try:
             outputs = result()
-        except PartlyRunError as error:
+        except Exception as error:
             if not isinstance(self._model, Attending):
-                self._take(batch.batch, error.outputs)
+                self._take(batch.batch, error.outputs if isinstance(error, PartlyRunError) else [])
             raise
+        if len(outputs) != len(batch.segments):
+            raise RuntimeError(f"{len(outputs)} outputs of {len(batch.segments)} segments")
         self._take(batch.batch, outputs)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sewcli.acoustic.cuda import settle_cuda
 from sewcli.bench.material import batch_of_speech, build_network, plain_network
 from sewcli.errors import SewError
+from sewcli.processes.serving import portable
 
 if TYPE_CHECKING:
     import torch
@@ -52,9 +56,12 @@ class NetworkApart:
     def _ask(self, request: Request) -> Any:
         try:
             self._connection.send(request)
-            return self._connection.recv()
+            answer = self._connection.recv()
         except (EOFError, OSError) as error:
             raise SewError("the process with the network of transformers has ended") from error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 @contextlib.contextmanager
@@ -69,6 +76,7 @@ def network_apart(source: Path | str, seconds: float, device: str, threads: int)
 
     Raises:
         SewError: its process has ended.
+        Exception: what went wrong in it, in any request.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -86,12 +94,33 @@ def network_apart(source: Path | str, seconds: float, device: str, threads: int)
 
 
 def _serve(connection: Connection, source: Path | str, seconds: float, device: str, threads: int) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until there are no more; what goes wrong is an answer too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side ends this process
+    os.dup2(2, 1)  # standard output is for tables
+    answer: Callable[[Request], Any] | Exception
+    try:
+        answer = _answers(source, seconds, device, threads)
+    except Exception as error:
+        answer = portable(error, "load the network of transformers")
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            request = connection.recv()
+            try:
+                reply = answer if isinstance(answer, Exception) else answer(request)
+            except Exception as error:
+                reply = portable(error, "run the network of transformers")
+            connection.send(reply)
+
+
+def _answers(source: Path | str, seconds: float, device: str, threads: int) -> Callable[[Request], Any]:
+    """Load the network; what answers requests."""
     import torch
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(threads)
+    if torch.device(device).type == "cuda":
+        settle_cuda()  # float32 is to be float32
     network = plain_network(source) if isinstance(source, Path) else build_network(source)
     network = network.to(device).eval()
     samples = batch_of_speech(seconds).samples
@@ -100,16 +129,13 @@ def _serve(connection: Connection, source: Path | str, seconds: float, device: s
     def run() -> torch.Tensor:
         return network(samples.to(device)).logits.cpu()  # type: ignore[no-any-return]
 
-    with contextlib.suppress(EOFError):
-        while True:
-            match connection.recv():
-                case "run":
-                    run()
-                    connection.send(None)
-                case "logits":
-                    connection.send(run()[0].numpy())
-                case "operations":
-                    connection.send(_operations(network, samples.to(device)))
+    def answer(request: Request) -> Any:
+        if request == "operations":
+            return _operations(network, samples.to(device))
+        logits = run()
+        return logits[0].numpy() if request == "logits" else None
+
+    return answer
 
 
 def _operations(network: Any, samples: torch.Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Measurements of the network alone, in one process."""
+"""Measurements of the network alone."""
 
 from __future__ import annotations
 

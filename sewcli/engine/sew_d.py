@@ -252,7 +252,7 @@ class _Attention:
                 queries, keys, values = projected[:, row, group, :length]
                 position_queries = self._position_queries[group, known.reached]
                 position_keys = self._position_keys[group, known.reached]
-                if self._operators.fused_attention:
+                if self._operators.fused_with_bias:
                     fused = disentangled_attention(
                         queries[None],
                         keys[None],

@@ -82,7 +82,7 @@ class Batcher(Generic[ResultT_co]):
             for row, attentions in zip(rows, weights, strict=True):
                 if isinstance(row.job.consumer, TakesAttentions):
                     row.job.consumer.attend(attentions, row.chunk)
-        # fewer outputs where the memory ended within the batch
+        # fewer outputs where something goes wrong within the batch
         for (job, chunk, _), output in zip(rows, outputs, strict=False):
             if chunk.skipped and isinstance(job.consumer, SkipsSilence):
                 job.consumer.skip(chunk.skipped)

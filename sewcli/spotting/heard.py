@@ -16,7 +16,8 @@ from sewcli.spotting.windows import Window
 #: windows that wait for a batch to be full, silent ones among them
 _MOST_WAITING = 256
 
-_Windows = list[tuple[Window, Segment | None]]
+#: centre of each window, and what the network hears of it
+_Windows = list[tuple[float, Segment | None]]
 
 
 class WindowScores:
@@ -46,7 +47,7 @@ class WindowScores:
         Raises:
             DeviceError: the memory is not enough for one window.
         """
-        self._waiting.append((window, segment))
+        self._waiting.append((window.centre, segment))
         self._rows += segment is not None
         # silent windows alone: there may be nothing to wait for
         full = self._rows >= self._most_rows if self._rows else self._batches.idle
@@ -85,13 +86,13 @@ class WindowScores:
             self._score(windows, [])
 
     def _score(self, windows: _Windows, outputs: Sequence[NDArray[np.float32]]) -> None:
-        """Of fewer outputs than segments, as the memory ended within the batch, up to there."""
+        """Of fewer outputs than segments, where something went wrong within the batch, up to there."""
         ready = iter(outputs)
-        for window, segment in windows:
+        for centre, segment in windows:
             if segment is None:
                 values = self._silent
             elif (output := next(ready, None)) is not None:
                 values = probabilities(output)
             else:
                 return
-            self._scored.append(Scores(window.centre, values))
+            self._scored.append(Scores(centre, values))

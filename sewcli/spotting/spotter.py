@@ -17,7 +17,7 @@ from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
-from sewcli.errors import InputError, SewError
+from sewcli.errors import InputError
 from sewcli.inputs.sources import Source
 from sewcli.recognition import failed, part_offset
 from sewcli.results import Detections, Failure, KeywordEvent, ModelInfo
@@ -141,13 +141,14 @@ class Listening:
         rows = 1 if live else max(1, math.ceil(spotter.batch_seconds / spotter.options.window))
         heard = WindowScores(spotter.model, rows, live=live)
         try:
-            for window in self._windows():
-                yield from heard.push(window, self._segment(window))
+            try:
+                for window in self._windows():
+                    yield from heard.push(window, self._segment(window))
+            except InputError:
+                yield from heard.finish()  # the windows before are no less good
+                raise
             yield from heard.finish()
-        except InputError:
-            yield from heard.finish()  # the windows before are no less good
-            raise
-        except SewError:
+        except Exception:
             yield from heard.drain()
             raise
         finally:
