@@ -109,7 +109,8 @@ class OneDnnOperators:
         # length of a chunk; with the 1024 that it keeps by itself most of mixed lengths were compiled anew
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
         # the fused function multiplies blocks with MKL: by products the attention of SEW on a Zen 4 takes as
-        # long in float32 and 0.55 to 0.7 of the time in bfloat16; `disentangled_attention_by_products` has SEW-D's
+        # long in float32 and 0.55 to 0.7 of the time in bfloat16; for that of SEW-D see
+        # `disentangled_attention_by_products`
         self.fused_with_bias = not _made_by_amd()
         self.fused_attention = self.fused_with_bias or dtype == torch.float32
         self._pack = namespace._reorder_linear_weight
