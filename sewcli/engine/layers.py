@@ -140,31 +140,34 @@ class FeatureExtractor:
 
     def __call__(self, batch: Batch) -> torch.Tensor:
         """Samples (B, n) -> features (B, frames, channels); undefined past the end of a row."""
-        weight, shift = self._folded(batch)
-        frames = batch.samples.shape[1] // HOP
         if not self._operators.by_matrix:
-            return self._convolve(batch.samples, weight, shift)
+            return self._convolve(batch.samples, *self._folded(batch.window_mean, batch.window_covariance))
         # frames past the end of a row are not computed at all
-        features = torch.zeros(
-            len(batch.samples), frames, self._config.channels[-1], dtype=self._dtype, device=weight.device
-        )
+        rows, width = batch.samples.shape
+        features = batch.samples.new_zeros(rows, width // HOP, self._config.channels[-1], dtype=self._dtype)
         for row, length in enumerate(batch.frame_counts):
+            one = slice(row, row + 1)
+            # row by row: products of several round in another order, and bfloat16 then makes a step of that
+            folded = self._folded(batch.window_mean[one], batch.window_covariance[one])
             for start in range(0, length, _TILE_FRAMES):
                 stop = min(start + _TILE_FRAMES, length)
                 # the last one begins a little earlier, to be of one of few sizes: oneDNN compiles for each
                 size = -(-(stop - start) // _TILE_GRID) * _TILE_GRID
                 start = max(0, stop - size)  # noqa: PLW2901
                 samples = batch.samples[row, start * HOP :][: samples_for_frames(stop - start)]
-                one = slice(row, row + 1)
-                features[row, start:stop] = self._convolve(samples[None], weight[one], shift[one])[0]
+                features[row, start:stop] = self._convolve(samples[None], *folded)[0]
         return features
 
-    def _folded(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The first convolution with the group norm in it: (B, kernel, channels) and (B, 1, channels)."""
-        mean = batch.window_mean @ self._first.T
+    def _folded(self, mean: torch.Tensor, covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first convolution with the group norm in it: (B, kernel, channels) and (B, 1, channels).
+
+        Args:
+            mean, covariance: of the windows, see `Batch`.
+        """
+        mean = mean @ self._first.T
         if self._first_bias is not None:
             mean = mean + self._first_bias
-        variance = torch.einsum("ck,bkl,cl->bc", self._first, batch.window_covariance, self._first)
+        variance = torch.einsum("ck,bkl,cl->bc", self._first, covariance, self._first)
         scale = self._norm_weight * torch.rsqrt(variance.clamp(min=0.0) + _GROUP_EPSILON)
         shift = self._norm_bias - mean * scale
         if self._first_bias is not None:
