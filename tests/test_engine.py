@@ -14,10 +14,11 @@ import torch
 from helpers import babble, change_json, tiny_model
 from safetensors.torch import load_file, save_file
 
+from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.load import load_convolutions, load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.engine.operators import OneDnnOperators, PublicOperators, try_private
+from sewcli.engine.operators import OneDnnOperators, PublicOperators, find_operators, try_private
 from sewcli.errors import ModelError, UsageError
 from sewcli.hub.fetching import LocalModel, fetch
 from sewcli.registry import ModelSpec, resolve
@@ -302,3 +303,21 @@ def test_every_row_of_an_uneven_batch_is_that_of_the_row_alone():
     segments = [Segment(row, wave_statistics(row)) for row in rows]
     for together, segment in zip(model(segments), segments, strict=True):
         np.testing.assert_allclose(together, model([segment])[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_features_of_a_row_are_to_the_bit_those_of_the_row_alone(dtype):
+    """In bfloat16 the last digit of the first layer would grow into another letter."""
+    model = load_model(fetch(resolve("nano")), "ctc", engine="fast", device="cpu", dtype=dtype)
+    if not find_operators(torch.device("cpu"), getattr(torch, dtype)).by_matrix:
+        pytest.skip("without the operators of oneDNN rows run together")
+    rows = [babble(seconds, seed) for seed, seconds in enumerate((0.045, 3.0, 0.5, 1.7))]
+    extractor = model._encoder._extractor
+
+    def features(chosen):
+        batch = make_batch(chosen, [wave_statistics(row) for row in chosen], normalize=True)
+        with torch.inference_mode():
+            return [row[:count] for row, count in zip(extractor(batch), batch.frame_counts, strict=True)]
+
+    for row, together in zip(rows, features(rows), strict=True):
+        assert torch.equal(features([row])[0], together)
