@@ -17,7 +17,7 @@ test: $(VENV)/installed-test ## run the tests
 test-reference: $(VENV)/installed-test ## the tests of the commands, with transformers as the engine
 	TEST_SEW_ENGINE=reference OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto tests/test_cli_*.py tests/test_embedded.py
 
-test-matrix: test ## the tests of the commands with every engine, dtype and number of threads too (an hour)
+test-matrix: test ## the tests of the commands with every engine, dtype and number of threads too (40 minutes)
 	for engine in fast reference; do for dtype in float32 bfloat16; do for threads in 1 2; do \
 		echo "engine $$engine, $$dtype, $$threads threads"; \
 		TEST_SEW_ENGINE=$$engine TEST_SEW_DTYPE=$$dtype TEST_SEW_THREADS=$$threads \
