@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.load import load_convolutions, load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.engine.operators import OneDnnOperators, PublicOperators, find_operators, try_private
+from sewcli.engine.operators import find_operators
 from sewcli.errors import ModelError, UsageError
 from sewcli.hub.fetching import LocalModel, fetch
 from sewcli.registry import ModelSpec, resolve
@@ -203,52 +202,6 @@ class TestWeights:
         change_json(directory / "config.json", **change)
         with pytest.raises(ModelError, match=r"config.json is damaged"):
             load(directory)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-class TestPrivateOperators:
-    """They are those of one version of torch: missing, failing or changed, the public ones take over."""
-
-    def test_missing(self, dtype):
-        assert isinstance(try_private(None, dtype), PublicOperators)
-        assert isinstance(try_private(SimpleNamespace(), dtype), PublicOperators)
-
-    def test_failing(self, dtype):
-        def fail(*arguments):
-            raise RuntimeError("no such engine")
-
-        failing = SimpleNamespace(
-            _reorder_linear_weight=lambda weight: weight, _linear_pointwise=SimpleNamespace(default=fail)
-        )
-        assert isinstance(try_private(failing, dtype), PublicOperators)
-
-    @pytest.mark.parametrize("wrong", ["no gelu", "no bias", "other shape", "not a number"])
-    def test_giving_other_numbers(self, dtype, wrong):
-        def linear(values, weight, bias, activation, scalars, algorithm):
-            result = torch.nn.functional.linear(values, weight, None if wrong == "no bias" else bias)
-            if activation == "gelu" and wrong != "no gelu":
-                result = torch.nn.functional.gelu(result)
-            if wrong == "other shape":
-                return result[..., None]
-            return result * float("nan") if wrong == "not a number" else result
-
-        def namespace(function):
-            return SimpleNamespace(
-                _reorder_linear_weight=lambda weight: weight,
-                _linear_pointwise=SimpleNamespace(default=function),
-            )
-
-        assert isinstance(try_private(namespace(linear), dtype), PublicOperators)
-
-    def test_agreeing(self, dtype):
-        def linear(values, weight, bias, activation, scalars, algorithm):
-            result = torch.nn.functional.linear(values, weight, bias)
-            return torch.nn.functional.gelu(result) if activation == "gelu" else result
-
-        agreeing = SimpleNamespace(
-            _reorder_linear_weight=lambda weight: weight, _linear_pointwise=SimpleNamespace(default=linear)
-        )
-        assert isinstance(try_private(agreeing, dtype), OneDnnOperators)
 
 
 @pytest.mark.float32

@@ -25,7 +25,7 @@ Outputs = Sequence[NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class _Batch(Generic[BatchT]):
-    batch: BatchT
+    given: BatchT
     segments: Sequence[Segment]
 
 
@@ -143,8 +143,8 @@ class InOrder(Generic[BatchT]):
             outputs = result()
         except Exception as error:
             if not isinstance(self._model, Attending):
-                self._take(batch.batch, error.outputs if isinstance(error, PartlyRunError) else [])
+                self._take(batch.given, error.outputs if isinstance(error, PartlyRunError) else [])
             raise
         if len(outputs) != len(batch.segments):
             raise RuntimeError(f"{len(outputs)} outputs of {len(batch.segments)} segments")
-        self._take(batch.batch, outputs)
+        self._take(batch.given, outputs)

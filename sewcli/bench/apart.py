@@ -122,7 +122,7 @@ def _answers(source: Path | str, seconds: float, device: str, threads: int) -> C
     if torch.device(device).type == "cuda":
         settle_cuda()  # float32 is to be float32
     network = plain_network(source) if isinstance(source, Path) else build_network(source)
-    network = network.to(device).eval()
+    network = network.to(device)
     samples = batch_of_speech(seconds).samples
 
     @torch.inference_mode()

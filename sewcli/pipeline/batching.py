@@ -74,7 +74,7 @@ class Batcher(Generic[ResultT_co]):
         self._batches.close()
 
     def drain(self) -> None:
-        """Hand on what is under way after an error, whatever else goes wrong."""
+        """Hand on what was begun before a batch that went wrong."""
         self._batches.drain()
 
     def _hand_on(self, rows: Sequence[_Row[ResultT_co]], outputs: Sequence[NDArray[np.float32]]) -> None:

@@ -53,25 +53,24 @@ class WindowScores:
         full = self._rows >= self._most_rows if self._rows else self._batches.idle
         if full or len(self._waiting) >= _MOST_WAITING:
             self._run()
-        return self.taken()
+        return self._taken()
 
     def finish(self) -> list[Scores]:
         """The scores of all that is left (DeviceError)."""
         self._run()
         self._batches.flush()
-        return self.taken()
+        return self._taken()
 
     def drain(self) -> list[Scores]:
-        """The scores of what is under way after an error, whatever else goes wrong."""
+        """The scores of what was begun before a batch that went wrong."""
         self._batches.drain()
-        return self.taken()
+        return self._taken()
 
     def close(self) -> None:
         """Give up what has not begun."""
         self._batches.close()
 
-    def taken(self) -> list[Scores]:
-        """The scores that have come since they were asked for last."""
+    def _taken(self) -> list[Scores]:
         scored, self._scored = self._scored, []
         return scored
 

@@ -1,0 +1,67 @@
+"""The private operators of torch against the public ones, and which attention goes with them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from sewcli.engine import operators
+from sewcli.engine.operators import OneDnnOperators, PublicOperators, try_private
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+class TestPrivateOperators:
+    """They are those of one version of torch: missing, failing or changed, the public ones take over."""
+
+    def test_missing(self, dtype):
+        assert isinstance(try_private(None, dtype), PublicOperators)
+        assert isinstance(try_private(SimpleNamespace(), dtype), PublicOperators)
+
+    def test_failing(self, dtype):
+        def fail(*arguments):
+            raise RuntimeError("no such engine")
+
+        failing = SimpleNamespace(
+            _reorder_linear_weight=lambda weight: weight, _linear_pointwise=SimpleNamespace(default=fail)
+        )
+        assert isinstance(try_private(failing, dtype), PublicOperators)
+
+    @pytest.mark.parametrize("wrong", ["no gelu", "no bias", "other shape", "not a number"])
+    def test_giving_other_numbers(self, dtype, wrong):
+        def linear(values, weight, bias, activation, scalars, algorithm):
+            result = torch.nn.functional.linear(values, weight, None if wrong == "no bias" else bias)
+            if activation == "gelu" and wrong != "no gelu":
+                result = torch.nn.functional.gelu(result)
+            if wrong == "other shape":
+                return result[..., None]
+            return result * float("nan") if wrong == "not a number" else result
+
+        def namespace(function):
+            return SimpleNamespace(
+                _reorder_linear_weight=lambda weight: weight,
+                _linear_pointwise=SimpleNamespace(default=function),
+            )
+
+        assert isinstance(try_private(namespace(linear), dtype), PublicOperators)
+
+    def test_agreeing(self, dtype):
+        def linear(values, weight, bias, activation, scalars, algorithm):
+            result = torch.nn.functional.linear(values, weight, bias)
+            return torch.nn.functional.gelu(result) if activation == "gelu" else result
+
+        agreeing = SimpleNamespace(
+            _reorder_linear_weight=lambda weight: weight, _linear_pointwise=SimpleNamespace(default=linear)
+        )
+        assert isinstance(try_private(agreeing, dtype), OneDnnOperators)
+
+
+@pytest.mark.parametrize("amd", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_goes_by_products_where_mkl_is_slower(monkeypatch, amd, dtype):
+    namespace = SimpleNamespace(_reorder_linear_weight=None, _linear_pointwise=SimpleNamespace(default=None))
+    monkeypatch.setattr(operators, "_made_by_amd", lambda: amd)
+    chosen = OneDnnOperators(namespace, dtype)
+    assert chosen.fused_with_bias is not amd
+    assert chosen.fused_attention is not (amd and dtype == torch.bfloat16)
