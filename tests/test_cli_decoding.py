@@ -152,12 +152,13 @@ def test_lower_case_vocabulary_gives_lower_case_text(
 
 
 @pytest.mark.parametrize("family", ["ctc", "ctc_d"])
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_runs(
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "int8"])
+def test_lower_precision_runs(
     sew: Sew, audio: Path, family: str, dtype: str, request: pytest.FixtureRequest
 ) -> None:
     model = request.getfixturevalue(family)
-    result = sew("transcribe", audio / "a.wav", "-m", model, "-f", "json", "--dtype", dtype)
+    engine = ("--engine", "fast") if dtype == "int8" else ()
+    result = sew("transcribe", audio / "a.wav", "-m", model, "-f", "json", "--dtype", dtype, *engine)
     assert result.code == 0, result.err
     [record] = result.records
     assert record["settings"]["dtype"] == dtype

@@ -22,7 +22,7 @@ from sewcli import __version__
         ("--chunk nan", "--chunk nan"),
         ("--hotword WORD", "--decoder beam"),
         ("--device abacus", "'abacus'"),
-        ("--dtype int8", "--dtype"),
+        ("--dtype int4", "--dtype"),
         ("--decoder guess", "--decoder"),
         ("--beam-width 0", "--beam-width"),
         ("--batch-seconds -1", "--batch-seconds"),

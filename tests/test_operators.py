@@ -1,13 +1,14 @@
-"""The private operators of torch against the public ones, and which attention goes with them."""
+"""The private operators of torch against the public ones, and what is known of the processor."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from sewcli.engine import operators
+from sewcli.engine import operators, processor
 from sewcli.engine.operators import OneDnnOperators, PublicOperators, try_private
 
 
@@ -61,7 +62,32 @@ class TestPrivateOperators:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_attention_goes_by_products_where_mkl_is_slower(monkeypatch, amd, dtype):
     namespace = SimpleNamespace(_reorder_linear_weight=None, _linear_pointwise=SimpleNamespace(default=None))
-    monkeypatch.setattr(operators, "_made_by_amd", lambda: amd)
+    vendor = "AuthenticAMD" if amd else "GenuineIntel"
+    monkeypatch.setattr(operators, "described", {"vendor_id": vendor}.get)
     chosen = OneDnnOperators(namespace, dtype)
     assert chosen.fused_with_bias is not amd
     assert chosen.fused_attention is not (amd and dtype == torch.bfloat16)
+
+
+def test_without_linux_nothing_is_known_of_the_processor(monkeypatch):
+    def missing(*_args, **_options):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    processor._lines.cache_clear()
+    try:
+        assert processor.described("vendor_id") == ""
+        assert not processor.has_instructions("avx512_bf16")
+    finally:
+        processor._lines.cache_clear()
+
+
+def test_flags_are_whole_words(monkeypatch):
+    lines = "processor : 0\nflags\t\t: fpu avx512_bf16 sse\n\nprocessor : 1\nflags : amx_bf16\n"
+    monkeypatch.setattr(Path, "read_text", lambda *_args, **_options: lines)
+    processor._lines.cache_clear()
+    try:
+        assert processor.has_instructions("amx_bf16", "avx512_bf16")
+        assert not processor.has_instructions("avx512", "amx_bf16")
+    finally:
+        processor._lines.cache_clear()

@@ -21,6 +21,8 @@ from sewcli.hub.fetching import LocalModel
 _log = logging.getLogger("sewcli")
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+#: of the fast engine on a CPU
+INT8 = "int8"
 ENGINES = ("auto", "fast", "reference")
 
 
@@ -41,7 +43,7 @@ def load_model(
         engine: "fast" is the project's own, "reference" transformers; "auto" takes fast where it covers
             the model, and says so in the log where it does not.
         device: "auto" takes CUDA where there is one.
-        dtype: "auto" is float32.
+        dtype: "auto" is float32; "int8" is for the fast engine on a CPU.
         threads: CPU threads of the network; torch's own choice when None.
         compiled: let torch.compile make the attention of SEW-D, on a GPU; elsewhere a warning says that it
             has no effect.
@@ -61,23 +63,29 @@ def load_model(
     settle_cuda()
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
-    if dtype != "auto" and dtype not in DTYPES:
-        raise UsageError(f"unknown dtype {dtype!r}", hint=f"one of auto, {', '.join(DTYPES)}")
-    place, kind = find_device(device), DTYPES.get(dtype, torch.float32)
+    if dtype not in ("auto", *DTYPES, INT8):
+        raise UsageError(f"unknown dtype {dtype!r}", hint=f"one of auto, {', '.join(DTYPES)}, {INT8}")
+    place = find_device(device)
+    if dtype == INT8 and engine == "reference":
+        raise UsageError("transformers does not run in int8", hint="--engine fast, or --dtype bfloat16")
+    if dtype == INT8 and place.type != "cpu":
+        raise UsageError(f"int8 is for CPUs, not for {place}", hint="--dtype bfloat16, or --device cpu")
     if engine != "reference":
         try:
-            fast = _fast(checkpoint, place, kind, compiled=compiled)
+            fast = _fast(checkpoint, place, dtype, compiled=compiled)
             return _told(fast, local, started, compiled=compiled)
         except NotCoveredError as reason:
-            if engine == "fast":
+            if engine == "fast" or dtype == INT8:
+                instead = "--dtype float32" if engine == "auto" else "--engine reference"
                 raise ModelError(
                     f"the fast engine does not run {local.directory}: {reason}",
-                    hint="use --engine reference",
+                    hint=f"use {instead}",
                     code="not_covered",
                 ) from reason
             _log.info("%s runs on transformers, not on the fast engine: %s", local.spec.name, reason)
     from sewcli.acoustic.reference import TransformersModel
 
+    kind = DTYPES.get(dtype, torch.float32)
     return _told(TransformersModel(checkpoint, place, kind), local, started, compiled=compiled)
 
 
@@ -100,16 +108,17 @@ def _told(model: RunningModel, local: LocalModel, started: float, *, compiled: b
     return model
 
 
-def _fast(
-    checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, *, compiled: bool
-) -> RunningModel:
+def _fast(checkpoint: Checkpoint, device: torch.device, dtype: str, *, compiled: bool) -> RunningModel:
     if device.type == "mps":
         raise NotCoveredError("device mps")
     config = read_config(checkpoint)
     from sewcli.engine.fast import FastModel
+    from sewcli.engine.int8 import values_dtype
 
+    int8 = dtype == INT8
+    kind = values_dtype() if int8 else DTYPES.get(dtype, torch.float32)
     try:
-        return FastModel(checkpoint, config, device, dtype, compiled=compiled)
+        return FastModel(checkpoint, config, device, kind, compiled=compiled, int8=int8)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise DeviceError(f"not enough memory for the weights of {checkpoint.directory}") from error

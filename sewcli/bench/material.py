@@ -150,10 +150,13 @@ def machine() -> dict[str, str]:
     import torch
 
     from sewcli import __version__
+    from sewcli.engine.processor import has_instructions
 
+    # it multiplies tiles of bfloat16, of which torch says nothing
+    amx = has_instructions("amx_bf16")
     return {
         "processor": _processor(),
-        "instructions": torch.backends.cpu.get_cpu_capability() + (", AMX" if _has_amx() else ""),
+        "instructions": torch.backends.cpu.get_cpu_capability() + (", AMX" if amx else ""),
         "threads": str(torch.get_num_threads()),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "packages": f"sew {__version__}, torch {torch.__version__}, transformers {version('transformers')}",
@@ -161,24 +164,10 @@ def machine() -> dict[str, str]:
     }
 
 
-def _processor_lines() -> list[str]:
-    """What Linux says of the processor; nothing on other systems."""
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-
-
-def _has_amx() -> bool:
-    """Whether it multiplies tiles of bfloat16, of which torch says nothing."""
-    return any("amx_bf16" in line for line in _processor_lines() if line.startswith("flags"))
-
-
 def _processor() -> str:
     import os
     import platform
 
-    name = platform.processor()
-    lines = _processor_lines()
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{named[0] if named else name}, {os.cpu_count()} cores"
+    from sewcli.engine.processor import described
+
+    return f"{described('model name') or platform.processor()}, {os.cpu_count()} cores"

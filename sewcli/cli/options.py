@@ -91,7 +91,7 @@ Device = Annotated[
     ),
 ]
 Dtype = Annotated[
-    Literal["auto", "float32", "bfloat16", "float16"],
+    Literal["auto", "float32", "bfloat16", "float16", "int8"],
     typer.Option(
         "--dtype",
         envvar="SEW_DTYPE",

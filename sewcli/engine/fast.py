@@ -12,6 +12,7 @@ from sewcli.acoustic.running import RunningModel
 from sewcli.engine.allocator import keep_freed_memory
 from sewcli.engine.config import EngineConfig
 from sewcli.engine.heads import ClassificationHead, CtcHead, NoHead
+from sewcli.engine.int8 import Int8Operators, find_products
 from sewcli.engine.operators import find_operators
 from sewcli.engine.sew import Sew
 from sewcli.engine.sew_d import SewD
@@ -28,6 +29,7 @@ class FastModel(RunningModel):
         dtype: of weights and activations; moments, the first convolution and the logits are float32
             in any case.
         compiled: compile what gains by it, on a GPU.
+        int8: the linear layers multiply in 8 bits, on a CPU; `dtype` is that of everything else.
 
     Raises:
         ModelError: weights are missing, damaged or of another shape.
@@ -44,6 +46,7 @@ class FastModel(RunningModel):
         dtype: torch.dtype,
         *,
         compiled: bool = False,
+        int8: bool = False,
     ) -> None:
         labels = label_names(checkpoint.config) if checkpoint.task == "classification" else ()
         widths = {"ctc": config.columns, "classification": len(labels), "features": config.hidden}
@@ -52,6 +55,9 @@ class FastModel(RunningModel):
         if device.type == "cpu" and config.family == "sew-d":
             keep_freed_memory()
         operators = find_operators(device, dtype, compiled=compiled)
+        if int8:
+            operators = Int8Operators(operators, find_products(dtype))
+            self.dtype = "int8"
         weights = Weights(checkpoint, device, dtype)
         self.layers = config.layers
         encoder = Sew if config.family == "sew" else SewD

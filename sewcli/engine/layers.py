@@ -82,14 +82,11 @@ class Linear:
             )
             for tensor in (weight, bias):
                 tensor[:outputs] *= scale
-        self._weight = operators.pack(weight.to(weights.dtype))
-        self._bias = bias.to(weights.dtype)
-        self._operators = operators
-        self._gelu = gelu
+        self._layer = operators.layer(weight.to(weights.dtype), bias.to(weights.dtype), gelu=gelu)
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """(..., inputs) -> (..., outputs)."""
-        return self._operators.linear(values, self._weight, self._bias, gelu=self._gelu)
+        return self._layer(values)
 
 
 class LayerNorm:

@@ -15,13 +15,13 @@ import functools
 import logging
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ParamSpec, Protocol
 
 import torch
 from torch.nn import functional as F
 
 from sewcli.engine.compiled import Compiled
+from sewcli.engine.processor import described
 
 P = ParamSpec("P")
 
@@ -53,11 +53,18 @@ class Operators(Protocol):
     ) -> torch.Tensor:
         """(..., inputs) times a packed weight plus bias, through erf-GELU if asked: (..., outputs)."""
 
+    def layer(
+        self, weight: torch.Tensor, bias: torch.Tensor, *, gelu: bool = False
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """A linear layer of a weight (outputs, inputs): what `linear` does, which others may round."""
+        packed = self.pack(weight)
+        return lambda values: self.linear(values, packed, bias, gelu=gelu)
+
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """A function of tensors, compiled where that was asked for."""
 
 
-class PublicOperators:
+class PublicOperators(Operators):
     """Public functions of torch, on any device.
 
     Args:
@@ -94,7 +101,7 @@ class PublicOperators:
         return self._fused[function]  # type: ignore[no-any-return]
 
 
-class OneDnnOperators:
+class OneDnnOperators(Operators):
     """oneDNN on the CPU.
 
     Args:
@@ -111,7 +118,7 @@ class OneDnnOperators:
         # the fused function multiplies blocks with MKL: by products the attention of SEW on a Zen 4 takes as
         # long in float32 and 0.55 to 0.7 of the time in bfloat16; for that of SEW-D see
         # `disentangled_attention_by_products`
-        self.fused_with_bias = not _made_by_amd()
+        self.fused_with_bias = described("vendor_id") != "AuthenticAMD"
         self.fused_attention = self.fused_with_bias or dtype == torch.float32
         self._pack = namespace._reorder_linear_weight
         # the overload, not the packet: choosing among overloads costs 5 us a call
@@ -132,14 +139,6 @@ class OneDnnOperators:
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """See `Operators`; compiled for a CPU, the attention of SEW-D is 0.9 to 1.0 times as fast."""
         return function
-
-
-def _made_by_amd() -> bool:
-    """Whether the processor is AMD's, as far as Linux tells."""
-    try:
-        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text()
-    except OSError:  # no Linux
-        return False
 
 
 @functools.cache
