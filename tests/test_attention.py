@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.engine.attention import attention_by_products, head_groups
+from sewcli.engine.attention import attention_by_products, head_groups, padded_count
 from sewcli.engine.operators import find_operators
 from sewcli.hub.fetching import LocalModel
 from sewcli.registry import ModelSpec
@@ -24,7 +24,25 @@ def test_products_give_what_the_fused_function_gives(count, biased):
     queries, keys, values = torch.randn(3, 4, count, 16, generator=generator)
     bias = torch.randn(4, count, count, generator=generator) if biased else None
     expected = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
-    torch.testing.assert_close(attention_by_products(queries, keys, values, bias), expected)
+    torch.testing.assert_close(attention_by_products(queries, keys, values, count, bias), expected)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_keys_past_the_end_of_a_row_have_no_part(biased):
+    queries, keys, values = torch.randn(3, 4, 12, 16)
+    bias = torch.randn(4, 12, 12) if biased else None
+    shorter = bias[:, :9, :9].clone() if bias is not None else None
+    found = attention_by_products(queries, keys, values, 9, bias)[:, :9]
+    expected = attention_by_products(queries[:, :9], keys[:, :9], values[:, :9], 9, shorter)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("length", "width", "expected"), [(0, 8, 0), (1, 8, 8), (8, 8, 8), (9, 24, 16), (9, 10, 10)]
+)
+def test_products_of_bfloat16_come_in_few_sizes(length, width, expected):
+    assert padded_count(length, torch.zeros(2, width, 4, dtype=torch.bfloat16)) == expected
+    assert padded_count(length, torch.zeros(2, width, 4)) == length
 
 
 @pytest.mark.parametrize(("count", "scores"), [(0, 100), (3, 100), (1000, 100)])

@@ -41,7 +41,7 @@ def test_every_score_is_that_of_the_formula(count, by_products):
             expected[head, i] = weights @ values[0, head] / weights.sum()
     if by_products:
         own = (part[0] for part in (queries, keys, values))
-        found = disentangled_attention_by_products(*own, position_queries, position_keys, positions)
+        found = disentangled_attention_by_products(*own, position_queries, position_keys, positions, count)
     else:
         given = (queries, keys, values, position_queries, position_keys, positions)
         found = disentangled_attention(*given, None)[0]

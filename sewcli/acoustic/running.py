@@ -18,7 +18,7 @@ from sewcli.acoustic.checkpoint import Checkpoint
 from sewcli.acoustic.lanes import in_lane
 from sewcli.acoustic.model import Attending, PartlyRunError, Segment, Underway
 from sewcli.acoustic.transfers import Copied, Transfers
-from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE, kept_frame_count
+from sewcli.chunking import MIN_SAMPLES, PAIR, SAMPLE_RATE, kept_frame_count
 from sewcli.errors import DeviceError, ModelError, UsageError
 
 #: what the allocator of the CPU, CUDA itself (for pinned memory, and while it starts), cuBLAS, cuDNN (the
@@ -85,6 +85,10 @@ class RunningModel(ABC):
     def lanes(self) -> int:
         """See `sewcli.acoustic.model.Starting`; a forward pass that keeps notes in the model has one."""
         return 1
+
+    def least_frames(self, samples: int) -> int:  # noqa: ARG002
+        """How wide a batch is at least whose longest row has so many samples; an even number."""
+        return PAIR
 
     def giving(self, layer: int | None, *, attentions: bool = False) -> Self:
         """This model, made to give the hidden states of one layer, or attentions too (features).
@@ -159,6 +163,7 @@ class RunningModel(ABC):
             [segment.samples for segment in segments],
             [segment.statistics for segment in segments],
             normalize=self.checkpoint.normalize,
+            least_frames=self.least_frames(max(segment.samples.size for segment in segments)),
             empty=self._transfers.empty,
         )
         logits = self.forward(self._transfers.to_device(batch, self._samples_dtype))

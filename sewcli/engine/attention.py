@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import torch
 
+from sewcli.chunking import PAIR
+from sewcli.engine.grid import GRID, on_grid
+
 
 def head_groups(heads: int, count: int, scores: int) -> Iterator[slice]:
     """Heads that are computed together.
@@ -20,15 +23,33 @@ def head_groups(heads: int, count: int, scores: int) -> Iterator[slice]:
         yield slice(start, start + together)
 
 
+def padded_count(length: int, states: torch.Tensor) -> int:
+    """States of a row, some of which may lie past its end, that attention by products takes.
+
+    Args:
+        length: how many are its own.
+        states: (..., N, d) of a batch.
+    """
+    # oneDNN has the products of bfloat16 and compiles them by size, MKL those of float32
+    return min(on_grid(length, GRID // PAIR), states.shape[-2]) if states.dtype == torch.bfloat16 else length
+
+
 def attention_by_products(
-    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, bias: torch.Tensor | None = None
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    length: int,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """softmax(Q K' + bias) V by head: (heads, N, d).
 
     Args:
         queries, keys, values: (heads, N, d), the queries scaled.
+        length: of the keys, those of the row itself.
         bias: (heads, N, N), which is overwritten.
     """
     keys = keys.transpose(1, 2)
     scores = torch.bmm(queries, keys) if bias is None else bias.baddbmm_(queries, keys)
+    if length < scores.shape[2]:
+        scores[:, :, length:] = -torch.inf
     return torch.bmm(torch.softmax(scores, dim=-1), values)

@@ -9,8 +9,10 @@ from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, label_names
 from sewcli.acoustic.lanes import lane_count
 from sewcli.acoustic.running import RunningModel
+from sewcli.chunking import PAIR, frame_count
 from sewcli.engine.allocator import keep_freed_memory
 from sewcli.engine.config import EngineConfig
+from sewcli.engine.grid import on_grid
 from sewcli.engine.heads import ClassificationHead, CtcHead, NoHead
 from sewcli.engine.int8 import Int8Operators, find_products
 from sewcli.engine.operators import find_operators
@@ -78,6 +80,10 @@ class FastModel(RunningModel):
     def lanes(self) -> int:
         """See `RunningModel`."""
         return lane_count() if self._device.type == "cpu" else 1
+
+    def least_frames(self, samples: int) -> int:
+        """See `RunningModel`."""
+        return on_grid(frame_count(samples)) if self._device.type == "cpu" else PAIR
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """See `RunningModel`."""

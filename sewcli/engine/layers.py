@@ -16,6 +16,7 @@ from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.statistics import WINDOW, WINDOW_STRIDE
 from sewcli.chunking import HOP, PAIR, samples_for_frames
 from sewcli.engine.config import EngineConfig
+from sewcli.engine.grid import on_grid
 from sewcli.engine.operators import Operators
 from sewcli.engine.weights import Weights
 
@@ -24,8 +25,6 @@ _GROUP_EPSILON = 1e-5
 #: frames of the feature extractor's output in one tile on the CPU, whose layers of 1.5 MB stay in the
 #: cache: 1.2 to 1.4 times as fast as untiled over 30 s
 _TILE_FRAMES = 96
-#: frames whose multiples the last tile has; with whole ones, more work, mixed lengths took 0.91 of the time
-_TILE_GRID = 16
 #: outputs in one block of the positional convolution: against conv1d of torch 1.5 (31 samples) to 1.9
 #: (128) times as fast in float32, 1 to 2.9 in bfloat16; greater blocks gain nothing and cost memory
 _BLOCK = 2
@@ -139,18 +138,19 @@ class FeatureExtractor:
         """Samples (B, n) -> features (B, frames, channels); undefined past the end of a row."""
         if not self._operators.by_matrix:
             return self._convolve(batch.samples, *self._folded(batch.window_mean, batch.window_covariance))
-        # frames past the end of a row are not computed at all
+        # frames past the end of a row are not computed, but for those of the last tile of a short one
         rows, width = batch.samples.shape
-        features = batch.samples.new_zeros(rows, width // HOP, self._config.channels[-1], dtype=self._dtype)
+        frames = width // HOP
+        features = batch.samples.new_zeros(rows, frames, self._config.channels[-1], dtype=self._dtype)
         for row, length in enumerate(batch.frame_counts):
             one = slice(row, row + 1)
             # row by row: products of several round in another order, and bfloat16 then makes a step of that
             folded = self._folded(batch.window_mean[one], batch.window_covariance[one])
-            for start in range(0, length, _TILE_FRAMES):
-                stop = min(start + _TILE_FRAMES, length)
-                # the last one begins a little earlier, to be of one of few sizes: oneDNN compiles for each
-                size = -(-(stop - start) // _TILE_GRID) * _TILE_GRID
-                start = max(0, stop - size)  # noqa: PLW2901
+            for begin in range(0, length, _TILE_FRAMES):
+                # the last one begins a little earlier, to be of one of few sizes
+                size = min(_TILE_FRAMES, on_grid(length - begin))
+                start = max(0, min(begin, length - size))
+                stop = min(start + size, frames)
                 samples = batch.samples[row, start * HOP :][: samples_for_frames(stop - start)]
                 features[row, start:stop] = self._convolve(samples[None], *folded)[0]
         return features

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol
 
@@ -112,9 +111,6 @@ class OneDnnOperators(Operators):
     by_matrix = True
 
     def __init__(self, namespace: Any, dtype: torch.dtype) -> None:
-        # read when oneDNN is used first: what it compiles for each size of a product stays, some 7 for every
-        # length of a chunk; with the 1024 that it keeps by itself most of mixed lengths were compiled anew
-        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
         # the fused function multiplies blocks with MKL: by products the attention of SEW on a Zen 4 takes as
         # long in float32 and 0.55 to 0.7 of the time in bfloat16; for that of SEW-D see
         # `disentangled_attention_by_products`
@@ -141,7 +137,6 @@ class OneDnnOperators(Operators):
         return function
 
 
-@functools.cache
 def find_operators(device: torch.device, dtype: torch.dtype, *, compiled: bool = False) -> Operators:
     """The fastest operators that work for a device and a dtype; tried once in a process.
 
@@ -152,6 +147,11 @@ def find_operators(device: torch.device, dtype: torch.dtype, *, compiled: bool =
     """
     if device.type != "cpu" or dtype not in _TOLERANCE:
         return PublicOperators(compiled=compiled and device.type != "cpu")
+    return _on_cpu(dtype)
+
+
+@functools.cache
+def _on_cpu(dtype: torch.dtype) -> Operators:
     return try_private(getattr(torch.ops, "mkldnn", None), dtype)
 
 

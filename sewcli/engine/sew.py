@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
 from sewcli.chunking import PAIR
-from sewcli.engine.attention import attention_by_products, head_groups
+from sewcli.engine.attention import attention_by_products, head_groups, padded_count
 from sewcli.engine.config import EngineConfig
 from sewcli.engine.layers import (
     FeatureExtractor,
@@ -115,16 +115,18 @@ class _Attention:
         return context.transpose(1, 2)
 
     def _by_row(self, projected: torch.Tensor, lengths: Lengths) -> torch.Tensor:
-        """The same, one row at a time, without padding."""
+        """The same, one row at a time."""
         _, rows, heads, count, size = projected.shape
         context = projected.new_zeros(rows, count, heads, size)
         for row, length in enumerate(lengths.rows):
-            queries, keys, values = projected[:, row, :, :length]
             if self._operators.fused_attention:
-                fused = F.scaled_dot_product_attention(queries[None], keys[None], values[None], scale=1.0)
+                queries, keys, values = projected[:, row : row + 1, :, :length]
+                fused = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
                 context[row, :length] = fused[0].transpose(0, 1)
                 continue
-            for group in head_groups(heads, length, _GROUP_SCORES):
-                attended = attention_by_products(queries[group], keys[group], values[group])
-                context[row, :length, group] = attended.transpose(0, 1)
+            padded = padded_count(length, projected)
+            queries, keys, values = projected[:, row, :, :padded]
+            for group in head_groups(heads, padded, _GROUP_SCORES):
+                attended = attention_by_products(queries[group], keys[group], values[group], length)
+                context[row, :padded, group] = attended.transpose(0, 1)
         return context

@@ -6,15 +6,16 @@ product of contents come content to position and position to content, both by re
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
 from sewcli.chunking import PAIR
-from sewcli.engine.attention import attention_by_products, head_groups
+from sewcli.engine.attention import attention_by_products, head_groups, padded_count
 from sewcli.engine.config import EngineConfig
 from sewcli.engine.layers import (
     FeatureExtractor,
@@ -28,6 +29,8 @@ from sewcli.engine.layers import (
 from sewcli.engine.operators import Operators
 from sewcli.engine.positions import Positions, relative_embeddings, relative_positions
 from sewcli.engine.weights import Weights
+
+PositionsOf = Callable[[int], Positions]
 
 #: scores of the heads that are computed together on the CPU, for each thread: short rows gain by more heads
 #: at once (100 states: 1.3 to 1.7 times as fast as with one a thread), larger ones leave the cache (500: 0.6)
@@ -48,7 +51,6 @@ class SewD:
             for layer in range(config.layers)
         ]
         self._upsampling = Upsampling(config, weights, operators)
-        self._by_matrix = operators.by_matrix
         self._positions: tuple[int, Positions | None] = 0, None
 
     def __call__(self, batch: Batch, layer: int | None = None) -> torch.Tensor:
@@ -66,8 +68,7 @@ class SewD:
         # SEWDEncoder.pos_conv_embed and pool, the squeeze of the paper: a state every 40 ms
         states = self._squeeze(features)
         # SEWDTransformerEncoder: get_rel_pos, then its layers, the context network
-        counts = set(lengths.rows) if self._by_matrix else {states.shape[1]}
-        positions = {count: self._relative_positions(count, states.device) for count in counts if count}
+        positions = functools.cache(functools.partial(self._relative_positions, device=states.device))
         for transform in self._layers[:layer]:
             states = transform(states, lengths, positions)
         if layer is not None:
@@ -102,9 +103,7 @@ class _Layer:
         self._down = Linear(weights, operators, name + "output.dense", hidden, inner)
         self._final_norm = LayerNorm(weights, name + "output.LayerNorm", hidden, config.epsilon)
 
-    def __call__(
-        self, states: torch.Tensor, lengths: Lengths, positions: Mapping[int, Positions]
-    ) -> torch.Tensor:
+    def __call__(self, states: torch.Tensor, lengths: Lengths, positions: PositionsOf) -> torch.Tensor:
         states = self._attention_norm(states + self._attention(states, lengths, positions))
         return self._final_norm(states + self._down(self._up(states)))
 
@@ -147,6 +146,7 @@ def disentangled_attention_by_products(
     position_queries: torch.Tensor,
     position_keys: torch.Tensor,
     positions: torch.Tensor,
+    length: int,
 ) -> torch.Tensor:
     """The same of some heads of one row, without torch's fused function: (heads, N, d).
 
@@ -155,6 +155,7 @@ def disentangled_attention_by_products(
     Args:
         queries, keys, values: (heads, N, d).
         position_queries, position_keys, positions: as of `disentangled_attention`.
+        length: of the keys, those of the row.
     """
     queries = queries.flip(1)
     heads, count, _ = queries.shape
@@ -164,7 +165,7 @@ def disentangled_attention_by_products(
     # columns in 0.75 of the time; adding a view that is transposed takes as long, in bfloat16 twice
     from_position = torch.gather(keys @ position_queries.transpose(1, 2), 2, distances)
     bias += from_position.transpose(1, 2).contiguous()
-    return attention_by_products(queries, keys, values, bias).flip(1)
+    return attention_by_products(queries, keys, values, length, bias).flip(1)
 
 
 class _Attention:
@@ -210,10 +211,8 @@ class _Attention:
         self._position_queries = (embedded(names[0]) * scale).to(weights.dtype).contiguous()
         self._position_keys = embedded(names[1]).to(weights.dtype).contiguous()
 
-    def __call__(
-        self, states: torch.Tensor, lengths: Lengths, positions: Mapping[int, Positions]
-    ) -> torch.Tensor:
-        """(B, N, hidden) -> (B, N, hidden); positions by the number of states."""
+    def __call__(self, states: torch.Tensor, lengths: Lengths, positions: PositionsOf) -> torch.Tensor:
+        """(B, N, hidden) -> (B, N, hidden); positions of a number of states."""
         rows, count, hidden = states.shape
         # (3, B, heads, N, d): queries, keys, values
         projected = self._project(states).view(rows, count, 3, self._heads, self._size)
@@ -221,12 +220,10 @@ class _Attention:
         context = attend(projected.permute(2, 0, 3, 1, 4), lengths, positions)
         return self._out(context.reshape(rows, count, hidden))
 
-    def _at_once(
-        self, projected: torch.Tensor, lengths: Lengths, positions: Mapping[int, Positions]
-    ) -> torch.Tensor:
+    def _at_once(self, projected: torch.Tensor, lengths: Lengths, positions: PositionsOf) -> torch.Tensor:
         """All rows and heads: (B, N, heads, d)."""
         queries, keys, values = projected
-        known = positions[queries.shape[2]]
+        known = positions(queries.shape[2])
         context = self._disentangled(
             queries,
             keys,
@@ -238,22 +235,22 @@ class _Attention:
         )
         return context.transpose(1, 2)
 
-    def _by_group(
-        self, projected: torch.Tensor, lengths: Lengths, positions: Mapping[int, Positions]
-    ) -> torch.Tensor:
-        """The same, one row and as many heads at a time as fit the cache, without padding."""
+    def _by_group(self, projected: torch.Tensor, lengths: Lengths, positions: PositionsOf) -> torch.Tensor:
+        """The same, one row and as many heads at a time as fit the cache."""
         _, rows, heads, count, size = projected.shape
         context = projected.new_zeros(rows, count, heads, size)
+        fused = self._operators.fused_with_bias
         for row, length in enumerate(lengths.rows):
             if not length:
                 continue
-            known = positions[length]
-            for group in head_groups(heads, length, _GROUP_SCORES):
-                queries, keys, values = projected[:, row, group, :length]
+            taken = length if fused else padded_count(length, projected)
+            known = positions(taken)
+            for group in head_groups(heads, taken, _GROUP_SCORES):
+                queries, keys, values = projected[:, row, group, :taken]
                 position_queries = self._position_queries[group, known.reached]
                 position_keys = self._position_keys[group, known.reached]
-                if self._operators.fused_with_bias:
-                    fused = disentangled_attention(
+                if fused:
+                    attended = disentangled_attention(
                         queries[None],
                         keys[None],
                         values[None],
@@ -261,11 +258,10 @@ class _Attention:
                         position_keys,
                         known.rows,
                         None,
-                    )
-                    attended = fused[0]
+                    )[0]
                 else:
                     attended = disentangled_attention_by_products(
-                        queries, keys, values, position_queries, position_keys, known.rows
+                        queries, keys, values, position_queries, position_keys, known.rows, length
                     )
-                context[row, :length, group] = attended.transpose(0, 1)
+                context[row, :taken, group] = attended.transpose(0, 1)
         return context
