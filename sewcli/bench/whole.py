@@ -38,6 +38,8 @@ given = files if shutil.which("ffmpeg") else decoded(files)
 for result in asr(given, batch_size=int(batch), **lengths):
     print(result["text"])
 """
+#: seconds of the shortest and the longest of many files
+_SHORT = (1.0, 15.0)
 
 
 @dataclass(frozen=True)
@@ -86,19 +88,15 @@ def long_file(options: WholeOptions) -> Iterator[Table]:
 def many_files(options: WholeOptions) -> Iterator[Table]:
     """Many short files, whole processes, against the pipeline of transformers."""
     count = 20 if options.quick else 200
-    rng = np.random.default_rng(0)
     with TemporaryDirectory(prefix="sew-bench-") as folder, model_directory(options.model) as local:
-        files = [
-            write_recording(Path(folder) / f"{number:03d}.flac", float(length))
-            for number, length in enumerate(rng.uniform(1.0, 15.0, count))
-        ]
+        files = _short_files(Path(folder), count)
         runs = {
             "sew, defaults": _transcribe(options, local.directory, files),
             "pipeline, batch 1": _pipeline(options, local.directory, files),
             "pipeline, batch 8": _pipeline(options, local.directory, files, batch=8),
         }
         taken = _process_medians(runs.values(), options)
-    title = f"{count} files of 1 to 15 s, {options.model}, float32, whole processes."
+    title = f"{count} files of {_SHORT[0]:g} to {_SHORT[1]:g} s, {options.model}, float32, whole processes."
     yield _against_first("many-files", title, list(runs), taken)
 
 
@@ -148,25 +146,38 @@ def audio(options: WholeOptions) -> Iterator[Table]:
 
 
 def memory(options: WholeOptions) -> Iterator[Table]:
-    """Peak memory and speed over lengths of a recording."""
+    """Peak memory and speed over lengths of a recording and numbers of files."""
     rows = []
     first: tuple[float, float] | None = None
     with TemporaryDirectory(prefix="sew-bench-") as folder, model_directory(options.model) as local:
+        place = Path(folder)
+
+        def measure(name: str, files: list[Path], seconds: float) -> None:
+            nonlocal first
+            began = time.perf_counter()
+            peak = peak_megabytes(_transcribe(options, local.directory, files))
+            speed = seconds / (time.perf_counter() - began)
+            first = first or (peak, speed)
+            rows.append((name, f"{peak:.0f}", f"{peak - first[0]:+.0f}", f"{speed / first[1]:.2f}"))
+
         for minutes in (1.0, 10.0, 60.0, 180.0):
             length = minutes * 60 if minutes == 1 else options.seconds(minutes * 60)
-            file = write_recording(Path(folder) / "long.flac", length)
-            began = time.perf_counter()
-            peak = peak_megabytes(_transcribe(options, local.directory, [file]))
-            speed = length / (time.perf_counter() - began)
-            first = first or (peak, speed)
-            rows.append(
-                (f"{length / 60:g}", f"{peak:.0f}", f"{peak - first[0]:+.0f}", f"{speed / first[1]:.2f}")
-            )
+            measure(f"{length / 60:g} min", [write_recording(place / "long.flac", length)], length)
+        for count in (10, 100, 400):
+            files = _short_files(place, count // 10 if options.quick else count)
+            measure(f"{len(files)} files", files, sum(_SHORT) / 2 * len(files))
     title = (
-        f"One recording, {options.model}: peak memory, and speed over that of one minute, start-up included."
+        f"One recording, or files of {_SHORT[0]:g} to {_SHORT[1]:g} s, {options.model}: peak memory, and "
+        "speed over that of one minute, start-up included."
     )
-    columns = ("minutes", "peak MB", "over 1 min, MB", "speed ratio")
-    yield Table("memory", title, columns, tuple(rows))
+    yield Table("memory", title, ("audio", "peak MB", "over 1 min, MB", "speed ratio"), tuple(rows))
+
+
+def _short_files(folder: Path, count: int) -> list[Path]:
+    lengths = np.random.default_rng(0).uniform(*_SHORT, count)
+    return [
+        write_recording(folder / f"{number:03d}.flac", float(length)) for number, length in enumerate(lengths)
+    ]
 
 
 def _transcribe(options: WholeOptions, model: Path, files: Sequence[Path]) -> list[str]:
