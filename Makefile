@@ -18,11 +18,11 @@ test-reference: $(VENV)/installed-test ## the tests of the commands, with transf
 	TEST_SEW_ENGINE=reference OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto tests/test_cli_*.py tests/test_embedded.py
 
 test-matrix: test ## the tests of the commands with every engine, dtype and number of threads too (40 minutes)
-	for engine in fast reference; do for dtype in float32 bfloat16; do for threads in 1 2; do \
-		echo "engine $$engine, $$dtype, $$threads threads"; \
-		TEST_SEW_ENGINE=$$engine TEST_SEW_DTYPE=$$dtype TEST_SEW_THREADS=$$threads \
+	for cell in fast/float32 fast/bfloat16 fast/int8 reference/float32 reference/bfloat16; do for threads in 1 2; do \
+		echo "$$cell, $$threads threads"; \
+		TEST_SEW_ENGINE=$${cell%/*} TEST_SEW_DTYPE=$${cell#*/} TEST_SEW_THREADS=$$threads \
 		OMP_NUM_THREADS=$$threads $(BIN)/python -m pytest -q -n auto || exit 1; \
-	done; done; done
+	done; done
 
 lint: $(VENV)/installed-dev ## style
 	$(BIN)/ruff check .

@@ -26,7 +26,7 @@ ALL_SIZES = "-m sew-tiny -m sew-d-tiny -m sew-mid -m sew-d-mid"
 #: what is measured, and what a reader should know of it
 MEASUREMENTS = (
     (
-        f"network --repeats 3 --dtype float32 --dtype bfloat16 {ALL_SIZES}",
+        f"network --repeats 3 --dtype float32 --dtype bfloat16 --dtype int8 {ALL_SIZES}",
         "transformers computes in float32 in all rows. It has a process of its own, and its eager attention.",
     ),
     (f"network --repeats 3 --seconds 8 {ALL_SIZES}", "The same for a short clip."),

@@ -44,7 +44,7 @@ def load(
             any model has); by default what it is made for.
         revision: branch, tag or commit of a hub model.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        dtype: "auto" (float32), "float32", "bfloat16" or "float16".
+        dtype: "auto" (float32), "float32", "bfloat16", "float16", or "int8" (the fast engine on a CPU).
         threads: CPU threads of torch, for this thread and those that use torch for the first time later.
         engine: "auto", "fast" or "reference"; attentions come from the reference alone.
         compiled: compile the attention of SEW-D for the GPU.

@@ -95,7 +95,7 @@ Dtype = Annotated[
     typer.Option(
         "--dtype",
         envvar="SEW_DTYPE",
-        help="Of the network; auto is float32.",
+        help="Of the network; auto is float32. int8 is for linear layers on a CPU.",
         rich_help_panel=_RUN,
     ),
 ]
