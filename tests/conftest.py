@@ -46,6 +46,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             and MATRIX.get("ENGINE", "fast") in engines
         ):
             item.add_marker(pytest.mark.skip(reason="holds in full precision only"))
+        if MATRIX.get("DTYPE") == "int8" and item.get_closest_marker("transformers"):
+            item.add_marker(pytest.mark.skip(reason="transformers has no int8"))
         if {"ENGINE", "DTYPE"} & MATRIX.keys() and item.get_closest_marker("defaults"):
             item.add_marker(pytest.mark.skip(reason="holds for the defaults only"))
 

@@ -112,6 +112,7 @@ def test_each_state_of_a_long_recording_asks_once(
     assert chunks[1]["first_key"] == chunks[1]["first_query"] - 25
 
 
+@pytest.mark.transformers
 def test_batches_give_what_each_input_gives_alone(
     sew: Sew, encoders: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_batches_give_what_each_input_gives_alone(
         assert found[0][0].shape[2] == len(found[0][1])
 
 
+@pytest.mark.transformers
 def test_states_may_be_pooled(sew: Sew, encoders: dict[str, Path], tmp_path: Path) -> None:
     file, _ = saved(tmp_path / "a.wav", 1.0)
     options = ("-m", encoders["sew"], "--pool", "mean", "--attentions", "-o", tmp_path)
@@ -165,6 +167,7 @@ def test_files_of_one_array_are_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.transformers
 def test_resume_does_not_take_files_without_attentions_for_done(
     sew: Sew, encoders: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -97,6 +97,7 @@ def test_nano_is_the_default_and_a_model_of_the_environment_comes_first(
     assert sew("embed", file, "-f", "json").records[0]["shape"] == [50, 64]
 
 
+@pytest.mark.transformers
 def test_the_fast_engine_is_the_default_where_it_covers_the_model(
     sew: Sew, encoders: dict[str, Path], models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,7 +193,11 @@ def test_a_stack_has_a_row_for_each_input_that_could_be_read(
     ("arguments", "message"),
     [
         (("--layer", 3), "layer 3: the model has the hidden states 0 to 2"),
-        (("--layer", 3, "--engine", "reference"), "layer 3: the model has the hidden states 0 to 2"),
+        pytest.param(
+            ("--layer", 3, "--engine", "reference"),
+            "layer 3: the model has the hidden states 0 to 2",
+            marks=pytest.mark.transformers,
+        ),
         (("--attentions", "-f", "npz", "--engine", "fast"), "--attentions come from transformers"),
         (("--stack", "x.npy"), "--stack needs states of one length"),
         (("--stack", "x.txt", "--pool", "mean"), "--stack x.txt: no such format"),

@@ -67,7 +67,7 @@ def load_model(
         raise UsageError(f"unknown dtype {dtype!r}", hint=f"one of auto, {', '.join(DTYPES)}, {INT8}")
     place = find_device(device)
     if dtype == INT8 and engine == "reference":
-        raise UsageError("transformers does not run in int8", hint="--engine fast, or --dtype bfloat16")
+        raise UsageError("transformers does not run in int8", hint="--dtype bfloat16, or --engine fast")
     if dtype == INT8 and place.type != "cpu":
         raise UsageError(f"int8 is for CPUs, not for {place}", hint="--dtype bfloat16, or --device cpu")
     if engine != "reference":
