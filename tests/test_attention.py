@@ -38,7 +38,7 @@ def test_keys_past_the_end_of_a_row_have_no_part(biased):
 
 
 @pytest.mark.parametrize(
-    ("length", "width", "expected"), [(0, 8, 0), (1, 8, 8), (8, 8, 8), (9, 24, 16), (9, 10, 10)]
+    ("length", "width", "expected"), [(0, 8, 0), (1, 8, 2), (8, 8, 8), (33, 64, 36), (33, 34, 34)]
 )
 def test_products_of_bfloat16_come_in_few_sizes(length, width, expected):
     assert padded_count(length, torch.zeros(2, width, 4, dtype=torch.bfloat16)) == expected

@@ -111,6 +111,7 @@ def test_another_name_is_refused_before_the_download_and_can_be_converted(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.transformers
 def test_a_directory_is_refused_and_converted(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
     weights = load_file(ctc / "model.safetensors")
     weights["tied.weight"] = weights["lm_head.weight"]  # one tensor under two names, as torch saves them

@@ -76,7 +76,7 @@ def load_model(
             return _told(fast, local, started, compiled=compiled)
         except NotCoveredError as reason:
             if engine == "fast" or dtype == INT8:
-                instead = "--dtype float32" if engine == "auto" else "--engine reference"
+                instead = "--engine reference" + (" --dtype float32" if dtype == INT8 else "")
                 raise ModelError(
                     f"the fast engine does not run {local.directory}: {reason}",
                     hint=f"use {instead}",

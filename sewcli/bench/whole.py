@@ -89,7 +89,7 @@ def many_files(options: WholeOptions) -> Iterator[Table]:
     """Many short files, whole processes, against the pipeline of transformers."""
     count = 20 if options.quick else 200
     with TemporaryDirectory(prefix="sew-bench-") as folder, model_directory(options.model) as local:
-        files = _short_files(Path(folder), count)
+        files, _ = _short_files(Path(folder), count)
         runs = {
             "sew, defaults": _transcribe(options, local.directory, files),
             "pipeline, batch 1": _pipeline(options, local.directory, files),
@@ -164,8 +164,8 @@ def memory(options: WholeOptions) -> Iterator[Table]:
             length = minutes * 60 if minutes == 1 else options.seconds(minutes * 60)
             measure(f"{length / 60:g} min", [write_recording(place / "long.flac", length)], length)
         for count in (10, 100, 400):
-            files = _short_files(place, count // 10 if options.quick else count)
-            measure(f"{len(files)} files", files, sum(_SHORT) / 2 * len(files))
+            files, seconds = _short_files(place, count // 5 if options.quick else count)
+            measure(f"{len(files)} files", files, seconds)
     title = (
         f"One recording, or files of {_SHORT[0]:g} to {_SHORT[1]:g} s, {options.model}: peak memory, and "
         "speed over that of one minute, start-up included."
@@ -173,11 +173,11 @@ def memory(options: WholeOptions) -> Iterator[Table]:
     yield Table("memory", title, ("audio", "peak MB", "over 1 min, MB", "speed ratio"), tuple(rows))
 
 
-def _short_files(folder: Path, count: int) -> list[Path]:
-    lengths = np.random.default_rng(0).uniform(*_SHORT, count)
-    return [
-        write_recording(folder / f"{number:03d}.flac", float(length)) for number, length in enumerate(lengths)
-    ]
+def _short_files(folder: Path, count: int) -> tuple[list[Path], float]:
+    """Files, and how many seconds they have together."""
+    lengths = [float(length) for length in np.random.default_rng(0).uniform(*_SHORT, count)]
+    files = [write_recording(folder / f"{number:03d}.flac", length) for number, length in enumerate(lengths)]
+    return files, sum(lengths)
 
 
 def _transcribe(options: WholeOptions, model: Path, files: Sequence[Path]) -> list[str]:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from sewcli.chunking import PAIR
-from sewcli.engine.grid import GRID, on_grid
+from sewcli.engine.grid import states_on_grid
 
 
 def head_groups(heads: int, count: int, scores: int) -> Iterator[slice]:
@@ -15,7 +14,7 @@ def head_groups(heads: int, count: int, scores: int) -> Iterator[slice]:
 
     Args:
         heads: how many there are.
-        count: states of the row.
+        count: states of the row, with those past its end that are computed.
         scores: how many of one group stay in the cache of a thread; each thread has a head at least.
     """
     together = torch.get_num_threads() * max(1, scores // max(1, count**2))
@@ -31,7 +30,7 @@ def padded_count(length: int, states: torch.Tensor) -> int:
         states: (..., N, d) of a batch.
     """
     # oneDNN has the products of bfloat16 and compiles them by size, MKL those of float32
-    return min(on_grid(length, GRID // PAIR), states.shape[-2]) if states.dtype == torch.bfloat16 else length
+    return min(states_on_grid(length), states.shape[-2]) if states.dtype == torch.bfloat16 else length
 
 
 def attention_by_products(

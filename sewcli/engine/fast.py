@@ -31,7 +31,7 @@ class FastModel(RunningModel):
         dtype: of weights and activations; moments, the first convolution and the logits are float32
             in any case.
         compiled: compile what gains by it, on a GPU.
-        int8: the linear layers multiply in 8 bits, on a CPU; `dtype` is that of everything else.
+        int8: linear layers multiply in 8 bits, on a CPU; `dtype` is that of what lies between them.
 
     Raises:
         ModelError: weights are missing, damaged or of another shape.
@@ -60,6 +60,7 @@ class FastModel(RunningModel):
         if int8:
             operators = Int8Operators(operators, find_products(dtype))
             self.dtype = "int8"
+        self._by_matrix = operators.by_matrix
         weights = Weights(checkpoint, device, dtype)
         self.layers = config.layers
         encoder = Sew if config.family == "sew" else SewD
@@ -83,7 +84,7 @@ class FastModel(RunningModel):
 
     def least_frames(self, samples: int) -> int:
         """See `RunningModel`."""
-        return on_grid(frame_count(samples)) if self._device.type == "cpu" else PAIR
+        return on_grid(frame_count(samples)) if self._by_matrix else PAIR
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """See `RunningModel`."""

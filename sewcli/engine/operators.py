@@ -55,7 +55,7 @@ class Operators(Protocol):
     def layer(
         self, weight: torch.Tensor, bias: torch.Tensor, *, gelu: bool = False
     ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """A linear layer of a weight (outputs, inputs): what `linear` does, which others may round."""
+        """A linear layer of a weight (outputs, inputs), by `linear`; that of int8 rounds its values."""
         packed = self.pack(weight)
         return lambda values: self.linear(values, packed, bias, gelu=gelu)
 
@@ -138,20 +138,20 @@ class OneDnnOperators(Operators):
 
 
 def find_operators(device: torch.device, dtype: torch.dtype, *, compiled: bool = False) -> Operators:
-    """The fastest operators that work for a device and a dtype; tried once in a process.
+    """The fastest operators that work for a device and a dtype, the same whenever they are asked for.
 
     Args:
         device: where the network runs.
         dtype: of its weights.
         compiled: compile what gains by it, on a GPU.
     """
-    if device.type != "cpu" or dtype not in _TOLERANCE:
-        return PublicOperators(compiled=compiled and device.type != "cpu")
-    return _on_cpu(dtype)
+    return _found(device, dtype, compiled and device.type != "cpu")
 
 
 @functools.cache
-def _on_cpu(dtype: torch.dtype) -> Operators:
+def _found(device: torch.device, dtype: torch.dtype, compiled: bool) -> Operators:
+    if device.type != "cpu" or dtype not in _TOLERANCE:
+        return PublicOperators(compiled=compiled)
     return try_private(getattr(torch.ops, "mkldnn", None), dtype)
 
 
