@@ -138,3 +138,15 @@ def test_unexpected_error_is_exit_1_with_one_line(
     [message] = result.messages
     assert "ZeroDivisionError: first line" in message
     assert "--debug" in message
+
+
+def test_an_interrupt_while_the_command_is_imported_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "sewcli", "--version"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "sew: interrupted\n")
