@@ -16,6 +16,7 @@ from sewcli.acoustic.load import load_model
 from sewcli.chunking import kept_frame_count
 from sewcli.engine import fast, int8
 from sewcli.engine.int8 import Int8Layer, OneDnnProduct, PublicProduct, agrees, find_products
+from sewcli.engine.operators import find_operators
 from sewcli.errors import ModelError, UsageError
 from sewcli.hub.fetching import fetch
 from sewcli.registry import resolve
@@ -150,6 +151,8 @@ class TestNetworks:
             assert 1e-4 < error < 0.1, length
 
     def test_neighbours_change_nothing(self, products, family, dtype, monkeypatch, tmp_path):
+        if dtype == torch.bfloat16 and not find_operators(torch.device("cpu"), dtype).by_matrix:
+            pytest.skip("without oneDNN rows are computed together, and bfloat16 makes a step of the last digit")
         monkeypatch.setattr(int8, "values_dtype", lambda: dtype)
         monkeypatch.setattr(fast, "find_products", lambda _: products)
         network = load_model(
