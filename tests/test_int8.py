@@ -152,7 +152,7 @@ class TestNetworks:
 
     def test_neighbours_change_nothing(self, products, family, dtype, monkeypatch, tmp_path):
         if dtype == torch.bfloat16 and not find_operators(torch.device("cpu"), dtype).by_matrix:
-            pytest.skip("without oneDNN rows are computed together, and bfloat16 makes a step of the last digit")
+            pytest.skip("without oneDNN rows are computed together, which bfloat16 shows")
         monkeypatch.setattr(int8, "values_dtype", lambda: dtype)
         monkeypatch.setattr(fast, "find_products", lambda _: products)
         network = load_model(
