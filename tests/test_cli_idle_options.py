@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -177,6 +178,44 @@ def test_settings_of_the_environment_that_the_command_could_only_refuse_are_pass
     labels = sew("classify", clip, "-m", classifier)
     assert (labels.code, len(labels.lines)) == (0, 1)
     assert sew("classify", clip, "-m", classifier, "-f", "srt").code == 2
+
+
+def test_values_of_the_environment_that_other_commands_take_are_passed_over(
+    sew: Sew, ctc: Path, audio: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clip = audio / "b.wav"
+    manifest = tmp_path / "one.jsonl"
+    manifest.write_text(json.dumps({"audio_filepath": str(clip), "text": "A B"}) + "\n")
+    words = tmp_path / "words.txt"
+    words.write_text("a b\nb a\n")
+    scored = ("evaluate", manifest, "-m", ctc)
+    aligned = ("align", clip, "--text", "A B", "-m", ctc)
+    built = ("lm", "build", words, "-o")
+    score, alignment = sew(*scored).lines[0], sew(*aligned).records
+    assert sew(*built, tmp_path / "a.arpa", "--order", "2").code == 0
+
+    monkeypatch.setenv("SEW_FORMAT", "srt json vtt text")
+    [record] = sew(*scored).records
+    assert record["utterances"] == 1
+    monkeypatch.setenv("SEW_FORMAT", "srt")
+    monkeypatch.setenv("SEW_TIMESTAMPS", "none")
+    monkeypatch.setenv("SEW_CASE", "sentence")
+    assert sew(*scored).lines[0] == score
+    monkeypatch.setenv("SEW_FORMAT", "json")
+    assert sew(*aligned).records == alignment
+    assert sew(*built, tmp_path / "b.arpa", "--order", "2").code == 0
+    assert (tmp_path / "a.arpa").read_bytes() == (tmp_path / "b.arpa").read_bytes()
+
+    # on the command line they are errors
+    for command, said in (
+        ((*scored, "-f", "srt"), "not for scores"),
+        ((*scored, "-f", "text", "-f", "json"), "one format"),
+        ((*aligned, "--timestamps", "none"), "--timestamps none"),
+        ((*built, tmp_path / "c.arpa", "--case", "sentence"), "--case sentence"),
+    ):
+        refused = sew(*command)
+        assert refused.code == 2
+        assert said in refused.err
 
 
 def test_every_format_is_written_by_the_commands_that_the_table_says() -> None:

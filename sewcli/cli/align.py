@@ -44,9 +44,10 @@ def align(
     plot: plotting.Plot = None,
     cues: groups.Cues,
     timestamps: Annotated[
-        Literal["word", "char"],
+        Literal["none", "word", "char"],
         typer.Option(
             envvar="SEW_TIMESTAMPS",
+            metavar="<word|char>",
             help="char adds the times of characters in json, textgrid and parquet.",
             rich_help_panel="Output",
         ),
@@ -76,6 +77,8 @@ def align(
     from sewcli.cli import run
 
     messages = telling.set_up()
+    if timestamps == "none":
+        raise UsageError("--timestamps none: an alignment is the times of its words", hint="word or char")
     known = _known_text(text, text_file, reading.inputs or [])
     wanted = reading.wanted(offline=machine.offline, text=known)
     written = writing.options(formats, cues=cues, kind="alignment")

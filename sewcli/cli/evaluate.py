@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -25,12 +25,7 @@ def evaluate(
             help="JSON Lines (audio_filepath, text or label, set), an audiofolder or a saved data set.",
         ),
     ] = None,
-    form: Annotated[
-        Literal["text", "json"],
-        typer.Option(
-            "-f", "--format", envvar="SEW_FORMAT", help="A table or one object.", rich_help_panel="Output"
-        ),
-    ] = "text",
+    formats: opt.ScoreFormat = None,
     table: Annotated[
         Path | None,
         typer.Option(
@@ -113,7 +108,7 @@ def evaluate(
     from sewcli.evaluation.rates import require_jiwer
 
     messages = telling.set_up()
-    outputs = scoring.Outputs(form, table, confusion or [], overwrite)
+    outputs = scoring.Outputs(scoring.score_format(formats), table, confusion or [], overwrite)
     outputs.check()
     if compare is not None and (results or table or confusion):
         raise UsageError("--compare goes with none of --results, --table and --confusion")

@@ -81,7 +81,10 @@ def pass_over(context: Any) -> None:
         if any(name in options and holds(values) for options, holds in _REFUSED):
             values[name] = parameter.default
         if name == "formats" and writable is not None and values[name]:
-            values[name] = [form for form in values[name] if form in writable] or None
+            fitting = [form for form in values[name] if form in writable]
+            values[name] = fitting[: 1 if context.info_name in _ONE_FORMAT else None] or None
+        if values[name] == _UNTAKEN.get((context.info_name, name)):
+            values[name] = parameter.default
 
 
 def _formats(context: Any) -> frozenset[str]:
@@ -148,7 +151,13 @@ _WRITABLE = {
     "classify": formats_for("labels"),
     "align": formats_for("alignment"),
     "embed": formats_for("features"),
+    "evaluate": formats_for("labels"),
+    "tune-lm": formats_for("labels"),
 }
+#: commands that write one alone
+_ONE_FORMAT = ("evaluate", "tune-lm")
+#: values that other commands have for an option of theirs
+_UNTAKEN = {("align", "timestamps"): "none", ("build", "case"): "sentence"}
 _NO_MODEL = (*_NETWORK, *_DECODING, *_CHUNKS, "audio_engine", "vad", *_VAD)
 #: the first that holds is told
 _RULES = (

@@ -51,8 +51,12 @@ def build(
         typer.Option(envvar="SEW_NORMALIZER", help="What is done to the text; basic drops punctuation."),
     ] = "basic",
     case: Annotated[
-        Literal["upper", "lower", "as-is"],
-        typer.Option(envvar="SEW_CASE", help="Letter case of the words; `--lm` folds them anyway."),
+        Literal["upper", "lower", "as-is", "sentence"],
+        typer.Option(
+            envvar="SEW_CASE",
+            metavar="<upper|lower|as-is>",
+            help="Letter case of the words; `--lm` folds them anyway.",
+        ),
     ] = "upper",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", envvar="SEW_OVERWRITE", help="Replace FILE if it exists.")
@@ -77,6 +81,8 @@ def build(
     from sewcli.lm.smoothing import estimate, thresholds
 
     run.set_up_messages(quiet=quiet)
+    if case == "sentence":
+        raise UsageError("--case sentence: words have one case in a model", hint="upper, lower or as-is")
     check_file("-o", output)
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists", hint="add --overwrite to replace it")

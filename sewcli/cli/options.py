@@ -208,6 +208,17 @@ Normalizer = Annotated[
         rich_help_panel=_SCORING,
     ),
 ]
+ScoreFormat = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-f",
+        "--format",
+        envvar="SEW_FORMAT",
+        metavar="<text|json>",
+        help="text, a table (the default), or json, one object.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 SkipBad = Annotated[
     bool,
     typer.Option(

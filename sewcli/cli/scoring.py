@@ -26,6 +26,7 @@ from sewcli.inputs.corpus import load_corpus
 from sewcli.inputs.manifest import Row, Task, listed
 from sewcli.results import Failure
 from sewcli.temporary import temporary_directory
+from sewcli.writers import FORMATS, formats_for
 from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
 log = logging.getLogger("sewcli")
@@ -135,6 +136,26 @@ def _item(where: str, part: str, answer: Answer) -> Item:
     if answer.error is None:
         return Item(where, part, answer.scored)
     return Item(where, part, Failure(answer.scored.path, "failed", f"{where}: {answer.error}"))
+
+
+def score_format(names: Sequence[str] | None) -> str:
+    """The format of `-f` for scores, by default text.
+
+    Args:
+        names: as given; settings that only other commands can take are left out before.
+
+    Raises:
+        UsageError: it is unknown, or there are several.
+    """
+    known = tuple(formats_for("labels"))
+    chosen = list(dict.fromkeys(names or known[:1]))
+    for name in chosen:
+        if name not in known:
+            problem = "not for scores" if name in FORMATS else "unknown"
+            raise UsageError(f"format {name!r} is {problem}", hint=f"one of {', '.join(known)}")
+    if len(chosen) > 1:
+        raise UsageError("scores have one format", hint="give -f once")
+    return chosen[0]
 
 
 @dataclass(frozen=True)

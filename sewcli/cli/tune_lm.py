@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,12 +57,7 @@ def tune_lm(
         ),
     ] = None,
     scored: groups.Scoring,
-    form: Annotated[
-        Literal["text", "json"],
-        typer.Option(
-            "-f", "--format", envvar="SEW_FORMAT", help="A table or one object.", rich_help_panel="Output"
-        ),
-    ] = "text",
+    formats: opt.ScoreFormat = None,
     machine: groups.Network,
     engine: opt.Engine = "auto",
     unk_score: dec.UnkScore = DEFAULT_UNKNOWN,
@@ -84,14 +79,14 @@ def tune_lm(
     """
     from sewcli.cli import run
     from sewcli.cli.console import report_failure
-    from sewcli.cli.streams import write_stdout
+    from sewcli.cli.scoring import score_format
     from sewcli.errors import EXIT_ALL_FAILED
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.evaluation.rates import require_jiwer
     from sewcli.results import Failure
-    from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
     messages = telling.set_up()
+    form = score_format(formats)
     decoding = dec.decoding_options(
         hotword,
         hotwords_file,
@@ -153,7 +148,6 @@ def tune_lm(
     else:
         found = decoding.found_lm
         record = {
-            "schema_version": SCHEMA_VERSION,
             "utterances": len(kept),
             "failed": failed,
             **_summary(greedy, list(trials)),
@@ -161,7 +155,7 @@ def tune_lm(
             "model": {"id": local.spec.name, "revision": local.revision},
             "settings": ({} if found is None else found.settings()) | chunk_settings(network, options),
         }
-        write_stdout(dump(record))
+        _write(record)
     kept.close()
     raise typer.Exit(run.exit_code(len(kept), failed))
 
@@ -196,6 +190,14 @@ def _show(greedy: Trial, trials: Iterable[Trial]) -> None:
     best = best_of(done).options
     weights = f"--alpha {best.alpha:g} --beta {best.beta:g} --beam-width {best.beam_width}"
     write_stdout(f"best: {weights}\n".encode())
+
+
+def _write(record: dict[str, Any]) -> None:
+    """One JSON object on standard output."""
+    from sewcli.cli.streams import write_stdout
+    from sewcli.writers.jsonl import SCHEMA_VERSION, dump
+
+    write_stdout(dump({"schema_version": SCHEMA_VERSION, **record}))
 
 
 def _summary(greedy: Trial, trials: Sequence[Trial]) -> dict[str, Any]:
