@@ -189,12 +189,35 @@ def settings_of(recipe: Recipe) -> dict[str, str]:
     return {key: repr(value) for key, value in dataclasses.asdict(recipe).items()}
 
 
-def compare_settings(before: dict[str, str], now: dict[str, str], directory: Path) -> None:
+def check_same_run(state: dict[str, Any], recipe: Recipe, outputs: dict[str, Any], directory: Path) -> None:
     """Tell which settings are others than those of the run that is resumed.
 
+    Args:
+        state: of that run.
+        recipe: of this one.
+        outputs: of its task, see `Task`.
+        directory: of both.
+
     Raises:
-        UsageError: one decides which weights there are.
+        UsageError: a setting or an output is another that decides which weights there are.
     """
+    if "data" not in state:
+        raise UsageError(
+            f"the run in {directory} was begun by an older version of sew",
+            hint="finish it with that one, or choose another -o",
+        )
+    _compare_settings(state["recipe"], settings_of(recipe), directory)
+    before = state["outputs"]
+    if before != outputs:
+        kinds = outputs.keys() | before.keys()
+        other = ", ".join(sorted(kind for kind in kinds if before.get(kind) != outputs.get(kind)))
+        raise UsageError(
+            f"the run in {directory} has other {other} than its data give now",
+            hint="resume it with the data it began with, or choose another -o",
+        )
+
+
+def _compare_settings(before: dict[str, str], now: dict[str, str], directory: Path) -> None:
     # what a setting that is new since then does where it is not set, the run did
     new = {key: value for key, value in settings_of(Recipe("", "", ())).items() if key not in before}
     before = before | new

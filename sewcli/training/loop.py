@@ -29,7 +29,7 @@ from sewcli.errors import UsageError
 from sewcli.training.checkpoint import (
     CHOSEN,
     STATE,
-    compare_settings,
+    check_same_run,
     has_checkpoint,
     load_checkpoint,
     save_checkpoint,
@@ -259,21 +259,7 @@ class Trainer:
         self._accelerator.wait_for_everyone()
 
     def _restore(self, state: dict[str, Any], *, chosen: bool) -> None:
-        if "data" not in state:
-            raise UsageError(
-                f"the run in {self.directory} was begun by an older version of sew",
-                hint="finish it with that one, or choose another -o",
-            )
-        compare_settings(state["recipe"], settings_of(self.recipe), self.directory)
-        before, now = state["outputs"], self.task.outputs
-        if before != now:
-            other = ", ".join(
-                sorted(kind for kind in now.keys() | before.keys() if before.get(kind) != now.get(kind))
-            )
-            raise UsageError(
-                f"the run in {self.directory} has other {other} than its data give now",
-                hint="resume it with the data it began with, or choose another -o",
-            )
+        check_same_run(state, self.recipe, self.task.outputs, self.directory)
         if state["data"] != self.task.fingerprint:
             log.warning("the training data are others than those the run began with")
         if state["processes"] != self._accelerator.num_processes:
