@@ -26,8 +26,6 @@ from sewcli.results import Classification, Failure, LabelScore, ModelInfo, Span,
 
 _log = logging.getLogger("sewcli")
 
-TIMESTAMPS = ("none", "word", "char")
-
 
 class Heard(Protocol):
     """What a transcript takes from its recording."""

@@ -22,6 +22,13 @@ Known = Mapping[str, Iterable[str]]
 _PROJECT_FILE = Path("sew.toml")
 _PYPROJECT_FILE = Path("pyproject.toml")
 _TABLE = "tool.sew"
+#: what Typer takes for yes in the variable of an option
+_TRUE = ("1", "true", "t", "yes", "y", "on")
+
+
+def is_true(text: str) -> bool:
+    """Whether the value of a variable says yes, as Typer reads those of options."""
+    return text.strip().lower() in _TRUE
 
 
 @dataclass(frozen=True)

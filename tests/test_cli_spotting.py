@@ -16,6 +16,10 @@ from conftest import Sew
 from helpers import babble, write_babble
 
 import sewcli
+from sewcli.audio import read_blocks
+from sewcli.errors import AudioError
+from sewcli.inputs.raw import RawAudio
+from sewcli.inputs.sources import Source
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "keywords"
 SPOT = ("--window", "0.5", "--hop", "0.2", "--smooth", "1", "--threshold", "0.3", "--merge-gap", "0.1")
@@ -105,9 +109,6 @@ def test_events_do_not_depend_on_batch_container_or_pipe(
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
 @pytest.mark.parametrize("form", ["WAV", "WAVEX"])
 def test_wav_from_a_pipe_has_the_samples_that_libsndfile_reads(subtype: str, form: str) -> None:
-    from sewcli.audio import read_blocks
-    from sewcli.inputs.sources import Source
-
     sound = np.stack([babble(1.0, 1), babble(1.0, 2)], axis=1)
     held = io.BytesIO()
     soundfile.write(held, sound, 16000, format=form, subtype=subtype)
@@ -116,6 +117,16 @@ def test_wav_from_a_pipe_has_the_samples_that_libsndfile_reads(subtype: str, for
         blocks = list(read_blocks(Source("-", Path("-")), stdin=io.BytesIO(content), live=True))
         assert len(blocks) > 5
         assert np.array_equal(np.concatenate(blocks), expected.T.mean(axis=0))
+
+
+@pytest.mark.parametrize(("form", "order"), [("WAV", "BIG"), ("W64", "FILE"), ("AU", "LITTLE")])
+def test_a_header_is_never_read_as_raw_samples(form: str, order: str) -> None:
+    held = io.BytesIO()
+    soundfile.write(held, babble(1.0, 1), 16000, format=form, subtype="PCM_16", endian=order)
+    source = Source("-", Path("-"), raw=RawAudio(16000, "s16le", 1))
+    for live in (True, False):
+        with pytest.raises(AudioError, match="not raw samples"):
+            list(read_blocks(source, stdin=io.BytesIO(held.getvalue()), live=live))
 
 
 def open_ended(wav: bytes) -> bytes:

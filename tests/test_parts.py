@@ -141,13 +141,17 @@ def test_channels_are_read_alone(tmp_path: Path, engine: str) -> None:
     assert caught.value.code == "channel"
 
 
-def test_standard_input_is_split_too_and_what_cannot_be_opened_fails_when_read(tmp_path: Path) -> None:
+def test_standard_input_is_split_too_and_what_cannot_be_opened_fails_when_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sound = np.stack([babble(0.5, seed) for seed in (1, 2)], axis=1)
     stream = io.BytesIO()
     soundfile.write(stream, sound, 16_000, format="WAV", subtype="FLOAT")
+    stream.seek(0)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(stream))
     given = [Source("-", Path("-")), Source("gone.wav", Path("gone.wav")), Source("m:1", Path(), error="bad")]
     with ExitStack() as copies:
-        left, right, *others = channels_apart(given, copies, io.BytesIO(stream.getvalue()))
+        left, right, *others = channels_apart(given, copies)
         for channel, source in enumerate((left, right)):
             assert (source.path, source.channel) == ("-", channel)
             np.testing.assert_array_equal(np.concatenate(list(read_blocks(source))), sound[:, channel])
@@ -155,9 +159,10 @@ def test_standard_input_is_split_too_and_what_cannot_be_opened_fails_when_read(t
     assert not left.file.exists()
 
 
-def test_standard_input_that_is_no_audio_says_so_when_it_is_split() -> None:
+def test_standard_input_that_is_no_audio_says_so_when_it_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"text, not audio")))
     copies = ExitStack()
-    [source] = channels_apart([Source("-", Path("-"))], copies, io.BytesIO(b"text, not audio"))
+    [source] = channels_apart([Source("-", Path("-"))], copies)
     with copies, pytest.raises(AudioError, match="standard input: not an audio file"):
         list(read_blocks(source))
 

@@ -112,7 +112,8 @@ def test_what_a_process_cannot_open_is_read_here(
 ) -> None:
     file = write_babble(tmp_path / "folder" / "a.wav", 1.0)
     content, expected = file.read_bytes(), recording_of(file)
-    check_same(expected, recording_of(Source("-", Path("-")), workers, stdin=io.BytesIO(content)))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    check_same(expected, recording_of(Source("-", Path("-")), workers))
     check_same(expected, recording_of(array_source(soundfile.read(file)[0], 16_000), workers))
     os.mkfifo(tmp_path / "pipe")
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()

@@ -99,6 +99,7 @@ def test_transcribe_by_beam_search(sew: Sew, audio: Path, ctc: Path, valid: Any)
         *("transcribe", audio, "-m", ctc, "-f", "json", "--decoder", "beam", "--beam-width", "5"),
         *("--n-best", "3", "--hotword", "a"),
     )
+    assert len(result.records) == 3
     for record in result.records:
         valid("transcribe", record)
         assert record["alternatives"][0]["text"] == record["text"]
@@ -114,6 +115,7 @@ def test_verbose_json(sew: Sew, audio: Path, ctc: Path, valid: Any) -> None:
 
 def test_classify(sew: Sew, audio: Path, classifier: Path, valid: Any) -> None:
     result = sew("classify", audio, "-m", classifier, "-f", "json", "--top", "3")
+    assert len(result.records) == 3
     for record in result.records:
         valid("classify", record)
         assert len(record["labels"]) == 3
@@ -150,7 +152,9 @@ def test_evaluate_and_compare(
 
 
 def test_models_and_config(sew: Sew, ctc: Path, valid: Any) -> None:
-    for record in sew("models", "list", "-f", "json").records:
+    listed = sew("models", "list", "-f", "json").records
+    assert listed
+    for record in listed:
         valid("models", record)
     valid("models", sew("models", "show", ctc, "-f", "json").records[0])
     valid("config", sew("config", "show", "-f", "json").records[0])

@@ -70,7 +70,13 @@ def runs_of(scores: np.ndarray, threshold: float, hop: int, gap: int) -> list[Ru
     made: list[Run] = []
     for index, values in enumerate(scores):
         made += finder.push(Scores(100 + index * hop, values))
-    return made + list(finder.finish())
+    return made + list(finder.finish(100 + len(scores) * hop))
+
+
+def test_an_event_ends_with_the_recording() -> None:
+    finder = EventFinder([0], 0.5, 1000, 0)
+    assert list(finder.push(Scores(200, np.array([0.9], np.float32)))) == []
+    assert list(finder.finish(400)) == [Run(0, 0.0, 400, pytest.approx(0.9))]
 
 
 @given(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import BinaryIO
 
 from sewcli.audio.checks import shown
 from sewcli.audio.decoding import decoding
@@ -14,9 +13,7 @@ from sewcli.errors import AudioError
 from sewcli.inputs.sources import Source
 
 
-def channels_apart(
-    sources: Iterable[Source], copies: ExitStack, stdin: BinaryIO | None = None
-) -> Iterator[Source]:
+def channels_apart(sources: Iterable[Source], copies: ExitStack) -> Iterator[Source]:
     """Yield a source for each channel of each input, in order.
 
     The header of a file is read when its turn comes. A source that cannot be opened is passed on as it is
@@ -26,7 +23,6 @@ def channels_apart(
         sources: what to read.
         copies: takes the temporary files of what can be read only once, standard input and pipes; they are
             deleted when it is closed.
-        stdin: where the source "-" is read from; sys.stdin.buffer by default.
     """
     for source in sources:
         if source.error is not None:
@@ -34,7 +30,7 @@ def channels_apart(
             continue
         with ExitStack() as opened:
             try:
-                file = opened.enter_context(on_disk(source, stdin))
+                file = opened.enter_context(on_disk(source))
             except (AudioError, OSError):
                 yield source
                 continue

@@ -39,11 +39,16 @@ def kind(file: Path) -> str | None:
     """What the first bytes look like: "libsndfile" or "ffmpeg" for who reads such a file, or None."""
     with file.open("rb") as stream:
         head = stream.read(12)
-    if head.startswith(_LIBSNDFILE_MAGIC):
+    if is_audio_header(head):
         return "libsndfile"
     if head.startswith(_FFMPEG_MAGIC) or head[4:8] == b"ftyp":
         return "ffmpeg"
     return None
+
+
+def is_audio_header(head: bytes) -> bool:
+    """Whether a file or stream that begins so is one that libsndfile reads; four bytes are enough."""
+    return head.startswith(_LIBSNDFILE_MAGIC)
 
 
 @lru_cache(maxsize=16)  # the rows of a manifest cut the same long file again and again
@@ -61,7 +66,7 @@ def _fault(file: Path, size: int, _modified: int) -> str | None:
 def announced_end(stream: BinaryIO) -> int | None:
     """Where the audio of a container ends by its own header, in bytes; None if it does not say."""
     chunk = _audio_chunk(stream)
-    if chunk is None or _is_open(chunk.length, chunk.field_bytes):
+    if chunk is None or is_open_size(chunk.length, chunk.field_bytes):
         return None
     return chunk.start + chunk.length
 
@@ -135,7 +140,7 @@ def _find_chunk(
         position += header_size + -(-length // align) * align
 
 
-def _is_open(length: int, field_bytes: int) -> bool:
+def is_open_size(length: int, field_bytes: int) -> bool:
     """Whether a size is one that writers leave behind which could not go back to correct it."""
     if length <= 0:
         return True

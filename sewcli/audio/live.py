@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.audio.checks import damaged
+from sewcli.audio.containers import is_audio_header, is_open_size
 from sewcli.audio.dsp import Block, cut, frames_in
 from sewcli.audio.native import NativeAudio
 from sewcli.inputs.raw import RawAudio
@@ -31,8 +32,8 @@ _RAW = {
     "f32le": (_FLOAT, 32),
     "f64le": (_FLOAT, 64),
 }
-#: sizes that writers leave who cannot go back to correct them; a stream of the largest size would last hours
-_OPEN = 0x7F000000
+#: of the field that tells the size of the samples
+_SIZE_BYTES = 4
 #: frames decoded at once, in seconds: what delay there may be
 _BLOCK_SECONDS = 0.1
 
@@ -107,7 +108,7 @@ class _Head:
 
     def raw(self, raw: RawAudio) -> tuple[_Form, int] | None:
         """The form of samples without a header; None where there seems to be one, or they are not plain."""
-        if self._take(4) in (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"caff"):
+        if is_audio_header(self._take(4)):
             return None  # which is an error, told where files are read
         kind, bits = _RAW.get(raw.format, (0, 0))
         form = _Form(kind, raw.channels, raw.rate, raw.channels * bits // 8, bits)
@@ -143,7 +144,7 @@ def _exactly(stream: BinaryIO, count: int) -> bytes:
 
 
 def _blocks(name: str, stream: BinaryIO, form: _Form, size: int) -> Iterator[Block]:
-    left = None if size == 0 or size >= _OPEN else size
+    left = None if is_open_size(size, _SIZE_BYTES) else size
     step = max(1, round(form.rate * _BLOCK_SECONDS)) * form.frame_bytes
     while left is None or left >= form.frame_bytes:
         content = _exactly(stream, step if left is None else min(step, left))

@@ -19,11 +19,15 @@ _COPY_BYTES = 1 << 20
 
 
 @contextmanager
-def on_disk(source: Source, stdin: BinaryIO | None) -> Iterator[Path]:
+def on_disk(source: Source, stdin: BinaryIO | None = None) -> Iterator[Path]:
     """Yield a regular, readable, non-empty file with the audio of a source.
 
     Standard input, pipes and what is at an address are copied to a temporary file, block by block, which is
     deleted at the end.
+
+    Args:
+        source: what to read.
+        stdin: where "-" is read from; sys.stdin.buffer by default.
 
     Raises:
         AudioError: there is nothing to read at its path, or no room for the copy.

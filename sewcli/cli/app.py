@@ -20,6 +20,7 @@ from sewcli.cli.commands import CONTEXT, EXIT_CODES, Commands
 from sewcli.cli.defaults import set_defaults
 from sewcli.cli.streams import ClosedPipe, write_message
 from sewcli.errors import EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, SewError, UsageError
+from sewcli.settings import is_true
 
 app = typer.Typer(
     name="sew",
@@ -87,7 +88,7 @@ def main() -> NoReturn:
     _end_on_termination()
     if sys.stderr is None:  # closed: what would be told is lost, and the exit code tells
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end of the process
-    debug = "--debug" in sys.argv[1:] or os.environ.get("SEW_DEBUG", "").lower() in ("1", "true", "yes", "on")
+    debug = "--debug" in sys.argv[1:] or is_true(os.environ.get("SEW_DEBUG", ""))
     try:
         _refuse_empty(sys.argv[1:])
         app(prog_name="sew")

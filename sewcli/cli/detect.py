@@ -144,7 +144,7 @@ def _events(
         for level, finder in finders.items():
             runs[level] += finder.push(scores)
     for level, finder in finders.items():
-        runs[level] += finder.finish()
+        runs[level] += finder.finish(recording.samples)
     return {
         level: [
             LabelSpan(

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from sewcli.errors import UsageError
+from sewcli.settings import is_true
 
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _HTTP = ("http", "https")
@@ -18,7 +19,6 @@ _HTTP = ("http", "https")
 _LOCAL = frozenset(
     ["file", "local", "memory", "zip", "tar", "libarchive", "simplecache", "filecache", "blockcache"]
 )
-_TRUE = ("1", "true", "t", "yes", "y", "on")
 _PACKAGES = {
     "http": "pip install 'sewcli[remote]'",
     "https": "pip install 'sewcli[remote]'",
@@ -62,7 +62,7 @@ def file_name(url: str) -> str:
 
 def is_forbidden(url: str) -> bool:
     """Whether an address needs a network that this process shall not use (hub.fetching.set_offline)."""
-    return os.environ.get("SEW_OFFLINE", "").lower() in _TRUE and needs_network(url)
+    return is_true(os.environ.get("SEW_OFFLINE", "")) and needs_network(url)
 
 
 def check_url(url: str, *, offline: bool) -> None:

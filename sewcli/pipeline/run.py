@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
@@ -54,11 +54,9 @@ class Options:
         file_statistics: normalise by the statistics of the whole file, not of each chunk.
         audio_engine: of the decoding.
         longest: seconds a recording may last, or None.
-        readers: threads that decode the next recordings while the network runs; None for one beside a CPU,
-            several beside a GPU, and no less than there are processes.
         activity: leave long silences out (the consumer must be a `SkipsSilence`); None runs all.
-        read_workers: processes that decode for these threads, see `reading.read_workers`; None for what suits
-            the device, 0 for none.
+        read_workers: processes that decode for the threads that read ahead, see `reading.read_workers`; None
+            for what suits the device, 0 for none.
 
     Raises:
         UsageError: there can be no such processes here.
@@ -69,7 +67,6 @@ class Options:
     file_statistics: bool = True
     audio_engine: str = "soundfile"
     longest: float | None = None
-    readers: int | None = None
     activity: ActivityOptions | None = None
     read_workers: int | None = None
 
@@ -96,7 +93,6 @@ def run(
     consumer: Callable[[], Consumer[ResultT_co]],
     options: Options,
     *,
-    stdin: BinaryIO | None = None,
     makers: Makers | None = None,
 ) -> Iterator[ResultT_co | Failure]:
     """Yield one result or failure a source, in order.
@@ -106,7 +102,6 @@ def run(
         model: the network.
         consumer: makes the consumer of one recording.
         options: see `Options`.
-        stdin: where the source "-" is read from.
         makers: of the results; None makes them here, between the batches.
 
     Raises:
@@ -115,13 +110,12 @@ def run(
     pending: Line[ResultT_co] = Line(makers)
     batcher: Batcher[ResultT_co] = Batcher(model, options.batch_seconds)
     workers = read_workers(options.read_workers, model.device)
-    readers = options.readers or max(
-        1 if model.device == "cpu" else _GPU_READERS, workers.count if workers else 0
-    )
+    # one thread for each process, which is what it waits for
+    readers = max(1 if model.device == "cpu" else _GPU_READERS, workers.count if workers else 0)
     stopped = threading.Event()
     ahead = Ahead(
         sources,
-        lambda source: _open(source, consumer, options, stdin, stopped.is_set, workers),
+        lambda source: _open(source, consumer, options, stopped.is_set, workers),
         lambda opened: opened.close() if isinstance(opened, Job) else None,
         workers=readers,
         depth=readers + _WAITING,
@@ -169,7 +163,6 @@ def _open(
     source: Source,
     consumer: Callable[[], Consumer[ResultT_co]],
     options: Options,
-    stdin: BinaryIO | None,
     cancelled: Callable[[], bool],
     workers: ReadWorkers | None,
 ) -> Job[ResultT_co] | Failure:
@@ -178,7 +171,6 @@ def _open(
             source,
             engine=options.audio_engine,
             longest=options.longest,
-            stdin=stdin,
             cancelled=cancelled,
             activity=options.activity,
             workers=workers,

@@ -82,7 +82,7 @@ def active(levels: NDArray[np.float32], options: ActivityOptions) -> list[tuple[
     ]
     padding = round(options.padding * SAMPLE_RATE / FRAME)
     longest = options.silence * SAMPLE_RATE / FRAME
-    kept: list[tuple[int, int]] = []
+    gaps: list[tuple[int, int]] = []
     # a silence at either end counts as one between words
     edges = [0, *(edge for run in runs for edge in run), count]
     for silence_from, silence_to in zip(edges[::2], edges[1::2], strict=True):
@@ -90,8 +90,8 @@ def active(levels: NDArray[np.float32], options: ActivityOptions) -> list[tuple[
             continue
         start = silence_from + padding if silence_from else 0
         stop = silence_to - padding if silence_to < count else count
-        kept.append((start, stop))
-    bounds = [0, *(edge for gap in kept for edge in gap), count]
+        gaps.append((start, stop))
+    bounds = [0, *(edge for gap in gaps for edge in gap), count]
     return [(first, stop) for first, stop in zip(bounds[::2], bounds[1::2], strict=True) if first < stop]
 
 

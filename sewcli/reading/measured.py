@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +47,12 @@ Reading = Generator[NDArray[np.float32], None, Measures]
 """Blocks of 16 kHz mono, shape (n,), and at their end the measures."""
 
 
-def measured(source: Source, how: How, stdin: BinaryIO | None = None) -> Reading:
+def measured(source: Source, how: How) -> Reading:
     """Read a source in blocks, measuring them as they pass.
 
     Args:
         source: what to read.
         how: see `How`.
-        stdin: where "-" is read from.
 
     Raises:
         AudioError: the audio cannot be read or cannot be used.
@@ -62,7 +60,7 @@ def measured(source: Source, how: How, stdin: BinaryIO | None = None) -> Reading
     statistics = StatisticsAccumulator()
     meter = LevelMeter() if how.levels else None
     samples = 0
-    for block in read_blocks(source, engine=how.engine, stdin=stdin):
+    for block in read_blocks(source, engine=how.engine):
         statistics.update(block)
         if meter is not None:
             meter.update(block)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import stat
 from dataclasses import replace
-from typing import BinaryIO
 
 from sewcli.audio import shown
 from sewcli.audio.arrays import ArraySource
@@ -49,7 +48,7 @@ class ReadWorkers:
         """Of the processes that have been started and are in use."""
         return self._processes.pids
 
-    def measured(self, source: Source, how: How, stdin: BinaryIO | None = None) -> Reading:
+    def measured(self, source: Source, how: How) -> Reading:
         """As `sewcli.reading.measured.measured`, waiting for a process that rests; for many threads.
 
         What is no regular file (standard input, pipes, arrays, addresses) is read in this process.
@@ -65,7 +64,7 @@ class ReadWorkers:
                 raise found
             if found is not None:
                 return found
-        return (yield from measured(source, how, stdin))
+        return (yield from measured(source, how))
 
     def _there(self, request: Request) -> Answering:
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +35,6 @@ class Recording:
         source: what to read.
         engine: of the decoding, see `sewcli.audio.read_blocks`.
         longest: seconds it may last; reading ends as soon as it is longer.
-        stdin: where "-" is read from.
         activity: leave long silences out; None keeps all.
         cancelled: asked after every block whether to give up (AudioError).
         workers: processes to decode in; None for this one.
@@ -55,7 +53,6 @@ class Recording:
         *,
         engine: str = "soundfile",
         longest: float | None = None,
-        stdin: BinaryIO | None = None,
         activity: ActivityOptions | None = None,
         cancelled: Callable[[], bool] = lambda: False,
         workers: ReadWorkers | None = None,
@@ -66,7 +63,7 @@ class Recording:
         how = How(engine, longest, levels=activity is not None)
         read = measured if workers is None else workers.measured
         try:
-            with closing(read(source, how, stdin)) as blocks:
+            with closing(read(source, how)) as blocks:
                 measures = self._keep_all(blocks, cancelled)
         except BaseException:
             self._file.close()

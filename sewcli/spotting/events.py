@@ -8,7 +8,7 @@ event reaches from half a hop before the middle of its first hit to half a hop b
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sewcli.spotting.smoothing import Scores
 
@@ -64,9 +64,11 @@ class EventFinder:
             run = self._open.setdefault(label, _Open(scores.centre, scores.centre, score))
             run.last, run.score = scores.centre, max(run.score, score)
 
-    def finish(self) -> Iterator[Run]:
-        """The events that last until the end."""
-        yield from self._close(list(self._open))
+    def finish(self, end: int) -> Iterator[Run]:
+        """The events that last until the end, which is behind so many samples."""
+        for run in self._close(list(self._open)):
+            # the middle of a recording shorter than a hop is nearer to its end than half a hop
+            yield replace(run, end=min(run.end, end))
 
     def _close(self, labels: Sequence[int]) -> Iterator[Run]:
         ended = [(self._open.pop(label), label) for label in labels]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -42,7 +42,6 @@ class Spotter:
         batch_seconds: audio in one batch; 0 runs every window alone.
         audio_engine: of the decoding.
         picture: takes each source and its picture, or None.
-        stdin: where the source "-" is read from.
     """
 
     model: AcousticModel
@@ -51,7 +50,6 @@ class Spotter:
     batch_seconds: float = 0.0
     audio_engine: str = "soundfile"
     picture: Callable[[Source, bytes], None] | None = None
-    stdin: BinaryIO | None = None
 
     def results(self, sources: Iterable[Source]) -> Iterator[KeywordEvent | Detections | Failure]:
         """The events of each source as they end, then all of them together; or what has failed.
@@ -76,9 +74,8 @@ class Spotter:
         except InputError as error:
             yield failed(source, error.code, str(error))
             return
-        for run in finder.finish():
-            # the middle of a recording shorter than a hop is nearer to its end than half a hop
-            events.append(self._event(source, replace(run, end=min(run.end, recording.samples))))
+        for run in finder.finish(recording.samples):
+            events.append(self._event(source, run))
             yield events[-1]
         yield Detections(
             source.path,
@@ -157,10 +154,7 @@ class Listening:
     def _windows(self) -> Iterator[Window]:
         options = self._spotter.options
         windower = Windower(options.window_samples, options.hop_samples)
-        blocks = read_blocks(
-            self._source, engine=self._spotter.audio_engine, stdin=self._spotter.stdin, live=True
-        )
-        for block in blocks:
+        for block in read_blocks(self._source, engine=self._spotter.audio_engine, live=True):
             self.samples += block.size
             if self._picture is not None:
                 self._picture.sound.push(block)
