@@ -128,7 +128,8 @@ def _read_file(file: SettingsFile, known: Known) -> Iterator[Setting]:
     yield from _settings(file, shared, None, everywhere)
     for command, table in tables.items():
         if command not in known:
-            raise _unknown(file, f"table [{command}]", command, known)
+            others = ", ".join(f"[{name}]" for name in known)
+            raise _unknown(file, f"table [{command}]", command, known, f"tables are {others}")
         yield from _settings(file, table, command, known[command])
 
 
@@ -139,7 +140,8 @@ def _settings(
         key = name.replace("_", "-")
         where = f"[{command}] {name}" if command else name
         if key not in keys:
-            raise _unknown(file, f"key {where}", key, keys)
+            hint = f"keys are the long options of `sew {command or 'transcribe'} --help`"
+            raise _unknown(file, f"key {where}", key, keys, hint)
         if isinstance(value, list):
             yield Setting(key, command, [_text(file, where, item) for item in value], file)
         else:
@@ -155,11 +157,8 @@ def _text(file: SettingsFile, where: str, value: Any) -> str:
     raise _bad(file, f"{where}: a {type(value).__name__} can be no setting")
 
 
-def _unknown(file: SettingsFile, what: str, name: str, names: Iterable[str]) -> UsageError:
-    return UsageError(
-        f"{file.path}: unknown {what}{meant(name, names)}",
-        hint="keys are the long options of `sew transcribe --help`",
-    )
+def _unknown(file: SettingsFile, what: str, name: str, names: Iterable[str], hint: str) -> UsageError:
+    return UsageError(f"{file.path}: unknown {what}{meant(name, names)}", hint=hint)
 
 
 def _bad(file: SettingsFile, problem: str) -> UsageError:

@@ -1,7 +1,7 @@
 """The acoustic model: chunks of samples in, logits out.
 
-Everything above this package sees `AcousticModel` alone; which library or device runs the network
-is decided here.
+The pipeline and the consumers see `AcousticModel` alone; which library or device runs the network is decided
+in this package.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -68,53 +67,13 @@ def bench(
         raise UsageError(
             f"nothing called {', '.join(map(repr, unknown))} to measure", hint=f"one of {', '.join(_NAMES)}"
         )
-    for table in _tables(
-        chosen, models or [], dtypes or ["float32"], seconds, repeats, quick, device, threads, compiled
-    ):
+
+    # from here on torch is needed
+    from sewcli.bench.measurements import Asked, tables
+
+    asked = Asked(models or [], dtypes or ["float32"], seconds, repeats, quick, device, threads, compiled)
+    for table in tables(chosen, asked):
         _show(table, form)
-
-
-def _tables(
-    names: list[str],
-    models: list[str],
-    dtypes: list[str],
-    seconds: float,
-    repeats: int,
-    quick: bool,
-    device: str,
-    threads: int | None,
-    compiled: bool,
-) -> Iterator[Table]:
-    import torch
-    import transformers
-
-    from sewcli.acoustic.load import find_device
-    from sewcli.bench import networks, whole
-    from sewcli.bench.material import machine
-    from sewcli.bench.table import Table
-
-    transformers.utils.logging.disable_progress_bar()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    place = str(find_device(device))
-    network = networks.NetworkOptions(
-        models or ["sew-tiny", "sew-d-tiny"], dtypes, seconds, repeats, place, compiled
-    )
-    run = whole.WholeOptions((models or ["sew-tiny"])[0], repeats, torch.get_num_threads(), quick, place)
-    yield Table("machine", "What the figures hold for.", ("", ""), tuple(machine().items()))
-    measurements: dict[str, Callable[[], Iterator[Table]]] = {
-        "network": lambda: networks.network(network),
-        "threads": lambda: networks.threads(network),
-        "chunks": lambda: networks.chunks(network),
-        "paper": lambda: networks.paper(network),
-        "long-file": lambda: whole.long_file(run),
-        "many-files": lambda: whole.many_files(run),
-        "start": lambda: whole.start(run),
-        "audio": lambda: whole.audio(run),
-        "memory": lambda: whole.memory(run),
-    }
-    for name in names:
-        yield from measurements[name]()
 
 
 def _show(table: Table, form: str) -> None:

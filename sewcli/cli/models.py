@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -18,6 +17,7 @@ from sewcli.cli.commands import CommandGroup
 from sewcli.cli.streams import write_stdout
 from sewcli.hub import cache
 from sewcli.registry import ModelSpec, Registry, load_registry, resolve
+from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
 app = CommandGroup("The models that -m knows, their aliases and their files.")
 
@@ -48,7 +48,7 @@ def list_models(output: _FormatOption = Format.TEXT, as_json: _JsonOption = Fals
     records = [describe(spec, registry) for spec in registry.models.values()]
     if as_json or output is Format.JSON:
         for record in records:
-            _line(json.dumps(record))
+            write_stdout(dump(record))
     elif sys.stdout.isatty():
         _print_table(records)
     else:
@@ -67,7 +67,7 @@ def show(
     registry = load_registry()
     record = describe(resolve(model, registry=registry, revision=revision), registry)
     if as_json or output is Format.JSON:
-        _line(json.dumps(record))
+        write_stdout(dump(record))
         return
     for key, value in record.items():
         if key != "schema_version":
@@ -98,7 +98,7 @@ def describe(spec: ModelSpec, registry: Registry) -> dict[str, Any]:
     else:
         where = "embedded" if spec.embedded else "local"
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "alias": spec.alias,
         "default_for": registry.default_tasks(spec),
         "task": spec.task,

@@ -65,7 +65,7 @@ def chosen_formats(
     wanted = list(dict.fromkeys(names or list(known)[:1]))
     for name in wanted:
         if name not in known:
-            problem = "for transcripts only" if name in FORMATS else "unknown"
+            problem = "not for this command" if name in FORMATS else "unknown"
             raise UsageError(f"format {name!r} is {problem}", hint=f"one of {', '.join(known)}")
     if len(wanted) > 1 and output is None:
         raise UsageError("several formats need a directory", hint="add -o DIR")

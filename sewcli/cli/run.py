@@ -1,7 +1,4 @@
-"""What transcribe and classify have in common, between the parsing and the pipeline.
-
-Each class holds one group of options as the user gave them and turns it into what it stands for.
-"""
+"""What commands have in common between the parsing and the pipeline: model, chunks, messages, exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of inputs: the window of --start and --end, in seconds of the whole file, and one channel."""
+"""Parts of inputs: the window of --start and --end, in seconds of the whole file."""
 
 from __future__ import annotations
 

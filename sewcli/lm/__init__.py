@@ -1,1 +1,1 @@
-"""N-gram language models: counting, smoothing and writing them, and finding one to decode with."""
+"""N-gram language models: counting, smoothing and writing them."""

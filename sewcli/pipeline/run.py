@@ -1,4 +1,4 @@
-"""From sources to results: the only module that knows all the rooms.
+"""From sources to results: recordings, chunks, batches, and what becomes of their outputs.
 
 Recordings are cut into chunks, chunks of one or several recordings make a batch, and the output of
 each chunk goes to the consumer of its recording. Results come in the order of the sources. A
