@@ -1,4 +1,4 @@
-"""A model at work: transcribing, aligning, classifying and spotting, for the commands and for Python alike."""
+"""A model at work: transcribing, aligning, classifying and spotting, for commands and for Python alike."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_config_show_tells_value_and_place(
     assert facts(rows["top"]) == (4, "environment", "SEW_TOP")
     assert facts(rows["beam-width"]) == (100, "default", None)
     assert facts(rows["classify.format"]) == (["json"], "project", "sew.toml [classify]")
-    assert facts(rows["evaluate.format"]) == ("text", "default", None)
+    assert facts(rows["align.timestamps"]) == ("char", "default", None)
 
     text = sew("config", "show").lines
     assert text[0] == f"# {file}: read"
