@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -159,12 +159,65 @@ def test_pieces_before_the_one_that_does_not_fit_are_handed_on(
         "GET was unable to find an engine to execute this computation",
         "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
         "Triton Error [CUDA]: out of memory",
+        "backend='inductor' raised:\nOutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
+        "CUDA driver error: out of memory",
+        "NVML_SUCCESS == r INTERNAL ASSERT FAILED at CUDACachingAllocator.cpp",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
     ],
 )
 def test_want_of_memory_is_told_by_what_torch_says(told: str) -> None:
     assert is_out_of_memory(RuntimeError(told))
     assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+
+
+def test_one_piece_that_does_not_fit_says_what_torch_says(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_segments: Sequence[Segment]) -> Underway:
+        raise RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED\nmore about it")
+
+    monkeypatch.setattr(nano, "_start", fail)
+    with pytest.raises(DeviceError, match=r"one piece of .* s: cuDNN error: [A-Z_]+ \(use"):
+        logits(nano, batch_seconds=0.0)
+
+
+class Lost:
+    """Logits on a card that is lost before they are there."""
+
+    def ready(self) -> bool:
+        return True
+
+    def array(self) -> NoReturn:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\nFor debugging ...")
+
+
+def test_a_device_that_is_lost_ends_the_run_after_what_is_done(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FastModel, "lanes", 1)
+    there, sent = nano._transfers.to_host, []
+
+    def to_host(tensor: torch.Tensor) -> Copied:
+        sent.append(tensor)
+        return there(tensor) if len(sent) == 1 else Lost()
+
+    monkeypatch.setattr(nano._transfers, "to_host", to_host)
+    results = run(CLIPS, nano, Logits, Options(PLAN, batch_seconds=7.0))
+    assert next(results)[0] == CLIPS[0].path
+    with pytest.raises(DeviceError, match=r"^cpu failed: CUDA error: unspecified launch failure \(run again"):
+        next(results)
+
+
+def test_a_kernel_that_fails_ends_the_run_in_one_line(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_segments: Sequence[Segment]) -> Underway:
+        raise torch.AcceleratorError("CUDA error: no kernel image is available\nFor debugging ...")
+
+    monkeypatch.setattr(nano, "_start", fail)
+    with pytest.raises(DeviceError, match=r"no kernel image is available \(run again"):
+        logits(nano, batch_seconds=0.0)
 
 
 def test_results_of_a_batch_under_way_come_before_the_end_of_the_run(

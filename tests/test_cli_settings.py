@@ -126,6 +126,26 @@ def test_no_cuda_is_exit_6(sew: Sew, ctc: Path, audio: Path) -> None:
         assert "--device cpu" in message
 
 
+def test_a_card_that_cannot_compute_is_passed_over_by_auto_and_named_otherwise(
+    sew: Sew, ctc: Path, audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("has a card that computes")
+    expected = sew("transcribe", audio / "b.wav", "-m", ctc).out
+    # as where the driver lists a card that this build of torch has nothing for
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    passed_over = sew("transcribe", audio / "b.wav", "-m", ctc)
+    assert (passed_over.code, passed_over.out) == (0, expected)
+    [message] = passed_over.messages
+    assert "GPU cannot be used" in message
+    named = sew("transcribe", audio / "b.wav", "-m", ctc, "--device", "cuda:0")
+    assert (named.code, named.out) == (6, b"")
+    assert "cuda:0 cannot be used" in named.err
+
+
 def test_quiet_says_nothing_but_errors(sew: Sew, ctc: Path, audio: Path) -> None:
     result = sew("transcribe", audio / "b.wav", "missing.wav", "-m", ctc, "-q", "--no-progress")
     assert result.code == 3

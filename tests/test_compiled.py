@@ -26,7 +26,16 @@ from sewcli.hub.fetching import LocalModel
 from sewcli.models_toml import ModelSpec
 
 #: samples of the rows of each batch: one row and several, full and padded, of one pair of frames too
-BATCHES = ([16_000, 9_000, 720], [32_000], [24_000, 24_000], [5_000, 1_234, 40_000, 16_123])
+BATCHES = (
+    [16_000, 9_000, 720],
+    [32_000],
+    [24_000, 24_000],
+    [5_000, 1_234, 40_000, 16_123],
+    [20_560],  # 64 frames, the width of a batch on a card
+    [20_560, 20_560],
+    [320_080],
+    [720],
+)
 
 
 def load(directory: Path, device: str = "cpu", *, compiled: bool = False) -> RunningModel:
@@ -48,9 +57,14 @@ def test_compiled_attention_gives_the_logits_of_the_plain_one(
     monkeypatch.setattr(fast, "find_operators", lambda *_, **_options: PublicOperators())
     plain = load(directory)
     traced: list[Compiled[...]] = []
+    graphs: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: object) -> object:
+        graphs.append(graph)
+        return graph.forward
 
     def compiled(function):
-        traced.append(Compiled(function, backend="eager"))
+        traced.append(Compiled(function, backend=backend))
         return traced[-1]
 
     monkeypatch.setattr(operators, "Compiled", compiled)
@@ -61,6 +75,7 @@ def test_compiled_attention_gives_the_logits_of_the_plain_one(
             np.testing.assert_allclose(ours, theirs, atol=1e-5 * max(1.0, np.abs(theirs).max(initial=0.0)))
     assert len(traced) == 1  # one for all layers
     assert traced[0].is_compiled
+    assert len(graphs) <= 2  # of one row and of several; torch gives up behind the eighth
 
 
 def test_sizes_that_are_equal_by_chance_do_not_bind_the_next_batch() -> None:

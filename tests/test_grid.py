@@ -11,7 +11,7 @@ from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.engine import sew, sew_d
-from sewcli.engine.grid import on_grid, states_on_grid
+from sewcli.engine.grid import on_card, on_grid, states_on_grid
 from sewcli.engine.operators import find_operators
 from sewcli.hub.fetching import LocalModel
 from sewcli.registry import ModelSpec
@@ -23,6 +23,10 @@ from sewcli.registry import ModelSpec
 def test_steps_grow_with_the_length(count, expected):
     assert on_grid(count) == expected
     assert states_on_grid(-(-count // 2)) == expected // 2
+
+
+def test_rows_of_the_bias_on_a_card_are_whole_groups_of_eight_states():
+    assert [on_card(frames) for frames in (0, 1, 16, 17, 1000)] == [0, 16, 16, 32, 1008]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.checkpoint import inspect
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.acoustic.transfers import Transfers
+from sewcli.acoustic.transfers import CudaTransfers, Transfers
 from sewcli.engine.config import read_config
 from sewcli.engine.fast import FastModel
 from sewcli.hub.fetching import fetch
@@ -76,6 +77,17 @@ def test_a_forward_pass_neither_waits_for_a_device_nor_reads_from_it(tmp_path: P
     assert logits.shape == (2, len(model.labels))
     assert len(copies.waited) >= 4
     assert not any(copies.waited)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has pinned memory")
+def test_where_no_memory_can_be_pinned_any_other_does(caplog: pytest.LogCaptureFixture) -> None:
+    transfers = CudaTransfers.__new__(CudaTransfers)  # a stream there is on a card alone
+    transfers._pinned = True
+    with caplog.at_level(logging.WARNING, "sewcli"):
+        for _ in range(2):
+            assert transfers.empty((2, 3), dtype=torch.float32).shape == (2, 3)
+    [record] = caplog.records
+    assert "no pinned memory" in record.getMessage()
 
 
 def test_copies_to_other_devices_than_cuda_are_waited_for() -> None:

@@ -46,5 +46,7 @@ def device_seconds(device: str, config: Mapping[str, Any]) -> float:
     kind = torch.device(device)
     if kind.type == "cuda":
         free, _ = torch.cuda.mem_get_info(kind)
+        # what torch holds for the next tensors counts as taken there
+        free += torch.cuda.memory_reserved(kind) - torch.cuda.memory_allocated(kind)
         return affordable_seconds(free, config)
     return 0.0 if kind.type == "cpu" else _UNASKED

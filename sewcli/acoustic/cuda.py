@@ -16,3 +16,22 @@ def settle_cuda() -> None:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def fault_of(device: torch.device) -> str:
+    """Why a card that the driver lists cannot compute, in a line; "" where it can.
+
+    A build of torch has kernels for some generations of cards alone, a driver may be too old for it, and a
+    card may belong to another process.
+    """
+    try:
+        torch.zeros(1, device=device).add_(1).item()
+    # an AssertionError where torch was built without CUDA, and RuntimeErrors of several kinds
+    except Exception as error:
+        return first_line(error)
+    return ""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line; CUDA appends advice for who debugs kernels."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

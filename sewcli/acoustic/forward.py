@@ -186,10 +186,11 @@ def class_logits(model: Model, batch: Batch) -> torch.Tensor:
         total = batch.frames
     projected = model.projector(hidden)
     inside = frame_mask(kept, projected.shape[1])[..., None]
-    summed = projected.masked_fill(~inside, 0.0).sum(dim=1)
+    # in 16 bits a sum over minutes may exceed the greatest number there is
+    summed = projected.masked_fill(~inside, 0.0).sum(dim=1, dtype=torch.float32)
     # the odd last frame enters the mean of transformers as a zero vector, projected
     summed = summed + (total - kept)[:, None] * model.projector.bias
-    return model.classifier(summed / total[:, None])  # type: ignore[no-any-return]
+    return model.classifier((summed / total[:, None]).to(projected.dtype))  # type: ignore[no-any-return]
 
 
 def hidden_layers(model: Model, batch: Batch) -> list[torch.Tensor]:

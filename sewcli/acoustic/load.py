@@ -11,9 +11,9 @@ import torch
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, inspect
-from sewcli.acoustic.cuda import settle_cuda
+from sewcli.acoustic.cuda import fault_of, settle_cuda
 from sewcli.acoustic.pickled import keep_safetensors
-from sewcli.acoustic.running import RunningModel, is_out_of_memory
+from sewcli.acoustic.running import RunningModel, is_out_of_memory, no_room_for_weights
 from sewcli.engine.config import NotCoveredError, read_config
 from sewcli.errors import DeviceError, ModelError, UsageError
 from sewcli.hub.fetching import LocalModel
@@ -42,7 +42,7 @@ def load_model(
         local: where its files are.
         engine: "fast" is the project's own, "reference" transformers; "auto" takes fast where it covers
             the model, and says so in the log where it does not.
-        device: "auto" takes CUDA where there is one.
+        device: "auto" takes CUDA where there is a card that can be used.
         dtype: "auto" is float32; "int8" is for the fast engine on a CPU.
         threads: CPU threads of the network; torch's own choice when None.
         compiled: let torch.compile make the attention of SEW-D, on a GPU; elsewhere a warning says that it
@@ -50,7 +50,7 @@ def load_model(
 
     Raises:
         ModelError: the directory does not hold such a model, or the fast engine does not cover it.
-        DeviceError: the device is not there.
+        DeviceError: the device is not there, or cannot be used.
         UsageError: an unknown engine, device or dtype.
     """
     keep_safetensors(local)
@@ -66,6 +66,12 @@ def load_model(
     if dtype not in ("auto", *DTYPES, INT8):
         raise UsageError(f"unknown dtype {dtype!r}", hint=f"one of auto, {', '.join(DTYPES)}, {INT8}")
     place = find_device(device)
+    if place.type == "cuda":
+        if place.index is None:
+            # by its number: which card is the current one differs from thread to thread
+            place = torch.device("cuda", torch.cuda.current_device())
+        if dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            _log.warning("%s has no bfloat16 and emulates it, slowly: --dtype float16 is faster", place)
     if dtype == INT8 and engine == "reference":
         raise UsageError("transformers does not run in int8", hint="--dtype bfloat16, or --engine fast")
     if dtype == INT8 and place.type != "cpu":
@@ -121,7 +127,7 @@ def _fast(checkpoint: Checkpoint, device: torch.device, dtype: str, *, compiled:
         return FastModel(checkpoint, config, device, kind, compiled=compiled, int8=int8)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise DeviceError(f"not enough memory for the weights of {checkpoint.directory}") from error
+            raise no_room_for_weights(checkpoint.directory) from error
         raise
 
 
@@ -157,10 +163,15 @@ def find_device(name: str) -> torch.device:
     """The torch device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
     Raises:
-        DeviceError: it is not there. UsageError: there is no such kind of device.
+        DeviceError: it is not there, or cannot be used. UsageError: there is no such kind of device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        if fault := fault_of(torch.device("cuda")):
+            _log.warning("the GPU cannot be used (%s): the CPU is", fault)
+            return torch.device("cpu")
+        return torch.device("cuda")
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -170,6 +181,11 @@ def find_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = f"torch sees {torch.cuda.device_count()} CUDA devices"
         raise DeviceError(f"no device {name}: {found}", hint="use --device cpu", code="no_device")
+    if device.type == "cuda" and (fault := fault_of(device)):
+        raise DeviceError(
+            f"device {name} cannot be used: {fault}",
+            hint="use --device cpu; a torch for this card and driver is needed, see `sew doctor`",
+        )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("no device mps on this machine", hint="use --device cpu", code="no_device")
     return device

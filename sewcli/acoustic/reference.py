@@ -15,9 +15,8 @@ from sewcli.acoustic.checkpoint import Checkpoint, check_names
 from sewcli.acoustic.files import damaged
 from sewcli.acoustic.forward import class_logits, ctc_logits, encode, hidden_layers, recorded_attentions
 from sewcli.acoustic.model import Segment, Underway
-from sewcli.acoustic.running import RunningModel, is_out_of_memory
+from sewcli.acoustic.running import RunningModel, is_out_of_memory, no_room_for_weights
 from sewcli.chunking import PAIR
-from sewcli.errors import DeviceError
 
 _FORWARD = {"ctc": ctc_logits, "classification": class_logits, "features": encode}
 
@@ -101,11 +100,15 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> A
         model, report = model_class.from_pretrained(
             checkpoint.directory, dtype=dtype, output_loading_info=True, local_files_only=True
         )
-        model = model.to(device)
     except Exception as error:
         # whatever a bad configuration or a damaged file makes transformers raise
         if is_out_of_memory(error):
-            raise DeviceError(f"not enough memory for the weights of {checkpoint.directory}") from error
+            raise no_room_for_weights(checkpoint.directory) from error
         raise damaged(checkpoint.directory, error) from error
     check_names(checkpoint, report["missing_keys"], report["unexpected_keys"])
-    return model
+    try:
+        return model.to(device)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise no_room_for_weights(checkpoint.directory) from error
+        raise

@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -15,21 +16,27 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.checkpoint import Checkpoint
+from sewcli.acoustic.cuda import first_line
 from sewcli.acoustic.lanes import in_lane
 from sewcli.acoustic.model import Attending, PartlyRunError, Segment, Underway
 from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import MIN_SAMPLES, PAIR, SAMPLE_RATE, kept_frame_count
 from sewcli.errors import DeviceError, ModelError, UsageError
 
-#: what the allocator of the CPU, CUDA itself (for pinned memory, and while it starts), cuBLAS, cuDNN (the
-#: last of three is all that a convolution says which finds no room for its work) and Triton say
+#: what the allocators say (that of CUDA through torch.compile, which wraps its error, or in a container that
+#: hides how much memory there is), CUDA itself (for pinned memory, and while it starts), cuBLAS, cuDNN (the
+#: last of four is all that a convolution says which finds no room for its work) and Triton
 _NO_MEMORY = (
     "can't allocate memory",
+    "CUDA out of memory",
+    "NVML_SUCCESS == r",
     "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
     "unable to find an engine to execute this computation",
     "Triton Error [CUDA]: out of memory",
 )
@@ -133,12 +140,14 @@ class RunningModel(ABC):
         try:
             return self._start(segments)
         except (RuntimeError, MemoryError) as error:
+            if isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error):
+                raise device_failed(self.device, error) from error
             if not is_out_of_memory(error):
                 raise
             if len(segments) == 1:
                 seconds = segments[0].samples.size / SAMPLE_RATE
                 raise DeviceError(
-                    f"out of memory on {self.device} for one piece of {seconds:.1f} s",
+                    f"out of memory on {self.device} for one piece of {seconds:.1f} s: {first_line(error)}",
                     hint="use shorter pieces (--chunk), --dtype bfloat16 or another --device",
                 ) from error
         if self._device.type == "cuda":
@@ -203,7 +212,10 @@ class _Running(_Begun):
         return self._logits.ready()
 
     def result(self) -> list[NDArray[np.float32]]:
-        rows = list(self._logits.array())
+        try:
+            rows = list(self._logits.array())
+        except torch.AcceleratorError as error:
+            raise device_failed(self._model.device, error) from error
         if self._counts is not None:
             rows = [row[:count] for row, count in zip(rows, self._counts, strict=True)]
         self._model.check_finite(rows)
@@ -240,6 +252,22 @@ class _Failed(_Begun):
 
     def result(self) -> list[NDArray[np.float32]]:
         raise self._error
+
+
+def no_room_for_weights(directory: Path) -> DeviceError:
+    """The error for a model whose weights alone do not fit the device."""
+    return DeviceError(
+        f"not enough memory for the weights of {directory}",
+        hint="use a smaller model, --dtype bfloat16 or another --device",
+    )
+
+
+def device_failed(device: str, error: Exception) -> DeviceError:
+    """The error for a device that no longer computes, as a card that was lost or a kernel that failed."""
+    return DeviceError(
+        f"{device} failed: {first_line(error)}",
+        hint="run again for what is left; if it fails there too, see `sew doctor`, or use --device cpu",
+    )
 
 
 def is_out_of_memory(error: Exception) -> bool:

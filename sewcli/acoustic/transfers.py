@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import fields, replace
 from typing import Protocol
 
@@ -10,6 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.cuda import first_line
+
+_log = logging.getLogger("sewcli")
 
 
 class Copied(Protocol):
@@ -50,12 +54,24 @@ class CudaTransfers(Transfers):
     """Copies by the card itself: a batch goes up while the one before it is computed."""
 
     def __init__(self, device: torch.device) -> None:
-        super().__init__(device)
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        # with its number: "cuda" alone is the current card, which differs from thread to thread
+        super().__init__(stream.device)
+        self._stream = stream
+        self._pinned = True
 
     def empty(self, shape: tuple[int, ...], /, *, dtype: torch.dtype) -> torch.Tensor:
-        """See `Transfers`; in memory that never moves, from which a card copies by itself."""
-        return torch.empty(shape, dtype=dtype, pin_memory=True)
+        """See `Transfers`; in memory that never moves, from which a card copies by itself.
+
+        Where the system gives no more of that, which containers limit, copies are waited for.
+        """
+        if self._pinned:
+            try:
+                return torch.empty(shape, dtype=dtype, pin_memory=True)
+            except RuntimeError as error:
+                self._pinned = False
+                _log.warning("no pinned memory, which makes copies slower: %s", first_line(error))
+        return torch.empty(shape, dtype=dtype)
 
     def to_device(self, batch: Batch, dtype: torch.dtype) -> Batch:
         """See `Transfers`; what computes on the current stream waits for the copy, this thread does not."""

@@ -142,15 +142,15 @@ def write_recording(path: Path, seconds: float, rate: int = SAMPLE_RATE, channel
     return path
 
 
-def machine() -> dict[str, str]:
-    """What the figures hold for: processor, cores, torch and transformers."""
+def machine(device: str) -> dict[str, str]:
+    """What the figures of a device hold for: processor, cores, torch and transformers."""
     import platform
     from importlib.metadata import version
 
     import torch
 
     from sewcli import __version__
-    from sewcli.engine.processor import has_instructions
+    from sewcli.acoustic.processor import has_instructions
 
     # it multiplies tiles of bfloat16, of which torch says nothing
     amx = has_instructions("amx_bf16")
@@ -160,7 +160,7 @@ def machine() -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "packages": f"sew {__version__}, torch {torch.__version__}, transformers {version('transformers')}",
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "cuda": torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else "none",
     }
 
 
@@ -168,6 +168,6 @@ def _processor() -> str:
     import os
     import platform
 
-    from sewcli.engine.processor import described
+    from sewcli.acoustic.processor import described
 
     return f"{described('model name') or platform.processor()}, {os.cpu_count()} cores"

@@ -66,6 +66,6 @@ def tables(names: Sequence[str], asked: Asked) -> Iterator[Table]:
         "audio": lambda: whole.audio(run),
         "memory": lambda: whole.memory(run),
     }
-    yield Table("machine", "What the figures hold for.", ("", ""), tuple(machine().items()))
+    yield Table("machine", "What the figures hold for.", ("", ""), tuple(machine(device).items()))
     for name in names:
         yield from measurements[name]()

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.cuda import settle_cuda
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.running import RunningModel
@@ -53,6 +54,7 @@ class NetworkOptions:
 @torch.inference_mode()
 def network(options: NetworkOptions) -> Iterator[Table]:
     """The engine against transformers (eager, float32) in a process of its own, with the same weights."""
+    settle_cuda()
     ceiling = _ceiling(options.device)
     batch = batch_of_speech(options.seconds)
     rows = []
@@ -194,7 +196,7 @@ def _ceiling(device: str) -> float:
 
     def synchronise() -> None:
         if left.is_cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(left.device)
 
     def plain() -> Any:
         result = left @ right

@@ -51,7 +51,9 @@ def _tried(name: str, attempt: Callable[[], Check]) -> Check:
     except Exception as error:
         # a library that is broken may raise anything when it is imported
         reason = (str(error).strip().splitlines() or [""])[0]
-        return Check(name, False, f"{type(error).__name__}: {reason}", "install the package again")
+        on_card = name.startswith("cuda")
+        hint = "install a torch for this card and its driver" if on_card else "install the package again"
+        return Check(name, False, f"{type(error).__name__}: {reason}", hint)
 
 
 def _sew() -> Check:

@@ -8,6 +8,7 @@ from typing import Any, Generic, ParamSpec
 
 import torch
 
+from sewcli.acoustic.cuda import first_line
 from sewcli.acoustic.running import is_out_of_memory
 
 _log = logging.getLogger("sewcli")
@@ -19,15 +20,12 @@ def _lacks_memory(error: Exception) -> bool:
     return is_out_of_memory(error) or is_out_of_memory(getattr(error, "inner_exception", error))
 
 
-def _first_line(error: Exception) -> str:
-    reason = getattr(error, "inner_exception", error)
-    return (str(reason).strip().splitlines() or [type(reason).__name__])[0]
-
-
 class Compiled(Generic[P]):
     """A function that is compiled when first called, for all sizes of its tensors at once.
 
-    What torch cannot compile runs as it is, after a warning.
+    All sizes but 1: one row and several are two functions, each compiled for some 20 s. Tensors that are
+    there or not, or have other strides, would be more, and from the eighth on torch compiles no more: callers
+    give theirs one form. What torch cannot compile runs as it is, after a warning.
 
     Args:
         function: of tensors.
@@ -61,7 +59,7 @@ class Compiled(Generic[P]):
             # dynamo wraps: in a cycle with the traceback it would keep a batch that did not fit
             if _lacks_memory(error) or function is self._plain:
                 raise
-            failed = _first_line(error)
+            failed = first_line(getattr(error, "inner_exception", error))
             _log.warning("%s runs without torch.compile, which failed: %s", self._plain.__name__, failed)
             self._function = self._plain
         return self._plain(*args, **kwargs)

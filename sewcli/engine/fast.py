@@ -12,7 +12,7 @@ from sewcli.acoustic.running import RunningModel
 from sewcli.chunking import PAIR, frame_count
 from sewcli.engine.allocator import keep_freed_memory
 from sewcli.engine.config import EngineConfig
-from sewcli.engine.grid import on_grid
+from sewcli.engine.grid import on_card, on_grid
 from sewcli.engine.heads import ClassificationHead, CtcHead, NoHead
 from sewcli.engine.int8 import Int8Operators, find_products
 from sewcli.engine.operators import find_operators
@@ -84,7 +84,9 @@ class FastModel(RunningModel):
 
     def least_frames(self, samples: int) -> int:
         """See `RunningModel`."""
-        return on_grid(frame_count(samples)) if self._by_matrix else PAIR
+        if self._by_matrix:
+            return on_grid(frame_count(samples))
+        return on_card(frame_count(samples)) if self.checkpoint.family == "sew-d" else PAIR
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """See `RunningModel`."""

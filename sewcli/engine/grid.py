@@ -21,6 +21,15 @@ def on_grid(frames: int) -> int:
     return -(-frames // step) * step
 
 
+def on_card(frames: int) -> int:
+    """The least number of frames, not less, for SEW-D on a card: whole groups of eight states.
+
+    Its scores of positions are a bias of torch's fused attention, which copies one whose rows have another
+    length before every layer; and torch.compile makes one function for such lengths and another for the rest.
+    """
+    return -(-frames // _LAST_STEP) * _LAST_STEP
+
+
 def states_on_grid(states: int) -> int:
     """The same for states, of two frames each."""
     return on_grid(PAIR * states) // PAIR

@@ -16,8 +16,8 @@ from typing import Any, ParamSpec, Protocol
 import torch
 from torch.nn import functional as F
 
+from sewcli.acoustic.processor import multiplies_bfloat16
 from sewcli.engine.operators import Operators
-from sewcli.engine.processor import has_instructions
 
 P = ParamSpec("P")
 
@@ -36,8 +36,7 @@ _TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 1e-2}
 
 def values_dtype() -> torch.dtype:
     """Of what lies between the layers: bfloat16 where the processor multiplies it, else float32."""
-    native = has_instructions("avx512_bf16", "amx_bf16", "bf16")
-    return torch.bfloat16 if native else torch.float32
+    return torch.bfloat16 if multiplies_bfloat16() else torch.float32
 
 
 class Int8Operators(Operators):

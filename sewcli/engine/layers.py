@@ -39,18 +39,24 @@ class Lengths:
 
     Attributes:
         rows: by row.
-        mask: (B, 1, 1, N) bool, the attention keys of each row; None where all rows are full.
+        mask: (B, 1, 1, N) bool, the attention keys of each row; None where all rows are full and none is
+            asked for.
     """
 
     rows: list[int]
     mask: torch.Tensor | None
 
     @classmethod
-    def of(cls, batch: Batch) -> Lengths:
-        """Lengths of the rows of a batch."""
+    def of(cls, batch: Batch, *, masked: bool = False) -> Lengths:
+        """Lengths of the rows of a batch.
+
+        Args:
+            batch: of the rows.
+            masked: make the mask in any case.
+        """
         width = (batch.samples.shape[1] // HOP) // PAIR
         rows = [frames // PAIR for frames in batch.frame_counts]
-        if all(length == width for length in rows):
+        if not masked and all(length == width for length in rows):
             return cls(rows, None)
         inside = torch.arange(width, device=batch.frames.device) < batch.frames[:, None] // PAIR
         return cls(rows, inside[:, None, None, :])

@@ -19,8 +19,8 @@ from typing import Any, ParamSpec, Protocol
 import torch
 from torch.nn import functional as F
 
+from sewcli.acoustic.processor import described
 from sewcli.engine.compiled import Compiled
-from sewcli.engine.processor import described
 
 P = ParamSpec("P")
 

@@ -15,7 +15,7 @@ class Positions:
     """Relative positions of N states.
 
     Attributes:
-        reached: the relative embeddings of the distances there are, which lie side by side.
+        reached: the relative embeddings of the distances there are, which lie side by side, or all.
         rows: of these, for the distances N - 1 ... 1 - N: (2 N - 1,), int64.
     """
 
@@ -43,12 +43,20 @@ def relative_embeddings(config: EngineConfig, weights: Weights) -> torch.Tensor:
     )
 
 
-def relative_positions(count: int, config: EngineConfig, device: torch.device) -> Positions:
+def relative_positions(
+    count: int, config: EngineConfig, device: torch.device, *, trimmed: bool = True
+) -> Positions:
     """The relative positions of `count` states.
 
     build_relative_position, make_log_bucket_position and the clamp of disentangled_attention_bias,
     whose float32 arithmetic it repeats so that no distance falls into another bucket. Near distances
     have a bucket each, far ones share buckets on a logarithmic scale.
+
+    Args:
+        count: of the states.
+        config: of the model.
+        device: where they are used.
+        trimmed: reach those alone that there are.
     """
     distance = torch.arange(count - 1, -count, -1)
     if config.buckets > 0 and config.positions > 0:
@@ -62,7 +70,7 @@ def relative_positions(count: int, config: EngineConfig, device: torch.device) -
     span = _span(config)
     rows = (distance + span).clamp(0, 2 * span - 1)
     # of short chunks the far embeddings are left out of all products: 0.9 of the work for 1 s, 0.97 for 8 s
-    reached = slice(int(rows[-1]), int(rows[0]) + 1)
+    reached = slice(int(rows[-1]), int(rows[0]) + 1) if trimmed else slice(0, 2 * span)
     rows -= reached.start
     # to wait for this copy would be to wait for the batch before
     moved = (rows.pin_memory() if device.type == "cuda" else rows).to(device, non_blocking=True)

@@ -42,6 +42,7 @@ class SewD:
 
     def __init__(self, config: EngineConfig, weights: Weights, operators: Operators) -> None:
         self._config = config
+        self._by_matrix = operators.by_matrix
         self._extractor = FeatureExtractor(config, weights, operators)
         self._projection = FeatureProjection(config, weights, operators)
         self._squeeze = Squeeze(config, weights, operators)
@@ -60,7 +61,8 @@ class SewD:
             batch: what is heard.
             layer: end there (0: before the first), each of its states twice; None is last_hidden_state.
         """
-        lengths = Lengths.of(batch)
+        # where all rows run at once, the attention always has the same form: see `Compiled`
+        lengths = Lengths.of(batch, masked=not self._by_matrix)
         # SEWDFeatureEncoder, the paper's wave feature extractor: a frame every 20 ms
         features = self._extractor(batch)
         # SEWDModel.layer_norm and feature_projection
@@ -80,7 +82,7 @@ class SewD:
         """Those asked for last where they are for as many states: chunks of one length follow each other."""
         known, positions = self._positions
         if known != count or positions is None:
-            positions = relative_positions(count, self._config, device)
+            positions = relative_positions(count, self._config, device, trimmed=self._by_matrix)
             self._positions = count, positions
         return positions
 

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 
 from sewcli.acoustic.forward import Model
+from sewcli.acoustic.processor import has_instructions
 from sewcli.training.recipe import Recipe
 
 #: of the quintic iteration: Jordan et al., 2024
@@ -97,16 +98,18 @@ def _by_shape(weights: Iterable[torch.Tensor]) -> Iterable[list[torch.Tensor]]:
 def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     """U V' of the singular value decomposition U S V' of each, roughly: singular values lie about 1.
 
-    By five quintic Newton-Schulz iterations, in bfloat16 on CUDA and on processors with AMX, where it is
-    some eight times as fast, and in float32 elsewhere.
+    By five quintic Newton-Schulz iterations, in bfloat16 on cards that have it and on processors with AMX,
+    where it is some eight times as fast, and in float32 elsewhere.
 
     Args:
         matrices: shape (matrices, rows, columns).
     """
     wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
-    wide = wide.to(
-        torch.bfloat16 if matrices.is_cuda or torch.cpu._is_amx_tile_supported() else torch.float32
-    )
+    if matrices.is_cuda:
+        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        is_fast = has_instructions("amx_bf16")
+    wide = wide.to(torch.bfloat16 if is_fast else torch.float32)
     wide = wide / wide.norm(dim=(-2, -1), keepdim=True).clamp(min=_EPSILON)
     a, b, c = _COEFFICIENTS
     for _ in range(_ITERATIONS):

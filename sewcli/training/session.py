@@ -18,6 +18,7 @@ from sewcli.acoustic.cuda import settle_cuda
 from sewcli.acoustic.files import read_config
 from sewcli.acoustic.load import find_device
 from sewcli.acoustic.pickled import keep_safetensors
+from sewcli.acoustic.processor import multiplies_bfloat16
 from sewcli.acoustic.running import is_out_of_memory
 from sewcli.errors import DeviceError, ModelError, UsageError
 from sewcli.hub.fetching import fetch
@@ -126,7 +127,7 @@ def _train(
         task.add_phone_head(model)
     source = encoder or start
     if recipe.keep_features and isinstance(task, CtcTask) and source is not None:
-        with accelerator.main_process_first():
+        with accelerator.main_process_first(), _memory_told(recipe):
             task.keep_features(model.to(accelerator.device), source, directory / "cache")
     if accelerator.is_main_process:
         step = last_step(directory)
@@ -135,10 +136,10 @@ def _train(
             *TensorBoardLog.where_installed(directory, step),
             *observers,
         ]
-    trainer = Trainer(
-        recipe, model, task, directory, accelerator, observers if accelerator.is_main_process else ()
-    )
     with _memory_told(recipe):
+        trainer = Trainer(
+            recipe, model, task, directory, accelerator, observers if accelerator.is_main_process else ()
+        )
         trainer.run()
     if accelerator.is_main_process:
         _finish(recipe, trainer, task, data, start)
@@ -219,7 +220,7 @@ def _precision(wanted: str, device: torch.device) -> str:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        native = torch.cpu._is_avx512_bf16_supported()
+        native = multiplies_bfloat16()
     return "bf16" if native else "float32"
 
 
