@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sewcli.engine import operators, processor
+from sewcli.acoustic import processor
+from sewcli.engine import operators
 from sewcli.engine.operators import OneDnnOperators, PublicOperators, try_private
 
 
