@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sewcli.audio.dsp import Block, block_frames, cut, frames_in
+from sewcli.audio.dsp import Block, block_frames, part
 from sewcli.audio.native import NativeAudio
 from sewcli.errors import UsageError
 from sewcli.inputs.sources import Source
@@ -35,8 +35,7 @@ class ArraySource(Source):
     def native(self) -> NativeAudio:
         """The part of the samples that the source names."""
         channels = self.samples.shape[1]
-        count = None if self.duration is None else frames_in(self.duration, self.rate)
-        blocks = cut(self._blocks(), frames_in(self.offset, self.rate), count)
+        blocks = part(self._blocks(), self.rate, self.offset, self.duration)
         return NativeAudio(self.rate, channels, len(self.samples), blocks, librosa_reads_it=False)
 
     def _blocks(self) -> Iterator[Block]:

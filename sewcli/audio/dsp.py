@@ -46,6 +46,11 @@ def cut(blocks: Iterable[Block], start: int, count: int | None) -> Iterator[Bloc
             return
 
 
+def part(blocks: Iterable[Block], rate: int, offset: float, duration: float | None) -> Iterator[Block]:
+    """Yield the frames of [offset, offset + duration), in seconds, of a stream of so many frames a second."""
+    return cut(blocks, frames_in(offset, rate), None if duration is None else frames_in(duration, rate))
+
+
 def to_mono(block: Block) -> Block:
     """Average the channels of a block of shape (frames, channels), as librosa.to_mono does.
 

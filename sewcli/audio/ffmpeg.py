@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 
 from sewcli.audio.checks import damaged
-from sewcli.audio.dsp import Block, block_frames, cut, frames_in
+from sewcli.audio.dsp import Block, block_frames, part
 from sewcli.audio.native import NO_AUDIO_STREAM, NativeAudio, UnreadableError
 
 _AU_HEADER = struct.Struct(">4sIIIII")
@@ -46,9 +46,8 @@ def reading(
         try:
             rate, channels = _header(process, messages)
             blocks = _decode(name, process, messages, rate, channels)
-            count = None if duration is None else frames_in(duration, rate)
-            part = cut(blocks, frames_in(offset, rate), count)
-            yield NativeAudio(rate, channels, None, part, librosa_reads_it=False)
+            wanted = part(blocks, rate, offset, duration)
+            yield NativeAudio(rate, channels, None, wanted, librosa_reads_it=False)
         finally:
             process.stdout.close()
             if process.poll() is None:

@@ -13,7 +13,7 @@ import soundfile
 
 from sewcli.audio import containers, mp3
 from sewcli.audio.checks import damaged
-from sewcli.audio.dsp import Block, block_frames, cut, frames_in
+from sewcli.audio.dsp import Block, block_frames, cut, frames_in, part
 from sewcli.audio.native import NativeAudio, UnreadableError
 from sewcli.errors import AudioError
 from sewcli.inputs.raw import RAW_FORMATS, RawAudio
@@ -105,18 +105,18 @@ def reading_raw(
             code="raw",
         )
     coding, order = RAW_FORMATS[raw.format]
-    with _Sequential(
-        name_for_libsndfile(file),
-        samplerate=raw.rate,
-        channels=raw.channels,
-        format="RAW",
-        subtype=coding,
-        endian=order,
-    ) as handle:
-        start = frames_in(offset, raw.rate)
-        count = None if duration is None else frames_in(duration, raw.rate)
-        with _ahead(handle, cut(_blocks(name, handle, 0, None), start, count)) as ready:
-            yield NativeAudio(raw.rate, raw.channels, handle.frames, ready, librosa_reads_it=False)
+    with (
+        _Sequential(
+            name_for_libsndfile(file),
+            samplerate=raw.rate,
+            channels=raw.channels,
+            format="RAW",
+            subtype=coding,
+            endian=order,
+        ) as handle,
+        _ahead(handle, part(_blocks(name, handle, 0, None), raw.rate, offset, duration)) as ready,
+    ):
+        yield NativeAudio(raw.rate, raw.channels, handle.frames, ready, librosa_reads_it=False)
 
 
 @contextmanager

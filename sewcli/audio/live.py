@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sewcli.audio.checks import damaged
 from sewcli.audio.containers import is_audio_header, is_open_size
-from sewcli.audio.dsp import Block, cut, frames_in
+from sewcli.audio.dsp import Block, part
 from sewcli.audio.native import NativeAudio
 from sewcli.inputs.raw import RawAudio
 from sewcli.inputs.sources import Source
@@ -89,8 +89,7 @@ def reading(name: str, stream: BinaryIO, source: Source) -> Iterator[NativeAudio
     form, size = found
     if source.raw is not None:
         stream = io.BufferedReader(Rest(head.content, stream))
-    count = None if source.duration is None else frames_in(source.duration, form.rate)
-    blocks = cut(_blocks(name, stream, form, size), frames_in(source.offset, form.rate), count)
+    blocks = part(_blocks(name, stream, form, size), form.rate, source.offset, source.duration)
     yield NativeAudio(form.rate, form.channels, None, blocks, librosa_reads_it=False)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sewcli.audio.checks import damaged
-from sewcli.audio.dsp import Block, cut, frames_in
+from sewcli.audio.dsp import Block, part
 from sewcli.audio.native import NO_AUDIO_STREAM, NativeAudio, UnreadableError
 
 #: seconds; priming and padding of a codec may be counted in a header or not
@@ -42,9 +42,10 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
             if not container.streams.audio:
                 raise UnreadableError(NO_AUDIO_STREAM)
             decoder = _Decoder(name, container, container.streams.audio[0])
-            count = None if duration is None else frames_in(duration, decoder.rate)
-            part = cut(decoder.blocks(), frames_in(offset, decoder.rate), count)
-            yield NativeAudio(decoder.rate, decoder.channels, decoder.announced, part, librosa_reads_it=False)
+            blocks = part(decoder.blocks(), decoder.rate, offset, duration)
+            yield NativeAudio(
+                decoder.rate, decoder.channels, decoder.announced, blocks, librosa_reads_it=False
+            )
 
 
 class _Decoder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from sewcli.cli.streams import write_stdout
+from sewcli.cli.streams import write_lines
 
 
 def write_columns(rows: Sequence[Sequence[str]]) -> None:
@@ -15,4 +15,4 @@ def write_columns(rows: Sequence[Sequence[str]]) -> None:
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     else:
         lines = ["\t".join(row) for row in rows]
-    write_stdout("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+    write_lines(*lines)

@@ -32,7 +32,7 @@ def show(
     value is not the same for all commands has a line for each: COMMAND.KEY.
     """
     from sewcli.cli.columns import write_columns
-    from sewcli.cli.streams import write_stdout
+    from sewcli.cli.streams import write_lines, write_stdout
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
     root = context.find_root()
@@ -41,8 +41,7 @@ def show(
     if form == "json":
         write_stdout(dump({"schema_version": SCHEMA_VERSION, "files": files, "settings": rows}))
         return
-    lines = [f"# {file['path']}: {'read' if file['found'] else 'not there'}\n" for file in files]
-    write_stdout("".join(lines).encode("utf-8", "surrogateescape"))
+    write_lines(*(f"# {file['path']}: {'read' if file['found'] else 'not there'}" for file in files))
     write_columns([[_name(row), _readable(row["value"]), row["origin"] or row["source"]] for row in rows])
 
 

@@ -28,7 +28,7 @@ def convert(
     """
     from sewcli.cli.places import check_folder
     from sewcli.cli.run import set_up_messages
-    from sewcli.cli.streams import write_stdout
+    from sewcli.cli.streams import write_lines
     from sewcli.hub.cache import PICKLED, WEIGHTS
     from sewcli.hub.fetching import fetch, set_offline
     from sewcli.registry import resolve
@@ -61,4 +61,4 @@ def convert(
             code="not_writable",
         ) from error
     inspect(output, declared_task(output) or "features")
-    write_stdout(str(output).encode("utf-8", "surrogateescape") + b"\n")
+    write_lines(str(output))

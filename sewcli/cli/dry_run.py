@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sewcli.audio import seconds_of
 from sewcli.cli.console import report_failure
-from sewcli.cli.streams import write_stdout
+from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.cli.targets import Planned
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, AudioError
 from sewcli.results import Failure
@@ -31,8 +31,7 @@ def dry_run(planned: Iterable[Planned]) -> int:
         total += seconds or 0.0
         unknown += seconds is None
         length = "?" if seconds is None else f"{seconds:.3f}"
-        line = "\t".join([one.source.path, length, *map(str, one.targets)])
-        write_stdout(line.encode("utf-8", "surrogateescape") + b"\n")
+        write_lines("\t".join([one.source.path, length, *map(str, one.targets)]))
     more = f", and {unknown} of unknown length" if unknown else ""
     noun = "input" if inputs == 1 else "inputs"
     write_stdout(f"total: {inputs} {noun}, {total / 3600:.3f} hours{more}\n".encode())

@@ -31,7 +31,7 @@ def pull(
     sew models pull sew-d-mid && sew transcribe --offline -m sew-d-mid talk.wav
     """
     from sewcli.cli.run import set_up_messages
-    from sewcli.cli.streams import write_stdout
+    from sewcli.cli.streams import write_lines
     from sewcli.hub.cache import is_pickled
     from sewcli.hub.fetching import fetch
     from sewcli.registry import DEFAULT_REVISION, load_registry, resolve
@@ -46,7 +46,7 @@ def pull(
             keep_safetensors(local)
         if local.revision is not None and local.revision != spec.revision and spec.repo is not None:
             _log.info("%s: %s is commit %s", spec.name, spec.revision or DEFAULT_REVISION, local.revision)
-        write_stdout(str(local.directory).encode("utf-8", "surrogateescape") + b"\n")
+        write_lines(str(local.directory))
 
 
 def path(
@@ -56,7 +56,7 @@ def path(
     revision: _Revision = None,
 ) -> None:
     """Print the directory of a model that is on this machine, or the cache where hub models lie."""
-    from sewcli.cli.streams import write_stdout
+    from sewcli.cli.streams import write_lines
     from sewcli.hub.cache import cache_directory
     from sewcli.registry import resolve
 
@@ -65,7 +65,7 @@ def path(
         directory = _on_this_machine(resolve(model, revision=revision)).directory
     elif revision is not None:
         raise UsageError("--revision needs a model")
-    write_stdout(str(directory).encode("utf-8", "surrogateescape") + b"\n")
+    write_lines(str(directory))
 
 
 def verify(
@@ -81,7 +81,7 @@ def verify(
     there, in its shape, and finite; and the network runs. Prints ALIAS<TAB>ok, damaged or missing; the exit
     code is 5 if one is not ok.
     """
-    from sewcli.cli.streams import write_message, write_stdout
+    from sewcli.cli.streams import write_lines, write_message, write_stdout
     from sewcli.registry import resolve
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
@@ -102,8 +102,7 @@ def verify(
         if form == "json":
             write_stdout(dump(record))
         else:
-            line = f"{spec.name}\t{verdict}\n"
-            write_stdout(line.encode("utf-8", "surrogateescape"))
+            write_lines(f"{spec.name}\t{verdict}")
     if failed:
         raise typer.Exit(EXIT_MODEL)
 

@@ -14,7 +14,7 @@ import typer
 
 from sewcli.cli import convert, model_aliases, model_files
 from sewcli.cli.commands import CommandGroup
-from sewcli.cli.streams import write_stdout
+from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.hub import cache
 from sewcli.registry import ModelSpec, Registry, load_registry, resolve
 from sewcli.writers.jsonl import SCHEMA_VERSION, dump
@@ -53,7 +53,7 @@ def list_models(output: _FormatOption = Format.TEXT, as_json: _JsonOption = Fals
         _print_table(records)
     else:
         for record in records:
-            _line("\t".join(_row(record)))
+            write_lines("\t".join(_row(record)))
 
 
 @app.command()
@@ -71,7 +71,7 @@ def show(
         return
     for key, value in record.items():
         if key != "schema_version":
-            _line(f"{key}: {_readable(value)}")
+            write_lines(f"{key}: {_readable(value)}")
 
 
 app.command("pull")(model_files.pull)
@@ -151,7 +151,3 @@ def _readable(value: Any) -> str:
     if value is None or value == "":
         return "-"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _line(text: str) -> None:
-    write_stdout(f"{text}\n".encode("utf-8", "surrogateescape"))

@@ -14,7 +14,7 @@ from sewcli.cli.atomic import write_whole
 from sewcli.cli.console import report_failure
 from sewcli.cli.places import check_file
 from sewcli.cli.run import exit_code
-from sewcli.cli.streams import write_stdout
+from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.errors import SewError, UsageError
 from sewcli.evaluation import confusion as matrix
 from sewcli.evaluation import table as tables
@@ -200,7 +200,7 @@ class Outputs:
         if self.form == "json":
             write_stdout(dump(scores))
         else:
-            write_stdout("".join(f"{line}\n" for line in as_lines(scores)).encode("utf-8", "surrogateescape"))
+            write_lines(*as_lines(scores))
 
     def write_confusion(self, confusion: matrix.Confusion) -> None:
         """Write the confusion matrix to its files (SewError where one cannot be)."""

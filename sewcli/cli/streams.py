@@ -28,6 +28,11 @@ def write_stdout(content: bytes) -> None:
         raise SewError(f"cannot write to standard output: {error.strerror}", code="output") from error
 
 
+def write_lines(*lines: str) -> None:
+    """Write text to standard output, as `write_stdout` does; the bytes of a path in it are those on disk."""
+    write_stdout("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+
+
 def write_message(message: str) -> None:
     """One line on standard error; the bytes of a path in it are those on disk."""
     text = f"sew: {message}".replace("\n", " ")

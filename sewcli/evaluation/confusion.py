@@ -87,7 +87,7 @@ def require_figure() -> Any:
     except ImportError as error:
         raise UsageError(
             "a matrix as .png needs matplotlib, which is not installed",
-            hint="pip install matplotlib, or the extra plot of sewcli; .csv needs neither",
+            hint="pip install 'sewcli[plot]', or name a .csv file",
         ) from error
     return Figure
 

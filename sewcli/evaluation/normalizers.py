@@ -53,7 +53,7 @@ def whisper_english() -> Normalizer:
     except ImportError as error:
         raise UsageError(
             "--normalizer whisper-en needs whisper-normalizer, which is not installed",
-            hint="pip install whisper-normalizer, or the extra whisper of sewcli",
+            hint="pip install 'sewcli[whisper]'",
         ) from error
     normalize: Normalizer = EnglishTextNormalizer()
     return normalize
