@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from sewcli.errors import ModelError
+from sewcli.model_defaults import OptionDefaults
 
 FAMILIES = ("sew", "sew-d")
 TASKS = ("ctc", "classification", "features")
@@ -20,7 +21,9 @@ _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 _TEXT_KEYS = ("family", "task", "language", "licence", "description")
 _OFFSET_KEYS = ("start_offset", "end_offset")
-_KEYS = frozenset(("repo", "path", "revision", *_TEXT_KEYS, "parameters", "size_mb", *_OFFSET_KEYS))
+_KEYS = frozenset(
+    ("repo", "path", "revision", *_TEXT_KEYS, "parameters", "size_mb", *_OFFSET_KEYS, *OptionDefaults.names())
+)
 #: seconds; what is further off than that is no bias
 _MOST_OFFSET = 0.5
 
@@ -45,6 +48,7 @@ class ModelSpec:
         size_mb: size of the weights in megabytes.
         description: one line.
         start_offset, end_offset: seconds to add to the starts and ends of words.
+        defaults: of options that have other values for this model.
         embedded: True for a model that comes with the package.
         source: of the alias, the packaged models.toml or the user's; None where there is no alias.
         shadows: True for an alias of the user's that takes the place of a packaged one.
@@ -63,6 +67,7 @@ class ModelSpec:
     description: str = ""
     start_offset: float = 0.0
     end_offset: float = 0.0
+    defaults: OptionDefaults = field(default_factory=OptionDefaults)
     embedded: bool = False
     source: Literal["packaged", "user"] | None = None
     shadows: bool = False
@@ -179,6 +184,7 @@ def _parse_model(alias: str, value: Any, source: Path, *, packaged: bool) -> Mod
         size_mb=_number(table, "size_mb", source, where),
         start_offset=_offset(table, "start_offset", source, where),
         end_offset=_offset(table, "end_offset", source, where),
+        defaults=_option_defaults(table, source, where),
     )
     if ("repo" in table) == ("path" in table):
         raise bad_registry(source, f"[{where}]: exactly one of repo and path has to be given")
@@ -251,6 +257,13 @@ def _offset(table: Mapping[str, Any], key: str, source: Path, where: str) -> flo
             f"[{where}]: {key} has to be seconds from -{_MOST_OFFSET} to {_MOST_OFFSET}, not {value!r}",
         )
     return float(value)
+
+
+def _option_defaults(table: Mapping[str, Any], source: Path, where: str) -> OptionDefaults:
+    try:
+        return OptionDefaults.read(table)
+    except ValueError as error:
+        raise bad_registry(source, f"[{where}]: {error}") from error
 
 
 def bad_registry(source: Path, problem: str) -> ModelError:

@@ -77,6 +77,7 @@ def test_list_as_json_is_one_object_a_line(cache: Path) -> None:
         "licence": "apache-2.0",
         "parameters": 78.8,
         "size_mb": 315,
+        "defaults": {},
         "description": "LibriSpeech WER 4.94 clean, 11.51 other",
         "repo": "asapp/sew-d-mid-400k-ft-ls100h",
         "revision": "main",

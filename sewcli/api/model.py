@@ -216,8 +216,8 @@ class Model:
     ) -> Iterator[Transcript | Failure]:
         self._require("ctc")
         check_options(options, TranscribeOptions)
-        decoding = decoding_options(options)
-        how = reading_options(options, batch_seconds(options.get("batch_seconds"), self._network))
+        decoding = decoding_options(options, self._local.spec.defaults)
+        how = self._reading(options)
         times = options.get("timestamps", "word")
         save, picture = logits_file(save_logits), picture_file(plot)
         count = options.get("decode_workers", decode_workers)
@@ -229,7 +229,7 @@ class Model:
     def _aligning(self, options: AlignOptions, plot: Place | None = None) -> Aligning:
         self._require("ctc")
         check_options(options, AlignOptions)
-        how = reading_options(options, batch_seconds(options.get("batch_seconds"), self._network))
+        how = self._reading(options)
         least, times = (
             options.get("min_confidence", DEFAULT_MIN_CONFIDENCE),
             options.get("timestamps", "char"),
@@ -255,7 +255,7 @@ class Model:
         check_options(options, EmbedOptions)
         from sewcli.embedding import Encoding
 
-        how = reading_options(options, batch_seconds(options.get("batch_seconds"), self._network))
+        how = self._reading(options)
         task = Encoding(
             self._local,
             self._network,
@@ -265,6 +265,10 @@ class Model:
             attentions=options.get("attentions", False),
         )
         return task.results(parts(sources, options))
+
+    def _reading(self, options: TranscribeOptions | AlignOptions | EmbedOptions) -> Options:
+        padded = batch_seconds(options.get("batch_seconds"), self._network)
+        return reading_options(options, padded, self._local.spec.defaults)
 
     def _require(self, task: str) -> None:
         if self.task != task:

@@ -7,9 +7,10 @@ from dataclasses import fields
 from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from sewcli.casing import Case
-from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE, ChunkPlan
-from sewcli.decoding.options import DecodingOptions
+from sewcli.chunking import ChunkPlan
+from sewcli.decoding.options import DecodingOptions, with_defaults
 from sewcli.errors import UsageError
+from sewcli.model_defaults import OptionDefaults
 from sewcli.pipeline.run import Options
 from sewcli.reading.activity_options import ActivityOptions
 
@@ -35,7 +36,8 @@ class Chunks(TypedDict, total=False):
     """How long recordings are read.
 
     Attributes:
-        chunk, stride: seconds that the network reads at a time, and of each end that is context only.
+        chunk, stride: seconds that the network reads at a time, and of each end that is context only; by
+            default those of the model's entry in models.toml, or else 20 and 1.
         statistics: normalise by the whole "file" (the default) or by each "chunk".
     """
 
@@ -61,7 +63,8 @@ class DecodeOptions(TypedDict, total=False):
     Attributes:
         timestamps: "none", "word" (the default) or "char".
         decoder: "greedy" or "beam"; by default beam where there is a language model.
-        beam_width, hotwords, hotword_weight, n_best, token_min_logp, beam_prune_logp: for beam.
+        beam_width, hotwords, hotword_weight, n_best, token_min_logp, beam_prune_logp: for beam. Decoder, beam
+            width, alpha and beta may have other defaults in the model's entry of models.toml.
         lm: "builtin" or the file of a language model; a KenLM binary needs `unigrams`, a file of its words.
         alpha, beta, unk_score: weight of the language model, what a word adds, and one that it does not know.
         case: "as-is" (the default: as the vocabulary spells it), "upper", "lower" or "sentence".
@@ -165,20 +168,30 @@ def check_options(options: Any, known: Any) -> None:
             raise UsageError(f"{name}={value!r}", hint=f"one of {', '.join(get_args(hints[name]))}")
 
 
-def decoding_options(options: Any) -> DecodingOptions:
-    """How logits become text (UsageError where the options do not go together)."""
+def decoding_options(options: Any, defaults: OptionDefaults | None = None) -> DecodingOptions:
+    """How logits become text (UsageError where the options do not go together).
+
+    Args:
+        options: by name.
+        defaults: of the model, where it is known.
+    """
     names = {field.name for field in fields(DecodingOptions)}
-    decoding = DecodingOptions(**{name: options[name] for name in names & options.keys()})
+    given = {name: options[name] for name in names & options.keys()}
+    decoding = DecodingOptions(**with_defaults(given, defaults))
     decoding.check()
     return decoding
 
 
-def reading_options(options: Any, batch_seconds: float) -> Options:
-    """How recordings are read, by the options that are there (UsageError where they cannot work)."""
+def reading_options(options: Any, batch_seconds: float, defaults: OptionDefaults) -> Options:
+    """How recordings are read, by the options that are there (UsageError where they cannot work).
+
+    Args:
+        options: by name.
+        batch_seconds: audio in one batch.
+        defaults: of the model.
+    """
     try:
-        plan = ChunkPlan.from_seconds(
-            options.get("chunk", DEFAULT_CHUNK), options.get("stride", DEFAULT_STRIDE)
-        )
+        plan = ChunkPlan.from_seconds(*defaults.chunk_seconds(options.get("chunk"), options.get("stride")))
     except ValueError as error:
         raise UsageError(str(error), hint="for example chunk=20, stride=1") from error
     wanted = options.get("vad", False)

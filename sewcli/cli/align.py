@@ -86,7 +86,7 @@ def align(
     wanted.check()
     _check_texts(wanted)
     written.check()
-    plan = chunks.plan()
+    plan = chunks.plan(chosen.defaults("ctc"))
     if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
     wanted, pictures = plotting.opened(plot, wanted, replaced=written.replaces)

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli.commands import CommandGroup
-from sewcli.cli.defaults import command_context, commands_with_settings, in_force, option_value
+from sewcli.cli.defaults import (
+    PreferredModel,
+    command_context,
+    commands_with_settings,
+    in_force,
+    option_value,
+)
+from sewcli.cli.run import likely_model
+from sewcli.decoding.options import DEFAULT_ALPHA, DEFAULT_BEAM_WIDTH, DEFAULT_BETA
+from sewcli.errors import SewError
 from sewcli.settings import Setting, read_settings, settings_files
 
 app = CommandGroup("Show the settings in force.")
+
+#: commands whose models are for another task than ctc
+_TASKS = {"classify": "classification", "embed": "features"}
+#: what options are that neither the user nor the model has a value for
+_OF_NO_MODEL = {
+    "chunk": DEFAULT_CHUNK,
+    "stride": DEFAULT_STRIDE,
+    "beam-width": DEFAULT_BEAM_WIDTH,
+    "alpha": DEFAULT_ALPHA,
+    "beta": DEFAULT_BETA,
+}
 
 
 @app.callback()
@@ -52,9 +74,32 @@ def _rows(root: Any) -> Iterator[dict[str, Any]]:
     for name, options in commands.items():
         chosen = in_force(settings, name)
         context = command_context(root, name)
+        of_model = _of_model(context, options, chosen, _TASKS.get(name, "ctc"))
         for key, parameter in options.items():
             value, source, origin = _value(context, parameter, chosen.get(key))
+            if value is None and key in of_model:
+                value, origin = of_model[key]
             yield {"key": key, "command": name, "value": value, "source": source, "origin": origin}
+
+
+def _of_model(
+    context: typer.Context, options: Mapping[str, Any], chosen: Mapping[str, Setting], task: str
+) -> dict[str, tuple[Any, str | None]]:
+    """The values of options that a model may have defaults for, each with the entry that has it, or None."""
+    found: dict[str, tuple[Any, str | None]] = {key: (value, None) for key, value in _OF_NO_MODEL.items()}
+    if "model" in options:
+        name, _, _ = _value(context, options["model"], chosen.get("model"))
+        try:
+            spec = likely_model(None if name is None else PreferredModel(name), task)
+        except SewError:  # the command will say so
+            return found
+        own = asdict(spec.defaults).items()
+        found |= {
+            name.replace("_", "-"): (value, f"models.toml [{spec.name}]")
+            for name, value in own
+            if value is not None
+        }
+    return found
 
 
 def _value(context: typer.Context, parameter: Any, setting: Setting | None) -> tuple[Any, str, str | None]:

@@ -51,7 +51,7 @@ def decode(
 
     messages = telling.set_up()
     written = writing.options(formats, paths, cues=cues)
-    decoding = decoders.checked(n_best, case)
+    decoding = decoders.checked(None, n_best, case)
     written.check()
     times = written.times(timestamps)
     wanted = InputOptions([str(path) for path in inputs], None, False, listed=tuple(_sources(inputs)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from sewcli.casing import Case
 from sewcli.cli.options import workers
-from sewcli.decoding.options import DecodingOptions
+from sewcli.decoding.options import DEFAULT_ALPHA, DEFAULT_BEAM_WIDTH, DEFAULT_BETA, DecodingOptions
 
 _DECODING = "Decoding"
 
@@ -23,9 +23,13 @@ Decoder = Annotated[
     ),
 ]
 BeamWidth = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--beam-width", envvar="SEW_BEAM_WIDTH", min=1, help="Prefixes kept.", rich_help_panel=_DECODING
+        "--beam-width",
+        envvar="SEW_BEAM_WIDTH",
+        min=1,
+        help=f"Prefixes kept; {DEFAULT_BEAM_WIDTH} where the model has no default.",
+        rich_help_panel=_DECODING,
     ),
 ]
 Lm = Annotated[
@@ -49,17 +53,21 @@ Unigrams = Annotated[
     ),
 ]
 Alpha = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--alpha", envvar="SEW_ALPHA", help="Weight of the language model.", rich_help_panel=_DECODING
+        "--alpha",
+        envvar="SEW_ALPHA",
+        help=f"Weight of the language model; {DEFAULT_ALPHA:g} where the model has no default.",
+        rich_help_panel=_DECODING,
     ),
 ]
 Beta = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--beta",
         envvar="SEW_BETA",
-        help="Added for each word, against the language model's leaning to few.",
+        help="Added for each word, against the language model's leaning to few; "
+        f"{DEFAULT_BETA:g} where the model has no default.",
         rich_help_panel=_DECODING,
     ),
 ]
@@ -151,7 +159,7 @@ DecodeWorkers = Annotated[
 
 
 def decoding_options(
-    hotword: list[str] | None, hotwords_file: Path | None, **options: str | float | None
+    hotword: list[str] | None = None, hotwords_file: Path | None = None, **options: Any
 ) -> DecodingOptions:
     """What the options stand for, found good.
 
@@ -163,6 +171,6 @@ def decoding_options(
         from sewcli.decoding.hotwords import read_hotwords
 
         hotwords += read_hotwords(hotwords_file)
-    decoding = DecodingOptions(hotwords=hotwords, **options)  # type: ignore[arg-type]
+    decoding = DecodingOptions(hotwords=hotwords, **options)
     decoding.check()
     return decoding

@@ -89,7 +89,7 @@ def embed(
         if engine == "fast":
             raise UsageError("--attentions come from transformers", hint="--engine reference")
         _check_attentions(stack, written.chosen)
-    plan = chunks.plan()
+    plan = chunks.plan(chosen.defaults("features"))
     if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
     if stack is None and writing.output is None and written.chosen[0].name != "json" and sys.stdout.isatty():

@@ -158,8 +158,8 @@ def evaluate(
         require_jiwer()
     else:
         _refuse_vad(context, "clips")
-    decoding = decoders.checked()
-    plan, activity = chunks.plan(), silence.activity()
+    decoding, plan = decoders.checked(chosen.defaults(task)), chunks.plan(chosen.defaults(task))
+    activity = silence.activity()
     local = chosen.fetch(task, progress=messages.bars)
 
     # from here on torch is needed

@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from sewcli.casing import AS_IS, Case
-from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
 from sewcli.cli import options as opt
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from sewcli.chunking import ChunkPlan
     from sewcli.cli.request import InputOptions, OutputOptions
     from sewcli.cli.run import Messages, ModelOptions
+    from sewcli.model_defaults import OptionDefaults
     from sewcli.spotting.options import SpottingOptions
     from sewcli.subtitles import Shape
     from sewcli.writers import Kind
@@ -176,15 +176,9 @@ class Network:
         """The model in an engine."""
         from sewcli.cli.run import ModelOptions
 
+        device, dtype, threads = self.device, self.dtype, self.threads
         return ModelOptions(
-            self.model,
-            self.revision,
-            self.device,
-            self.dtype,
-            self.threads,
-            engine,
-            self.offline,
-            self.compile,
+            self.model, self.revision, device, dtype, threads, engine, self.offline, self.compile
         )
 
 
@@ -192,15 +186,19 @@ class Network:
 class Chunks:
     """How recordings are cut for the network."""
 
-    chunk: opt.Chunk = DEFAULT_CHUNK
-    stride: opt.Stride = DEFAULT_STRIDE
+    chunk: opt.Chunk = None
+    stride: opt.Stride = None
     statistics: opt.Statistics = "file"
 
-    def plan(self) -> ChunkPlan:
-        """Where chunks begin and end (UsageError where they cannot work)."""
+    def plan(self, defaults: OptionDefaults) -> ChunkPlan:
+        """Where chunks begin and end (UsageError where they cannot work).
+
+        Args:
+            defaults: of the model.
+        """
         from sewcli.cli.run import chunk_plan
 
-        return chunk_plan(self.chunk, self.stride)
+        return chunk_plan(self.chunk, self.stride, defaults)
 
     @property
     def whole_file(self) -> bool:
@@ -213,11 +211,11 @@ class Decoders:
     """How logits become text."""
 
     decoder: dec.Decoder = None
-    beam_width: dec.BeamWidth = decoding.DEFAULT_BEAM_WIDTH
+    beam_width: dec.BeamWidth = None
     lm: dec.Lm = None
     unigrams: dec.Unigrams = None
-    alpha: dec.Alpha = decoding.DEFAULT_ALPHA
-    beta: dec.Beta = decoding.DEFAULT_BETA
+    alpha: dec.Alpha = None
+    beta: dec.Beta = None
     unk_score: dec.UnkScore = decoding.DEFAULT_UNKNOWN
     hotword: dec.Hotword = None
     hotwords_file: dec.HotwordsFile = None
@@ -225,9 +223,17 @@ class Decoders:
     token_min_logp: dec.TokenMinLogp = decoding.DEFAULT_TOKEN_MIN_LOGP
     beam_prune_logp: dec.BeamPruneLogp = decoding.DEFAULT_BEAM_PRUNE_LOGP
 
-    def checked(self, n_best: int = 1, case: Case = AS_IS) -> decoding.DecodingOptions:
-        """The same, found good (UsageError where they do not go together or a file cannot be used)."""
-        return dec.decoding_options(n_best=n_best, case=case, **vars(self))
+    def checked(
+        self, defaults: OptionDefaults | None = None, n_best: int = 1, case: Case = AS_IS
+    ) -> decoding.DecodingOptions:
+        """The same, found good (UsageError where they do not go together or a file cannot be used).
+
+        Args:
+            defaults: of the model, where it is known.
+            n_best, case: see `DecodingOptions`.
+        """
+        given = decoding.with_defaults(vars(self), defaults)
+        return dec.decoding_options(n_best=n_best, case=case, **given)
 
 
 @dataclass(frozen=True)

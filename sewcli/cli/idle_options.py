@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from sewcli.decoding.options import DecodingOptions
+from sewcli.decoding.options import DecodingOptions, with_defaults
+from sewcli.errors import SewError
 from sewcli.inputs.folders import is_folder
 from sewcli.inputs.sources import STDIN
+from sewcli.model_defaults import OptionDefaults
 from sewcli.writers import formats_for
 
 Values = Mapping[str, Any]
@@ -112,8 +114,22 @@ def _no_format_of(formats: frozenset[str]) -> Callable[[Values], bool]:
 
 
 def _is_greedy(values: Values) -> bool:
-    # tune-lm has no --decoder: it always searches
-    return "decoder" in values and not DecodingOptions(values["decoder"], lm=values["lm"]).is_beam
+    if "decoder" not in values:  # tune-lm always searches
+        return False
+    given = {name: values[name] for name in ("decoder", "lm")}
+    # logits of sew decode have no model that could have defaults
+    defaults = _defaults(values["model"]) if "model" in values else None
+    return not DecodingOptions(**with_defaults(given, defaults)).is_beam
+
+
+def _defaults(model: str | None) -> OptionDefaults | None:
+    """Of the options, for a model that transcribes; None where it cannot be found, which the command says."""
+    from sewcli.cli.run import likely_model
+
+    try:
+        return likely_model(model, "ctc").defaults
+    except SewError:
+        return None
 
 
 def _without_use_of_times(values: Values) -> bool:

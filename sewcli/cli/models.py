@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -107,6 +108,7 @@ def describe(spec: ModelSpec, registry: Registry) -> dict[str, Any]:
         "licence": spec.licence,
         "parameters": spec.parameters,
         "size_mb": spec.size_mb,
+        "defaults": {name: value for name, value in asdict(spec.defaults).items() if value is not None},
         "description": spec.description,
         "repo": spec.repo,
         "revision": spec.revision,
@@ -146,6 +148,8 @@ def _print_table(records: list[dict[str, Any]]) -> None:
 
 
 def _readable(value: Any) -> str:
+    if isinstance(value, dict):
+        value = [f"{name} {_readable(one)}" for name, one in value.items()]
     if isinstance(value, list):
         value = ", ".join(map(str, value))
     if value is None or value == "":

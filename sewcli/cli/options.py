@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
 from sewcli.cli.completion import model_names
 from sewcli.cli.defaults import given_or_preferred
 
@@ -167,17 +168,21 @@ ReadWorkers = Annotated[
     ),
 ]
 Chunk = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--chunk", envvar="SEW_CHUNK", help="Seconds the network reads at a time.", rich_help_panel=_AUDIO
+        "--chunk",
+        envvar="SEW_CHUNK",
+        help=f"Seconds the network reads at a time; {DEFAULT_CHUNK:g} where the model has no default.",
+        rich_help_panel=_AUDIO,
     ),
 ]
 Stride = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--stride",
         envvar="SEW_STRIDE",
-        help="Seconds of each chunk's ends that serve as context only.",
+        help="Seconds of each chunk's ends that serve as context only; "
+        f"{DEFAULT_STRIDE:g} where the model has no default.",
         rich_help_panel=_AUDIO,
     ),
 ]

@@ -19,7 +19,8 @@ from sewcli.cli.stack import StackFile
 from sewcli.decoding.tally import Tally
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, UsageError
 from sewcli.hub.fetching import LocalModel, fetch, set_offline
-from sewcli.registry import load_registry, resolve
+from sewcli.model_defaults import OptionDefaults
+from sewcli.registry import ModelSpec, load_registry, resolve
 from sewcli.results import Failure, KeywordEvent, Transcript
 from sewcli.tasks import batch_seconds, model_info
 from sewcli.writers import Result
@@ -41,6 +42,16 @@ __all__ = [
 ]
 
 
+def likely_model(name: str | None, task: str, revision: str | None = None) -> ModelSpec:
+    """The model for `task` that a name means, or none; what only its files tell is not looked at."""
+    registry = load_registry()
+    if name is not None:
+        spec = resolve(name, registry=registry, revision=revision)
+        if not isinstance(name, PreferredModel) or task == "features" or spec.task in (None, task):
+            return spec
+    return registry.default_model(task)
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """Which model, and where it runs."""
@@ -53,6 +64,10 @@ class ModelOptions:
     engine: str
     offline: bool
     compile: bool = False
+
+    def defaults(self, task: str) -> OptionDefaults:
+        """Of the options, as far as that is known before the model is fetched."""
+        return likely_model(self.name, task, self.revision).defaults
 
     def fetch(self, task: str, *, progress: bool) -> LocalModel:
         """The files of the model named, or of the default for `task`.
@@ -94,8 +109,14 @@ class ModelOptions:
         return network
 
 
-def chunk_plan(chunk: float, stride: float) -> ChunkPlan:
-    """The plan for chunks and strides in seconds (UsageError where they cannot work)."""
+def chunk_plan(chunk: float | None, stride: float | None, defaults: OptionDefaults) -> ChunkPlan:
+    """The plan for chunks and strides in seconds (UsageError where they cannot work).
+
+    Args:
+        chunk, stride: as given, or None.
+        defaults: of the model.
+    """
+    chunk, stride = defaults.chunk_seconds(chunk, stride)
     try:
         return ChunkPlan.from_seconds(chunk, stride)
     except ValueError as error:

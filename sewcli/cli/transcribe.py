@@ -58,11 +58,11 @@ def transcribe(
     messages = telling.set_up()
     wanted = reading.wanted(offline=machine.offline)
     written = writing.options(formats, paths, cues=cues)
-    decoding = decoders.checked(n_best, case)
     chosen = machine.chosen(engine)
+    decoding = decoders.checked(chosen.defaults("ctc"), n_best, case)
     wanted.check()
     written.check()
-    plan = chunks.plan()
+    plan = chunks.plan(chosen.defaults("ctc"))
     activity = silence.activity()
     times = written.times(timestamps or (None if plot is None else "word"))
     if writing.dry_run and not writing.resume:

@@ -105,8 +105,8 @@ def tune_lm(
     require_jiwer()
     normalize = find_normalizer(scored.normalizer)
     rows = _rows(context, manifest, limit, skip_bad=scored.skip_bad)
-    plan = chunks.plan()
     chosen = machine.chosen(engine)
+    plan = chunks.plan(chosen.defaults("ctc"))
     local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sewcli.casing import AS_IS, Case
 from sewcli.decoding.support import require_pyctcdecode
@@ -14,6 +14,7 @@ from sewcli.errors import UsageError
 
 if TYPE_CHECKING:
     from sewcli.decoding.language_model import LanguageModelFile
+    from sewcli.model_defaults import OptionDefaults
 
 DEFAULT_ALPHA = 0.75
 DEFAULT_BETA = 1.5
@@ -24,6 +25,22 @@ DEFAULT_HOTWORD_WEIGHT = 10.0
 DEFAULT_BEAM_WIDTH = 100
 #: confidence below which a word of a known text does not fit; docs/alignment.md has how it was chosen
 DEFAULT_MIN_CONFIDENCE = 0.02
+
+
+def with_defaults(given: Mapping[str, Any], defaults: OptionDefaults | None) -> dict[str, Any]:
+    """Options by name, with those of the model in place of what is not given.
+
+    Args:
+        given: what is None is not given.
+        defaults: of the model, or None where it is not known. Its decoder is for runs without a language
+            model.
+    """
+    made = {name: value for name, value in given.items() if value is not None}
+    if defaults is not None:
+        names = ("beam_width", "alpha", "beta") + (() if "lm" in made else ("decoder",))
+        of_model = {name: getattr(defaults, name) for name in names}
+        made = {name: value for name, value in of_model.items() if value is not None} | made
+    return made
 
 
 @dataclass(frozen=True)
