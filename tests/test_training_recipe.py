@@ -49,8 +49,8 @@ def test_a_recipe_that_cannot_work_says_why(recipe_file, tmp_path, line, message
     [
         (["config.mask_time_probs=0.5"], "there is no setting mask_time_probs"),
         (["init=nano", "config.hiden_dropout=0.3"], "there is no setting hiden_dropout"),
-        (["config.hidden_dropout=abc"], "config.hidden_dropout is 'abc'; it is a number from 0 to 1"),
-        (["config.mask_time_prob=5"], "config.mask_time_prob is 5; it is a number from 0 to 1"),
+        (["config.hidden_dropout=abc"], "config.hidden_dropout is 'abc'; it must be a number from 0 to 1"),
+        (["config.mask_time_prob=5"], "config.mask_time_prob is 5; it must be a number from 0 to 1"),
         (["config.intermediate_size=abc"], "the model cannot be built: .*intermediate_size"),
         (["config.hidden_size=33"], "the model cannot be built: "),
         (["freeze_feature_encoder=true"], "convolutions that are random"),

@@ -160,7 +160,7 @@ def test_it_comes_on_top_of_the_loss_of_the_text_after_its_share_of_the_updates(
     [
         (["word_error_from=0.5"], "word_error_from is set and word_error_weight is not"),
         (["word_error_weight=1", "task=classification"], "word_error_weight is for task ctc"),
-        (["word_error_weight=-1"], "it is a number from 0 up"),
+        (["word_error_weight=-1"], "it must be a number from 0 up"),
         (["word_error_weight=1", "word_error_from=1"], "would not count in any update"),
     ],
 )

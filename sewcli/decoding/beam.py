@@ -146,7 +146,7 @@ def usable_hotwords(vocabulary: Vocabulary, hotwords: Sequence[str], weight: flo
             hint="use --decoder greedy",
         )
     if not 0 <= weight < float("inf"):
-        raise UsageError(f"the weight of hotwords is {weight:g}; it is a number from 0 up")
+        raise UsageError(f"the weight of hotwords is {weight:g}; it must be a number from 0 up")
     return spellable(vocabulary, hotwords)
 
 

@@ -103,13 +103,13 @@ class DecodingOptions:
             raise UsageError("--unigrams are those of a language model", hint="add --lm FILE")
         for name, value in (("alpha", self.alpha), ("beta", self.beta), ("unk-score", self.unk_score)):
             if not math.isfinite(value):
-                raise UsageError(f"--{name} {value:g}: it is a number")
+                raise UsageError(f"--{name} {value:g}: it must be a number")
         for name, value in (
             ("token-min-logp", self.token_min_logp),
             ("beam-prune-logp", self.beam_prune_logp),
         ):
             if not value < 0:
-                raise UsageError(f"--{name} {value:g}: it is a number below 0")
+                raise UsageError(f"--{name} {value:g}: it must be a number below 0")
         if self.is_beam:
             require_pyctcdecode()
         if self.lm is not None:

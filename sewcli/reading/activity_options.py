@@ -25,9 +25,9 @@ class ActivityOptions:
     def checked(self) -> ActivityOptions:
         """Themselves (UsageError where they cannot work)."""
         if not (math.isfinite(self.threshold) and self.threshold > 0):
-            raise UsageError(f"a threshold of {self.threshold:g} dB above the noise; it is a number above 0")
+            raise UsageError(f"a threshold of {self.threshold:g} dB above the noise: it must be above 0")
         if not (math.isfinite(self.padding) and self.padding >= 0):
-            raise UsageError(f"a padding of {self.padding:g} s; it is a number of seconds from 0 up")
+            raise UsageError(f"a padding of {self.padding:g} s; it must be a number of seconds from 0 up")
         least = 2 * self.padding + 0.2
         if not (math.isfinite(self.silence) and self.silence >= least):
             raise UsageError(

@@ -47,7 +47,7 @@ class SpottingOptions:
             )
         if not 0 < self.hop <= self.window or self.hop_samples < 1:
             raise UsageError(
-                f"a hop of {self.hop:g} s; it is more than 0 and no more than the window, {self.window:g} s",
+                f"a hop of {self.hop:g} s; it must be above 0 and at most the window, {self.window:g} s",
                 hint="a quarter of the window is usual",
             )
         if self.smooth < 1:
@@ -55,7 +55,7 @@ class SpottingOptions:
         if not 0 < self.threshold <= 1:
             raise UsageError(f"a threshold of {self.threshold:g}; scores lie between 0 and 1")
         if not (math.isfinite(self.merge_gap) and self.merge_gap >= 0):
-            raise UsageError(f"a merge gap of {self.merge_gap:g} s; it is a number of seconds from 0 up")
+            raise UsageError(f"a merge gap of {self.merge_gap:g} s; it must be a number of seconds from 0 up")
         if math.isnan(self.gate):
             raise UsageError("the gate is not a number of dB")
 

@@ -109,4 +109,4 @@ def rules_of(settings: type) -> dict[str, Rule]:
 def check_setting(key: str, value: Any, rule: Rule) -> None:
     """Refuse a value that a rule does not allow (UsageError)."""
     if not rule.holds(value):
-        raise UsageError(f"{key} is {value!r}; it is {rule.wanted}")
+        raise UsageError(f"{key} is {value!r}; it must be {rule.wanted}")
