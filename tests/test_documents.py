@@ -30,7 +30,6 @@ ELSEWHERE = {
     "sew-d-mid": "a published model, from a network",
     "sew-tiny": "a published model, from a network",
     "cuda": "needs a GPU",
-    "CUDA_VISIBLE_DEVICES": "needs a GPU",
     "arecord": "needs a microphone",
     "film.mkv": "needs a film",
     "make ": "installs, and runs these tests",

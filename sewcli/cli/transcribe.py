@@ -59,10 +59,10 @@ def transcribe(
     wanted = reading.wanted(offline=machine.offline)
     written = writing.options(formats, paths, cues=cues)
     chosen = machine.chosen(engine)
-    decoding = decoders.checked(chosen.defaults("ctc"), n_best, case)
     wanted.check()
     written.check()
-    plan = chunks.plan(chosen.defaults("ctc"))
+    defaults = chosen.defaults("ctc")
+    decoding, plan = decoders.checked(defaults, n_best, case), chunks.plan(defaults)
     activity = silence.activity()
     times = written.times(timestamps or (None if plot is None else "word"))
     if writing.dry_run and not writing.resume:
