@@ -7,6 +7,7 @@ error here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,32 @@ class Checkpoint:
     @property
     def class_name(self) -> str:
         """Name of the transformers class."""
-        return FAMILIES[self.family] + TASKS[self.task]
+        return class_name(self.family, self.task)
+
+
+def class_name(family: str, task: str) -> str:
+    """Name of the transformers class of a family and a task."""
+    return FAMILIES[family] + TASKS[task]
+
+
+def family_of(directory: Path, config: Mapping[str, Any]) -> str:
+    """ "sew" or "sew-d".
+
+    Args:
+        directory: of the model, for the message.
+        config: the contents of its config.json.
+
+    Raises:
+        ModelError: it is a model of another family.
+    """
+    family = config.get("model_type")
+    if family not in FAMILIES:
+        raise ModelError(
+            f"{directory} is not a SEW model: its config.json has model_type {family!r}",
+            hint="sew runs models of type sew and sew-d",
+            code="wrong_family",
+        )
+    return str(family)
 
 
 def inspect(directory: Path, task: str) -> Checkpoint:
@@ -59,13 +85,7 @@ def inspect(directory: Path, task: str) -> Checkpoint:
         ModelError: it does not; the message names the directory and says what is wrong.
     """
     config = read_config(directory)
-    family = config.get("model_type")
-    if family not in FAMILIES:
-        raise ModelError(
-            f"{directory} is not a SEW model: its config.json has model_type {family!r}",
-            hint="sew runs models of type sew and sew-d",
-            code="wrong_family",
-        )
+    family = family_of(directory, config)
     check_supported(directory, config, task)
     names = weight_names(directory)
     if names is not None and task in HEADS:
@@ -75,7 +95,7 @@ def inspect(directory: Path, task: str) -> Checkpoint:
     rate = settings.get("sampling_rate", SAMPLE_RATE)
     if rate != SAMPLE_RATE:
         raise ModelError(f"{directory} wants audio at {rate} Hz; SEW models read {SAMPLE_RATE} Hz")
-    return Checkpoint(directory, config, str(family), task, bool(settings.get("do_normalize", True)))
+    return Checkpoint(directory, config, family, task, bool(settings.get("do_normalize", True)))
 
 
 def check_supported(directory: Path, config: dict[str, Any], task: str) -> None:

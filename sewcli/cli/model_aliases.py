@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sewcli.errors import ModelError, UsageError
+from sewcli.errors import UsageError
 
 if TYPE_CHECKING:
     from sewcli.models_toml import ModelSpec
@@ -134,17 +134,11 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _told_by_files(directory: Path) -> dict[str, Any]:
-    from sewcli.acoustic.checkpoint import FAMILIES, declared_task
+    from sewcli.acoustic.checkpoint import declared_task, family_of
     from sewcli.acoustic.files import read_config
 
     config = read_config(directory)
-    family = config.get("model_type")
-    if family not in FAMILIES:
-        raise ModelError(
-            f"{directory} is not a SEW model: its config.json has model_type {family!r}",
-            hint="sew runs models of type sew and sew-d",
-            code="wrong_family",
-        )
+    family = family_of(directory, config)
     size = sum(file.stat().st_size for file in directory.glob("*.safetensors")) / 1e6
     told = {"family": family, "task": declared_task(directory), "size_mb": round(size, 1)}
     return {key: value for key, value in told.items() if value}

@@ -17,7 +17,7 @@ from sewcli.cli.defaults import PreferredModel
 from sewcli.cli.output import Directory, Sink, StandardOutput
 from sewcli.cli.stack import StackFile
 from sewcli.decoding.tally import Tally
-from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, UsageError
+from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, SewError, UsageError
 from sewcli.hub.fetching import LocalModel, fetch, set_offline
 from sewcli.model_defaults import OptionDefaults
 from sewcli.registry import ModelSpec, load_registry, resolve
@@ -66,8 +66,11 @@ class ModelOptions:
     compile: bool = False
 
     def defaults(self, task: str) -> OptionDefaults:
-        """Of the options, as far as that is known before the model is fetched."""
-        return likely_model(self.name, task, self.revision).defaults
+        """Of the options, as far as they are known before the model is fetched; what is wrong then is told."""
+        try:
+            return likely_model(self.name, task, self.revision).defaults
+        except SewError:
+            return OptionDefaults()
 
     def fetch(self, task: str, *, progress: bool) -> LocalModel:
         """The files of the model named, or of the default for `task`.

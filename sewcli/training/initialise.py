@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from sewcli.acoustic.batch import Batch
-from sewcli.acoustic.checkpoint import check_supported
+from sewcli.acoustic.checkpoint import FAMILIES, check_supported, class_name, family_of
 from sewcli.acoustic.files import read_config
 from sewcli.acoustic.forward import Model, base_model, convolutions, frame_mask
 from sewcli.acoustic.running import is_out_of_memory
@@ -47,8 +47,6 @@ _HEAD_KEYS = {
 }
 #: keys that no configuration has by itself, which `check_supported` refuses by name
 _REFUSED_KEYS = {"add_adapter", "adapter_attn_dim", "quantization_config"}
-#: how transformers begins the names of the classes of a family
-_PREFIXES = {"sew": "SEW", "sew-d": "SEWD"}
 #: ends of the keys whose values are shares of something
 _SHARES = ("dropout", "layerdrop", "_prob")
 
@@ -73,9 +71,7 @@ def build_model(
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    family = _PREFIXES[recipe.family]
-    kind = {"ctc": "ForCTC", "classification": "ForSequenceClassification"}[recipe.task]
-    model_class = getattr(transformers, family + kind)
+    model_class = getattr(transformers, class_name(recipe.family, recipe.task))
     settings = {**head, **recipe.config}
     try:
         if start is None:
@@ -127,7 +123,7 @@ def check_config(recipe: Recipe) -> None:
     decided = sorted(_HEAD_KEYS & config.keys())
     if decided:
         raise UsageError(f"config: {', '.join(decided)} follow from the data, leave them out")
-    known = {*getattr(transformers, f"{_PREFIXES[recipe.family]}Config")().to_dict(), *_REFUSED_KEYS}
+    known = {*getattr(transformers, f"{FAMILIES[recipe.family]}Config")().to_dict(), *_REFUSED_KEYS}
     for name, value in config.items():
         if name not in known:
             raise UsageError(
@@ -171,12 +167,10 @@ def take_convolutions(model: Model, directory: Path) -> None:
     """
     import transformers
 
-    found = {"sew": transformers.SEWModel, "sew-d": transformers.SEWDModel}.get(
-        str(read_config(directory).get("model_type"))
+    found = class_name(family_of(directory, read_config(directory)), "features")
+    source = getattr(transformers, found).from_pretrained(
+        directory, dtype=torch.float32, local_files_only=True
     )
-    if found is None:
-        raise ModelError(f"feature_encoder: {directory} is not a SEW model", code="wrong_family")
-    source = found.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
     base = base_model(model)
     try:
         base.feature_extractor.load_state_dict(source.feature_extractor.state_dict())

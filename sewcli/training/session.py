@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sewcli.acoustic.checkpoint import FAMILIES
+from sewcli.acoustic.checkpoint import family_of
 from sewcli.acoustic.cuda import settle_cuda
 from sewcli.acoustic.files import read_config
 from sewcli.acoustic.load import find_device
@@ -226,14 +226,9 @@ def _precision(wanted: str, device: torch.device) -> str:
 
 def _family(recipe: Recipe, start: Path | None) -> str:
     """The family asked for, else that of the model to start from, else SEW."""
-    before = None if start is None else read_config(start).get("model_type")
-    if start is not None and before not in FAMILIES:
-        raise ModelError(
-            f"init: {start} is not a SEW model: its config.json has model_type {before!r}",
-            code="wrong_family",
-        )
+    before = None if start is None else family_of(start, read_config(start))
     if recipe.family == "auto":
-        return str(before or "sew")
+        return before or "sew"
     if (before, recipe.family) == ("sew-d", "sew"):
         raise ModelError(
             f"init: {start} is a SEW-D model, from which no SEW model can start",

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.checkpoint import class_name, family_of
 from sewcli.acoustic.files import read_config
 from sewcli.acoustic.forward import Model, base_model, ctc_logits
 from sewcli.errors import UsageError
@@ -42,14 +43,14 @@ class Teacher:
             steps: see the class.
 
         Raises:
-            UsageError: it is no CTC model, or has other columns than the student.
+            ModelError: it is no SEW model. UsageError: it is no CTC model, or has other columns than the
+                student.
         """
         import transformers
 
         config = read_config(directory)
-        names = {"sew": "SEWForCTC", "sew-d": "SEWDForCTC"}
-        name = names.get(str(config.get("model_type")))
-        if name is None or outputs_of(directory, "ctc") != tuple(tokens):
+        name = class_name(family_of(directory, config), "ctc")
+        if outputs_of(directory, "ctc") != tuple(tokens):
             raise UsageError(
                 f"teacher: {directory} is not a CTC model with the {len(tokens)} characters that are trained",
                 hint="choose a fine-tuned SEW or SEW-D model with the same vocabulary",
