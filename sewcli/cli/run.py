@@ -66,7 +66,7 @@ class ModelOptions:
     compile: bool = False
 
     def defaults(self, task: str) -> OptionDefaults:
-        """Of the options, as far as they are known before the model is fetched; what is wrong then is told."""
+        """Of the options, as far as they are known before the model is fetched, which tells what is wrong."""
         try:
             return likely_model(self.name, task, self.revision).defaults
         except SewError:
