@@ -199,8 +199,8 @@ def test_a_manifest_for_two_tasks_is_refused(sew, tmp_path):
     ("module", "options", "told"),
     [
         ("jiwer", [], "pip install jiwer"),
-        ("whisper_normalizer.english", ["--normalizer", "whisper-en"], "pip install whisper-normalizer"),
-        ("matplotlib.figure", ["--confusion", "c.png"], "extra plot"),
+        ("whisper_normalizer.english", ["--normalizer", "whisper-en"], "pip install 'sewcli[whisper]'"),
+        ("matplotlib.figure", ["--confusion", "c.png"], "pip install 'sewcli[plot]'"),
     ],
 )
 def test_a_package_that_is_not_installed_is_named(

@@ -96,10 +96,10 @@ def align(
 
     # from here on torch is needed
     from sewcli.pipeline.run import Options
-    from sewcli.tasks import Aligning
+    from sewcli.tasks import Aligning, batch_seconds
 
     network = chosen.load(local, "ctc")
-    padded = run.batch_seconds(machine.batch_seconds, network)
+    padded = batch_seconds(machine.batch_seconds, network)
     options = Options(plan, padded, chunks.whole_file, audio_engine, read_workers=machine.read_workers)
     picture = None if pictures is None else pictures.write
     task = Aligning(local, network, options, timestamps, min_confidence, picture)

@@ -65,10 +65,10 @@ def classify(
 
     # from here on torch is needed
     from sewcli.pipeline.run import Options
-    from sewcli.tasks import Classifying, Spotting
+    from sewcli.tasks import Classifying, Spotting, batch_seconds
 
     network = chosen.load(local, "classification")
-    padded = run.batch_seconds(machine.batch_seconds, network)
+    padded = batch_seconds(machine.batch_seconds, network)
     picture = None if pictures is None else pictures.write
     task: Classifying | Spotting
     if spotting is None:

@@ -106,9 +106,10 @@ def embed(
     # from here on torch is needed
     from sewcli.embedding import Encoding
     from sewcli.pipeline.run import Options
+    from sewcli.tasks import batch_seconds
 
     network = chosen.load(local, "features")
-    padded = run.batch_seconds(machine.batch_seconds, network)
+    padded = batch_seconds(machine.batch_seconds, network)
     options = Options(plan, padded, chunks.whole_file, audio_engine, read_workers=machine.read_workers)
     task = Encoding(local, network, options, layer=layer, pool=pool, attentions=attentions)
     fingerprint = written.fingerprint(local, task.settings | task.choice)

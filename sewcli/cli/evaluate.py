@@ -105,7 +105,7 @@ def evaluate(
     """
     from sewcli.cli import detect, run, scoring
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
-    from sewcli.evaluation.rates import require_jiwer
+    from sewcli.evaluation.references import read_references, read_results
 
     messages = telling.set_up()
     outputs = scoring.Outputs(scoring.score_format(formats), table, confusion or [], overwrite)
@@ -130,21 +130,22 @@ def evaluate(
     without_model = results is not None or compare is not None
     references = None
     if manifest is not None:
-        references = scoring.read_references(
-            context, manifest, skip_bad=scored.skip_bad, files=not without_model
+        references = read_references(
+            manifest, run.unpacked(context, manifest), skip_bad=scored.skip_bad, files=not without_model
         )
     normalize = find_normalizer(scored.normalizer)
-    skipped = {"skipped": references.skipped} if references is not None else {}
-    record: dict[str, Any] = {"normalizer": scored.normalizer, **skipped}
+    record: dict[str, Any] = {"normalizer": scored.normalizer}
+    if references is not None:
+        record["skipped"] = references.skipped
 
     if compare is not None:
-        from sewcli.cli.compare import compare_results, lines
+        from sewcli.evaluation.compared import compare_results, lines
 
         rows = references.rows if references else None
         outputs.show(compare_results(compare, rows, scored.normalizer, resamples=resamples, seed=seed), lines)
         return
     if results is not None:
-        task, items = scoring.read_results(results, references)
+        task, items = read_results(results, references)
         outputs.check_task(task)
         raise typer.Exit(scoring.score(items, task, normalize, outputs, record, timed=False))
 
@@ -154,26 +155,24 @@ def evaluate(
         )
     task = references.task
     outputs.check_task(task)
-    if task == "ctc":
-        require_jiwer()
-    else:
-        _refuse_vad(context, "clips")
+    _check_task(context, task)
     decoding, plan = decoders.checked(chosen.defaults(task)), chunks.plan(chosen.defaults(task))
     activity = silence.activity()
     local = chosen.fetch(task, progress=messages.bars)
 
     # from here on torch is needed
-    from sewcli.cli.measure import measure
+    from sewcli.evaluation.answering import answers
     from sewcli.pipeline.run import Options
+    from sewcli.tasks import batch_seconds
 
     network = chosen.load(local, task)
-    padded = run.batch_seconds(machine.batch_seconds, network)
+    padded = batch_seconds(machine.batch_seconds, network)
     clips = Options.for_clips(padded, audio_engine, machine.read_workers)
     recordings = Options(
         plan, padded, chunks.whole_file, audio_engine, activity=activity, read_workers=machine.read_workers
     )
     options = clips if task == "classification" else recordings
-    items, settings = measure(
+    items, settings = answers(
         references,
         local,
         network,
@@ -184,6 +183,16 @@ def evaluate(
     )
     record |= {"model": {"id": local.spec.name, "revision": local.revision}, "settings": settings}
     raise typer.Exit(scoring.score(items, task, normalize, outputs, record, timed=True))
+
+
+def _check_task(context: typer.Context, task: str) -> None:
+    """Refuse what a task cannot be scored with, or without (UsageError)."""
+    from sewcli.evaluation.rates import require_jiwer
+
+    if task == "ctc":
+        require_jiwer()
+    else:
+        _refuse_vad(context, "clips")
 
 
 def _refuse_vad(context: typer.Context, what: str) -> None:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
@@ -22,24 +23,11 @@ from sewcli.hub.fetching import LocalModel, fetch, set_offline
 from sewcli.model_defaults import OptionDefaults
 from sewcli.registry import ModelSpec, load_registry, resolve
 from sewcli.results import Failure, KeywordEvent, Transcript
-from sewcli.tasks import batch_seconds, model_info
+from sewcli.temporary import temporary_directory
 from sewcli.writers import Result
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-
-__all__ = [
-    "Messages",
-    "ModelOptions",
-    "batch_seconds",
-    "chunk_plan",
-    "exit_code",
-    "finish",
-    "model_info",
-    "set_up_messages",
-    "tell_hotwords",
-    "write_all",
-]
 
 
 def likely_model(name: str | None, task: str, revision: str | None = None) -> ModelSpec:
@@ -127,6 +115,11 @@ def chunk_plan(chunk: float | None, stride: float | None, defaults: OptionDefaul
             f"--chunk {chunk:g} --stride {stride:g}: {error}",
             hint="for example --chunk 20 --stride 1",
         ) from error
+
+
+def unpacked(context: Any, path: Path) -> Path:
+    """A directory for the clips of a saved data set, which goes with the command; a manifest needs none."""
+    return context.with_resource(temporary_directory()) if path.is_dir() else path
 
 
 def tell_hotwords(results: Iterator[Transcript | Failure]) -> Iterator[Transcript | Failure]:

@@ -82,10 +82,10 @@ def transcribe(
 
     # from here on torch is needed
     from sewcli.pipeline.run import Options
-    from sewcli.tasks import Transcribing
+    from sewcli.tasks import Transcribing, batch_seconds
 
     network = chosen.load(local, "ctc")
-    padded = run.batch_seconds(machine.batch_seconds, network)
+    padded = batch_seconds(machine.batch_seconds, network)
     options = Options(
         plan,
         padded,

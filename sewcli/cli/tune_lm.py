@@ -114,13 +114,13 @@ def tune_lm(
     from sewcli.evaluation.tuning import KeptLogits, attempt, attempts, grid
     from sewcli.pipeline.run import Options
     from sewcli.pipeline.run import run as run_pipeline
-    from sewcli.tasks import chunk_settings
+    from sewcli.tasks import batch_seconds, chunk_settings
 
     network = chosen.load(local, "ctc")
     vocabulary = load_vocabulary(local.directory, network.columns)
     options = Options(
         plan,
-        run.batch_seconds(machine.batch_seconds, network),
+        batch_seconds(machine.batch_seconds, network),
         chunks.whole_file,
         audio_engine,
         read_workers=machine.read_workers,
@@ -162,9 +162,11 @@ def tune_lm(
 
 def _rows(context: Any, manifest: Path, limit: int | None, *, skip_bad: bool) -> Sequence[Row]:
     """The rows of a manifest with texts, or so many of them, evenly spread (UsageError)."""
-    from sewcli.cli.scoring import read_references
+    from sewcli.cli.run import unpacked
+    from sewcli.evaluation.references import read_references
 
-    references = read_references(context, manifest, skip_bad=skip_bad, files=True, split="dev")
+    place = unpacked(context, manifest)
+    references = read_references(manifest, place, skip_bad=skip_bad, files=True, split="dev")
     if references.task != "ctc":
         raise UsageError(
             f"{manifest} holds labels", hint="a language model is for transcripts: rows with text"

@@ -1,14 +1,12 @@
-"""`sew evaluate` with a model: its answers to the rows of a manifest, their loss and their time."""
+"""A model's answers to the rows of a manifest, their loss and their time."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sewcli.cli.console import Progress
-from sewcli.cli.scoring import Item, References
 from sewcli.decoding.decoders import decoders
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.pauses import PausingDecoder
@@ -17,7 +15,9 @@ from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.evaluation.loss import CtcLoss
 from sewcli.evaluation.measuring import Measured, MeasuringConsumer, Stopwatch
 from sewcli.evaluation.normalizers import basic, unchanged
+from sewcli.evaluation.references import Item, References
 from sewcli.evaluation.scores import Scored
+from sewcli.inputs.sources import Source
 from sewcli.pipeline.consumer import Consumer
 from sewcli.pipeline.run import Options, run
 from sewcli.recognition import Classifier, Transcriber
@@ -33,14 +33,33 @@ log = logging.getLogger("sewcli")
 Answered = Measured[Transcript] | Measured[Classification]
 
 
-def measure(
+class Watching(Protocol):
+    """Shows how far a run is."""
+
+    def __enter__(self) -> Any:
+        """It begins."""
+
+    def __exit__(self, *error: Any) -> None:
+        """It ends."""
+
+    def reading(self, sources: Iterable[Source]) -> Iterator[Source]:
+        """The sources, each noted as it is asked for."""
+
+    def advance(self, result: Transcript | Classification) -> None:
+        """An input is done."""
+
+    def fail(self) -> None:
+        """An input has failed."""
+
+
+def answers(
     references: References,
     local: LocalModel,
     network: RunningModel,
     decoding: DecodingOptions,
     options: Options,
     normalizer: str,
-    progress: Progress,
+    progress: Watching,
 ) -> tuple[Iterator[Item], dict[str, Any]]:
     """Run a model over the rows of a manifest.
 
@@ -51,7 +70,7 @@ def measure(
         decoding: how its logits become text.
         options: how recordings are read, cut and batched.
         normalizer: with any but "none" the loss is that of the text without its punctuation.
-        progress: to show.
+        progress: is told of what is read and answered.
 
     Returns:
         The utterances as they are done, and the settings that can change the scores.
@@ -95,7 +114,7 @@ def measure(
 
 
 def _items(
-    references: References, results: Iterable[Answered | Failure], progress: Progress
+    references: References, results: Iterable[Answered | Failure], progress: Watching
 ) -> Iterator[Item]:
     tally = Tally()
     with progress:

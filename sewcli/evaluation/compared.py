@@ -1,4 +1,4 @@
-"""`sew evaluate --compare A B`: is B better than A?"""
+"""Two result files held against each other: is B better than A? Its JSON object and its lines."""
 
 from __future__ import annotations
 
