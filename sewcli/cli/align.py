@@ -11,6 +11,7 @@ import typer
 from sewcli.cli import file_options as files
 from sewcli.cli import groups, plotting
 from sewcli.cli import options as opt
+from sewcli.cli.grouping import grouped
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
 from sewcli.errors import UsageError
 from sewcli.inputs.sources import STDIN
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sewcli.cli.request import InputOptions
 
 
-@groups.grouped
+@grouped
 def align(
     *,
     text: Annotated[

@@ -10,10 +10,11 @@ from sewcli.cli import file_options as files
 from sewcli.cli import groups, plotting
 from sewcli.cli import options as opt
 from sewcli.cli import spotting_options as spot
+from sewcli.cli.grouping import grouped
 from sewcli.errors import UsageError
 
 
-@groups.grouped
+@grouped
 def classify(
     *,
     context: typer.Context,

@@ -13,13 +13,14 @@ from sewcli.casing import AS_IS
 from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
 from sewcli.cli import groups
+from sewcli.cli.grouping import grouped
 from sewcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from sewcli.inputs.sources import Source
 
 
-@groups.grouped
+@grouped
 def decode(
     *,
     inputs: Annotated[

@@ -11,13 +11,14 @@ import typer
 from sewcli.cli import file_options as files
 from sewcli.cli import groups
 from sewcli.cli import options as opt
+from sewcli.cli.grouping import grouped
 from sewcli.errors import UsageError
 
 if TYPE_CHECKING:
     from sewcli.writers import Format
 
 
-@groups.grouped
+@grouped
 def embed(
     *,
     reading: groups.Reading,

@@ -9,12 +9,13 @@ import typer
 
 from sewcli.cli import groups
 from sewcli.cli import options as opt
+from sewcli.cli.grouping import grouped
 from sewcli.errors import UsageError
 
 _COMPARING = "Results without a model"
 
 
-@groups.grouped
+@grouped
 def evaluate(
     *,
     context: typer.Context,

@@ -13,10 +13,11 @@ from sewcli.cli import decoding_options as dec
 from sewcli.cli import file_options as files
 from sewcli.cli import groups, plotting
 from sewcli.cli import options as opt
+from sewcli.cli.grouping import grouped
 from sewcli.errors import UsageError
 
 
-@groups.grouped
+@grouped
 def transcribe(
     *,
     reading: groups.Reading,

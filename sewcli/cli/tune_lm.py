@@ -13,6 +13,7 @@ import typer
 from sewcli.cli import decoding_options as dec
 from sewcli.cli import groups
 from sewcli.cli import options as opt
+from sewcli.cli.grouping import grouped
 from sewcli.decoding.options import (
     DEFAULT_BEAM_PRUNE_LOGP,
     DEFAULT_HOTWORD_WEIGHT,
@@ -29,7 +30,7 @@ _log = logging.getLogger("sewcli")
 _SEARCH = "Search"
 
 
-@groups.grouped
+@grouped
 def tune_lm(
     *,
     context: typer.Context,
