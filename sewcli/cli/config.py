@@ -16,9 +16,9 @@ from sewcli.cli.defaults import (
     command_context,
     commands_with_settings,
     in_force,
+    likely_model,
     option_value,
 )
-from sewcli.cli.run import likely_model
 from sewcli.decoding.options import DEFAULT_ALPHA, DEFAULT_BEAM_WIDTH, DEFAULT_BETA
 from sewcli.errors import SewError
 from sewcli.settings import Setting, read_settings, settings_files

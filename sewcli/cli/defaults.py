@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from sewcli.errors import UsageError
 from sewcli.settings import Setting, read_settings, settings_files
+
+if TYPE_CHECKING:
+    from sewcli.models_toml import ModelSpec
 
 #: read from the command line and the environment before any file
 _NOT_IN_FILES = ("debug",)
@@ -27,6 +30,18 @@ def given_or_preferred(
     """Callback of -m: a PreferredModel unless it was given on the command line."""
     source = context.get_parameter_source(parameter.name or "")
     return value if value is None or (source and source.name == "COMMANDLINE") else PreferredModel(value)
+
+
+def likely_model(name: str | None, task: str, revision: str | None = None) -> ModelSpec:
+    """The model for `task` that a name means, or none; what only its files tell is not looked at."""
+    from sewcli.registry import load_registry, resolve
+
+    registry = load_registry()
+    if name is not None:
+        spec = resolve(name, registry=registry, revision=revision)
+        if not isinstance(name, PreferredModel) or task == "features" or spec.task in (None, task):
+            return spec
+    return registry.default_model(task)
 
 
 def options_of(command: Any) -> dict[str, Any]:

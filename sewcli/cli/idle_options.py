@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from sewcli.cli.defaults import likely_model
 from sewcli.decoding.options import DecodingOptions, with_defaults
 from sewcli.errors import SewError
 from sewcli.inputs.folders import is_folder
@@ -124,8 +125,6 @@ def _is_greedy(values: Values) -> bool:
 
 def _defaults(model: str | None) -> OptionDefaults | None:
     """Of the options, for a model that transcribes; None where it cannot be found, which the command says."""
-    from sewcli.cli.run import likely_model
-
     try:
         return likely_model(model, "ctc").defaults
     except SewError:

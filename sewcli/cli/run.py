@@ -14,30 +14,20 @@ from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
 from sewcli.cli import garbage
 from sewcli.cli.console import Progress, report_failure
-from sewcli.cli.defaults import PreferredModel
+from sewcli.cli.defaults import PreferredModel, likely_model
 from sewcli.cli.output import Directory, Sink, StandardOutput
 from sewcli.cli.stack import StackFile
 from sewcli.decoding.tally import Tally
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, SewError, UsageError
 from sewcli.hub.fetching import LocalModel, fetch, set_offline
 from sewcli.model_defaults import OptionDefaults
-from sewcli.registry import ModelSpec, load_registry, resolve
+from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, KeywordEvent, Transcript
 from sewcli.temporary import temporary_directory
 from sewcli.writers import Result
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-
-
-def likely_model(name: str | None, task: str, revision: str | None = None) -> ModelSpec:
-    """The model for `task` that a name means, or none; what only its files tell is not looked at."""
-    registry = load_registry()
-    if name is not None:
-        spec = resolve(name, registry=registry, revision=revision)
-        if not isinstance(name, PreferredModel) or task == "features" or spec.task in (None, task):
-            return spec
-    return registry.default_model(task)
 
 
 @dataclass(frozen=True)
