@@ -72,6 +72,10 @@ class ModelSpec:
     source: Literal["packaged", "user"] | None = None
     shadows: bool = False
 
+    def defaults_for(self, task: str) -> OptionDefaults:
+        """Its defaults, which are for its own task: hidden states are of chunks as long as others have."""
+        return self.defaults if self.task in (None, task) else OptionDefaults()
+
     @property
     def name(self) -> str:
         """What to call the model in a message or after `-m`: alias, else hub identifier, else directory."""

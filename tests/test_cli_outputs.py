@@ -184,3 +184,23 @@ def test_globs_choose_in_folders(sew: Sew, ctc: Path, audio: Path) -> None:
     nothing = sew(*given, "--exclude", "*")
     assert nothing.code == 2
     assert "--include and --exclude" in nothing.err
+
+
+def test_bad_rows_of_a_manifest_take_no_file_and_the_others_are_written(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "b.jsonl"  # its bad rows are named like the good one
+    good = json.dumps({"audio_filepath": str(audio / "b.wav"), "text": "A"})
+    manifest.write_text(f'{good}\n{{oops\n{{"audio_filepath": 3}}\n')
+    logits = tmp_path / "logits"
+    given = ("--files-from", manifest, "-m", ctc, "-f", "json")
+    result = sew("transcribe", *given, "-o", tmp_path / "out", "--save-logits", logits, "--resume")
+    assert result.code == 3
+    assert ["b.jsonl:2" in result.messages[0], "b.jsonl:3" in result.messages[1]] == [True, True]
+    assert [file.name for file in (tmp_path / "out").glob("*.json")] == ["b.json"]
+    assert len(list(logits.iterdir())) == 1
+    assert sew("align", *given, "-o", tmp_path / "aligned").code == 3
+    assert [file.name for file in (tmp_path / "aligned").iterdir()] == ["b.json"]
+    listed = sew("transcribe", *given, "-o", tmp_path / "other", "--dry-run")
+    assert listed.code == 3
+    assert listed.lines[-1].startswith("total: 1 input")

@@ -109,12 +109,13 @@ def test_settings_in_force_are_those_of_the_model(
             if row["command"] in (None, "transcribe", "decode")
         }
 
-    assert rows()[None, "chunk"] == (DEFAULT_CHUNK, None)
+    assert rows()[None, "stride"] == (DEFAULT_STRIDE, None)
+    assert rows()["transcribe", "chunk"] == (8, "models.toml [nano]")
     assert rows()[None, "beam-width"] == (DEFAULT_BEAM_WIDTH, None)
     monkeypatch.setenv("SEW_MODEL", mine)
     monkeypatch.setenv("SEW_BETA", "2")
     of_model = rows()
-    assert of_model[None, "chunk"] == (4, "models.toml [mine]")
+    assert of_model[None, "stride"] == (0.4, "models.toml [mine]")
     assert of_model["transcribe", "beam-width"] == (7, "models.toml [mine]")
     assert of_model["decode", "beam-width"] == (DEFAULT_BEAM_WIDTH, None)
     assert of_model["transcribe", "decoder"] == ("beam", "models.toml [mine]")

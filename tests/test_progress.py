@@ -69,7 +69,7 @@ def test_log_lines_are_asked_for_and_the_output_is_the_same(
 
 
 @pytest.mark.defaults
-def test_verbose_tells_engine_device_and_the_time_of_each_file(sew: Sew, ctc: Path, audio: Path) -> None:
+def test_verbose_tells_engine_device_and_when_each_file_was_done(sew: Sew, ctc: Path, audio: Path) -> None:
     for option in ("-v", "--debug"):
         result = sew("transcribe", "-m", ctc, audio, option)
         told, *files = result.messages
@@ -77,7 +77,7 @@ def test_verbose_tells_engine_device_and_the_time_of_each_file(sew: Sew, ctc: Pa
         assert str(ctc) in told
         names = [line.removeprefix("sew: ").split(": ")[0] for line in files]
         assert names == [str(audio / name) for name in ("a.wav", "b.wav", "sub/c.d.flac")]
-        assert re.search(r": 3.00 s of audio in [\d.]+ s, [\d.]+ x real time$", files[0])
+        assert re.search(r": 3.00 s of audio, done after [\d.]+ s$", files[0])
     both = sew("transcribe", "-m", ctc, audio, "-v", "-q")
     assert both.code == 2
     assert "exclude each other" in both.messages[0]

@@ -61,8 +61,12 @@ def test_only_what_is_missing_changed_or_made_otherwise_is_done_again(
     assert run() == (everything, "")
     assert run() == (set(), "sew: 3 of 3 inputs were done before\n")
     (out / "a.json").unlink()
-    (out / "b.json").write_text("cut sho")
-    assert run()[0] == {"a.json", "b.json"}
+    (out / "b.json").write_text("corrected by hand, or cut sho")
+    done, told = run()
+    assert done == {"a.json", "b.json", "b.json~"}
+    assert f"b.json was not as an earlier run had left it; that file is kept as {out / 'b.json~'}" in told
+    assert (out / "b.json~").read_text() == "corrected by hand, or cut sho"
+    (out / "b.json~").unlink()
     os.utime(tree / "a.wav")  # the same audio
     write_babble(tree / "b.wav", 1.3, seed=9)
     (tree / "new.wav").write_bytes((tree / "a.wav").read_bytes())
@@ -117,7 +121,9 @@ def test_files_without_an_entry_are_written_again_and_broken_lines_are_passed_ov
     assert sew(*given).code == 2
     complete = outputs(out)
     (out / "a.txt").write_text("of another program")
-    assert sew(*given, "--resume").err == ""
+    assert sew(*given, "--resume").err.count("kept as") == 1  # the others are what would be written
+    assert (out / "a.txt~").read_text() == "of another program"
+    (out / "a.txt~").unlink()
     assert outputs(out) == complete
     lines = (out / JOURNAL).read_bytes().splitlines(keepends=True)
     broken = [lines[0], b'{"files": 3}\n', b"[]\n", b"\xff\n", b"\n", lines[1], lines[2][:20]]

@@ -139,7 +139,7 @@ def test_table_of_another_command_is_not_in_the_way(
 def test_pyproject_of_others_is_left_alone(sew: Sew, project: Path) -> None:
     for content in ("[tool.other]\nkey = 1\n", "not toml at all"):
         (project / "pyproject.toml").write_text(content)
-        assert facts(shown(sew)["chunk"]) == (20.0, "default", None)
+        assert facts(shown(sew)["stride"]) == (1.0, "default", None)
 
 
 def test_model_of_a_file_counts_where_its_task_fits(

@@ -41,6 +41,15 @@ def one_source(audio: Place | Array, sample_rate: int | None) -> Source:
     return array_source(audio, sample_rate)
 
 
+def any_sources(audios: Iterable[Audio]) -> Iterator[Source]:
+    """The source of each input (UsageError, at once, for one that is not in a list)."""
+    if isinstance(audios, str | os.PathLike):
+        raise UsageError(
+            f"{os.fspath(audios)!r} is one input", hint=f"give a list of them: [{os.fspath(audios)!r}]"
+        )
+    return map(any_source, audios)
+
+
 def any_source(audio: Audio) -> Source:
     """The source of an input; what is wrong with an array becomes its failure."""
     if isinstance(audio, str | os.PathLike):
@@ -62,6 +71,14 @@ def parts(sources: Iterable[Source], options: Part) -> Iterator[Source]:
     """The part and channel of each source that the options name (UsageError at once where there is none)."""
     channel = options.get("channel")
     start, end = options.get("start", 0.0), options.get("end")
+    for name, value in (("start", start), ("end", end)):
+        if isinstance(value, str):
+            raise UsageError(f"{name}={value!r}: a number of seconds is needed")
+    if isinstance(channel, str):
+        raise UsageError(
+            f"channel={channel!r}: a number from 0 is needed",
+            hint="one call for each channel; leave it out for their mean",
+        )
     if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
         raise UsageError(f"start={start:g}, end={end}: no part of a recording", hint="both are seconds")
     if channel is not None and channel < 0:

@@ -11,6 +11,7 @@ from sewcli.api.inputs import (
     Audio,
     Place,
     any_source,
+    any_sources,
     events_only,
     logits_file,
     one_source,
@@ -106,7 +107,7 @@ class Model:
         Raises:
             ModelError, UsageError: at once, as `transcribe`. DeviceError: while it runs.
         """
-        return self._transcripts((any_source(audio) for audio in audios), options, decode_workers=None)
+        return self._transcripts(any_sources(audios), options, decode_workers=None)
 
     def align(
         self,
@@ -154,7 +155,7 @@ class Model:
         self, audios: Iterable[Audio], **options: Unpack[ClassifyOptions]
     ) -> Iterator[Classification | Failure]:
         """The labels of clips, one result for each, in order; see `transcribe_many` and `ClassifyOptions`."""
-        return self._classifications((any_source(audio) for audio in audios), options)
+        return self._classifications(any_sources(audios), options)
 
     def spot(
         self,
@@ -204,7 +205,7 @@ class Model:
         self, audios: Iterable[Audio], **options: Unpack[EmbedOptions]
     ) -> Iterator[Embedding | Failure]:
         """The hidden states of recordings, one result for each, in order; see `transcribe_many`, `embed`."""
-        return self._embeddings((any_source(audio) for audio in audios), options)
+        return self._embeddings(any_sources(audios), options)
 
     def _transcripts(
         self,
@@ -216,7 +217,7 @@ class Model:
     ) -> Iterator[Transcript | Failure]:
         self._require("ctc")
         check_options(options, TranscribeOptions)
-        decoding = decoding_options(options, self._local.spec.defaults)
+        decoding = decoding_options(options, self._local.spec.defaults_for(self.task))
         how = self._reading(options)
         times = options.get("timestamps", "word")
         save, picture = logits_file(save_logits), picture_file(plot)
@@ -268,7 +269,7 @@ class Model:
 
     def _reading(self, options: TranscribeOptions | AlignOptions | EmbedOptions) -> Options:
         padded = batch_seconds(options.get("batch_seconds"), self._network)
-        return reading_options(options, padded, self._local.spec.defaults)
+        return reading_options(options, padded, self._local.spec.defaults_for(self.task))
 
     def _require(self, task: str) -> None:
         if self.task != task:

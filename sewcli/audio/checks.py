@@ -19,6 +19,8 @@ from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE
 from sewcli.errors import AudioError
 from sewcli.inputs.sources import STDIN, Source
 
+#: the name of standard input in messages
+STDIN_SHOWN = "standard input"
 MIN_RATE = 1_000
 MAX_RATE = 768_000
 MAX_MAGNITUDE = 1e4
@@ -32,7 +34,7 @@ NOT_WHOLE = (
 def shown(source: Source) -> str:
     """The name of a source in a message, always on one line."""
     if source.path == STDIN:
-        return "standard input"
+        return STDIN_SHOWN
     return _on_one_line(source.path)
 
 
@@ -53,7 +55,9 @@ def check_place(name: str, file: Path) -> os.stat_result:
         raise cannot_open(name, error, file) from error
     if stat.S_ISDIR(status.st_mode):
         raise AudioError(
-            f"{name}: is a folder", hint="name it as an input to read the audio in it", code="is_directory"
+            f"{name}: is a folder",
+            hint="the commands read the audio in folders that are inputs; lists and calls name each file",
+            code="is_directory",
         )
     if not os.access(file, os.R_OK):
         raise cannot_open(name, PermissionError())

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from sewcli.audio import containers, ffmpeg, libsndfile
-from sewcli.audio.checks import damaged
+from sewcli.audio.checks import STDIN_SHOWN, damaged
 from sewcli.audio.native import NO_AUDIO_STREAM, NativeAudio, UnreadableError
 from sewcli.errors import AudioError
 from sewcli.inputs.formats import (
@@ -99,4 +99,6 @@ def _without_decoder(name: str, file: Path, reason: str) -> AudioError:
 
 
 def _not_audio(name: str, reason: str, hint: str) -> AudioError:
+    if name == STDIN_SHOWN:
+        hint = f"samples without a header need --raw-rate; {hint}"
     return AudioError(f"{name}: not an audio file ({reason})", hint=hint, code="not_audio")

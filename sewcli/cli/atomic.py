@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import socket
@@ -17,17 +18,30 @@ _STALE_SECONDS = 3600.0
 _SUFFIX = ".tmp"
 
 
-def write_whole(target: Path, content: bytes | Iterable[bytes]) -> None:
-    """Write a file under a temporary name and rename it, so that it is never there in part (OSError)."""
+def write_whole(target: Path, content: bytes | Iterable[bytes], *, keep: Path | None = None) -> bool:
+    """Write a file under a temporary name and rename it, so that it is never there in part (OSError).
+
+    Args:
+        target: the file.
+        content: whole or in pieces.
+        keep: where the file that is there goes if its content is another; None replaces it.
+
+    Returns:
+        Whether one was kept.
+    """
     temporary = target.with_name(_prefix() + f"{os.getpid()}{_SUFFIX}")
     try:
         with temporary.open("wb") as file:
             file.writelines([content] if isinstance(content, bytes) else content)
+        is_kept = keep is not None and not filecmp.cmp(temporary, target, shallow=False)
+        if keep is not None and is_kept:
+            target.replace(keep)
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+    return is_kept
 
 
 def check_writable(folder: Path) -> None:

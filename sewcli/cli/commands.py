@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from sewcli.cli.streams import ClosedPipe, write_message
-from sewcli.errors import EXIT_INTERRUPTED
+from sewcli.errors import EXIT_INTERRUPTED, DeviceError, ModelError, UsageError
 
 EXIT_CODES = (
     "Exit codes: 0 every input done, 1 unexpected error, 2 wrong usage, 3 some inputs failed, "
@@ -53,6 +53,13 @@ class _Parsing:
             return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
         except BrokenPipeError as error:
             raise ClosedPipe from error
+        except Exception as error:
+            # of click, which Typer has a copy of, whose words are those of a library below it
+            if hasattr(error, "message"):
+                error.message = error.message.replace("Value error, ", "")
+                if error.message == "No such option: -h":
+                    error.message += " (--help shows the help)"
+            raise
 
 
 class Command(_Parsing, TyperCommand):
@@ -85,7 +92,14 @@ class Command(_Parsing, TyperCommand):
             unknown = [] if ctx.info_name == "doctor" else map(str, unknown_variables(ctx))
             for line in (*idle_options(ctx), *unknown):
                 write_message(line)
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except (UsageError, ModelError, DeviceError) as error:
+            from sewcli.cli.defaults import blamed
+
+            for origin in blamed(ctx, error.message):
+                error.hint = "; ".join(filter(None, (error.hint, origin)))
+            raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each group of options."""

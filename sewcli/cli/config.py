@@ -93,7 +93,7 @@ def _of_model(
             spec = likely_model(None if name is None else PreferredModel(name), task)
         except SewError:  # the command will say so
             return found
-        own = asdict(spec.defaults).items()
+        own = asdict(spec.defaults_for(task)).items()
         found |= {
             name.replace("_", "-"): (value, f"models.toml [{spec.name}]")
             for name, value in own

@@ -42,7 +42,7 @@ class Progress:
         self._done = self._failed = 0
         self._audio = 0.0
         self._current = ""
-        self._started = self._last = time.monotonic()
+        self._started = time.monotonic()
 
     def __enter__(self) -> Progress:
         if self._shown:
@@ -81,14 +81,12 @@ class Progress:
 
     def count(self, path: str, duration: float) -> None:
         """Count a finished input by its name and its seconds of audio."""
-        now = time.monotonic()
-        seconds, self._last = now - self._last, now
         self._done += 1
         self._audio += duration
-        speed = duration / max(seconds, 1e-6)
         if _log.isEnabledFor(logging.DEBUG):
             self.pause()
-        _log.debug("%s: %.2f s of audio in %.2f s, %.1f x real time", path, duration, seconds, speed)
+        # files share batches: none has a time of its own
+        _log.debug("%s: %.2f s of audio, done after %.2f s", path, duration, time.monotonic() - self._started)
         if self._live is not None:
             from rich.markup import escape
 
@@ -100,7 +98,6 @@ class Progress:
     def fail(self) -> None:
         """Count a failed input, and make room for the line about it."""
         self._failed += 1
-        self._last = time.monotonic()
         self.pause()
 
     def pause(self) -> None:

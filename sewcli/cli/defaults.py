@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -66,6 +67,32 @@ def in_force(settings: Sequence[Setting], command: str) -> dict[str, Setting]:
     """The strongest setting of each key for a command."""
     ours = (setting for setting in settings if setting.command in (None, command))
     return {setting.key: setting for setting in ours}
+
+
+def blamed(context: Any, message: str) -> Iterator[str]:
+    """Where the options stand that an error is about, if that is not the command line.
+
+    Args:
+        context: of the command.
+        message: of the error, which names an option or its value.
+    """
+    places: dict[str, Setting] = {}
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name)
+        if source is None or source.name not in ("ENVIRONMENT", "DEFAULT_MAP"):
+            continue
+        option, value = max(parameter.opts, key=len), context.params.get(parameter.name)
+        values = value if isinstance(value, list | tuple) else [value]
+        named = (repr(str(one)) in message or str(one) == message.split(":", maxsplit=1)[0] for one in values)
+        if not (re.search(rf"(?<![\w-]){option}(?![\w-])", message) or any(named)):
+            continue
+        if source.name == "ENVIRONMENT":
+            yield f"{option} is set by {parameter.envvar}"
+            continue
+        root = context.find_root()
+        places = places or in_force(read_settings(commands_with_settings(root.command)), context.info_name)
+        key = parameter.envvar.removeprefix("SEW_").lower().replace("_", "-")
+        yield f"{option} is set by {places[key].place}"
 
 
 def set_defaults(context: typer.Context) -> None:

@@ -86,6 +86,8 @@ def pass_over(context: Any) -> None:
         if name == "formats" and writable is not None and values[name]:
             fitting = [form for form in values[name] if form in writable]
             values[name] = fitting[: 1 if context.info_name in _ONE_FORMAT else None] or None
+        if name == "formats" and len(values[name] or ()) > 1 and "output" in values and not values["output"]:
+            values[name] = values[name][:1]  # several need a directory
         if values[name] == _UNTAKEN.get((context.info_name, name)):
             values[name] = parameter.default
 
@@ -126,7 +128,7 @@ def _is_greedy(values: Values) -> bool:
 def _defaults(model: str | None) -> OptionDefaults | None:
     """Of the options, for a model that transcribes; None where it cannot be found, which the command says."""
     try:
-        return likely_model(model, "ctc").defaults
+        return likely_model(model, "ctc").defaults_for("ctc")
     except SewError:
         return None
 

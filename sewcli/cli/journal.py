@@ -55,6 +55,15 @@ class Journal:
         """Whether all its files were written from this audio by such a run, and are still there."""
         return _is_done(self._done, self._root, one, audio, run)
 
+    def is_foreign(self, file: Path) -> bool:
+        """Whether a file is there that is not as this journal tells: changed since, or of no such run."""
+        done = self._done.get(_name(file, self._root))
+        try:
+            size = file.lstat().st_size
+        except OSError:
+            return False
+        return done is None or done.size != size
+
     def record(self, files: Sequence[Path], audio: str, run: str) -> None:
         """Note that these files are in place (OSError where there is no room for that)."""
         sizes = {_name(file, self._root): file.stat().st_size for file in files}

@@ -48,7 +48,7 @@ class Beside:
         planned = plan(root, inputs, [form], template, replace=replace, otherwise=otherwise, apart=apart)
         self._option = option
         self._root = root
-        self.targets: Mapping[Source, Path] = {one.source: one.targets[0] for one in planned}
+        self.targets: Mapping[Source, Path] = {one.source: one.targets[0] for one in planned if one.targets}
 
     def make(self) -> None:
         """Make the directory, if it is not there (UsageError where it cannot be written to)."""

@@ -46,7 +46,8 @@ def add(
 
     file = change(edit)
     shadows = "; it takes the place of the packaged alias" if load_registry().models[alias].shadows else ""
-    write_message(f"{alias} is {facts.get('repo') or facts.get('path')} now, by {file}{shadows}")
+    where = facts["path"] if "path" in facts else f"the hub repository {facts['repo']}"
+    write_message(f"{alias} is {where} now, by {file}{shadows}")
 
 
 def remove(alias: Annotated[str, typer.Argument(metavar="ALIAS", help="An alias of your own.")]) -> None:
@@ -129,11 +130,12 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
     keys = ("family", "task", "language", "licence", "parameters", "size_mb", "description")
     told = {key: getattr(spec, key) for key in keys if spec.task is not None}  # else nothing is known
     if directory is not None:
-        told |= _told_by_files(directory)
+        told |= told_by_files(directory)
     return where | {key: value for key, value in told.items() if value}
 
 
-def _told_by_files(directory: Path) -> dict[str, Any]:
+def told_by_files(directory: Path) -> dict[str, Any]:
+    """Family, task and size in megabytes of a model, by its files (ModelError where it is none)."""
     from sewcli.acoustic.checkpoint import declared_task, family_of
     from sewcli.acoustic.files import read_config
 

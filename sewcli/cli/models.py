@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ import typer
 
 from sewcli.cli import convert, model_aliases, model_files
 from sewcli.cli.commands import CommandGroup
+from sewcli.cli.model_aliases import told_by_files
 from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.hub import cache
 from sewcli.registry import ModelSpec, Registry, load_registry, resolve
@@ -89,6 +90,7 @@ def describe(spec: ModelSpec, registry: Registry) -> dict[str, Any]:
 
     Returns a JSON object. `where` is `embedded`, `local`, `cached`, `hub` (not on this machine) or `missing`
     (a directory that is not there); `directory` is that of the files, None for a model on the hub only.
+    Raises ModelError for a directory that holds no SEW model.
     """
     directory = spec.path
     if spec.repo is not None:
@@ -98,6 +100,8 @@ def describe(spec: ModelSpec, registry: Registry) -> dict[str, Any]:
         where = "missing"
     else:
         where = "embedded" if spec.embedded else "local"
+        if spec.alias is None and (directory / "config.json").is_file():  # what no entry tells, its files do
+            spec = replace(spec, **told_by_files(directory))
     return {
         "schema_version": SCHEMA_VERSION,
         "alias": spec.alias,

@@ -31,7 +31,7 @@ Verbose = Annotated[
         "-v",
         "--verbose",
         envvar="SEW_VERBOSE",
-        help="Tell the engine, the device and the time of each file.",
+        help="Tell the engine, the device, and when each file was done.",
         rich_help_panel=_OUTPUT,
     ),
 ]

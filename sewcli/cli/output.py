@@ -223,17 +223,25 @@ class Directory:
             content = chain([header], form.pieces(result, self._layout))
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(target, content)
+                self._write(target, content, is_journaled=audio is not None)
             except OSError as error:
                 message = f"cannot write {target}: {error.strerror}"
                 if error.errno in _OF_ONE_FILE:
                     raise InputError(message, hint="see --output-template", code="output") from error
-                raise SewError(message, hint="what is written stays", code="output") from error
+                go_on = "" if self._journal is None else ": go on with --resume"
+                raise SewError(message, hint=f"what is written stays{go_on}", code="output") from error
         if self._journal is not None and audio is not None:
             try:
                 self._journal.record(one.files, audio, self._run)
             except OSError as error:
                 raise SewError(f"cannot write the journal: {error.strerror}", code="output") from error
+
+    def _write(self, target: Path, content: Iterable[bytes], *, is_journaled: bool) -> None:
+        """Write a file; one that a user has changed, or another program has written, goes beside it."""
+        is_foreign = is_journaled and self._journal is not None and self._journal.is_foreign(target)
+        kept = target.with_name(f"{target.name}~") if is_foreign else None
+        if write_whole(target, content, keep=kept):
+            _log.warning("%s was not as an earlier run had left it; that file is kept as %s", target, kept)
 
     def kept(self, done: int) -> str:
         """See `Sink`; only what a journal has is known to the next run."""

@@ -23,7 +23,7 @@ from sewcli.inputs.raw import RawAudio
 from sewcli.inputs.selection import Selection
 from sewcli.inputs.sources import STDIN, Source, check, expand
 from sewcli.subtitles import Shape
-from sewcli.writers import Format, Kind, Layout
+from sewcli.writers import Format, Kind, Layout, formats_for
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,11 @@ class OutputOptions:
         """
         assert self.directory is not None
         check_folder("-o", self.directory, HINT_OF_OUTPUT)
+        extensions = {form.extension for form in formats_for(self.kind).values()}
+        if self.directory.suffix in extensions and not self.directory.exists():
+            raise UsageError(
+                f"-o {self.directory}: a directory is needed, and this looks like a file", hint=HINT_OF_OUTPUT
+            )
         planned = plan(
             self.directory,
             inputs.sources(),

@@ -46,7 +46,7 @@ class ModelOptions:
     def defaults(self, task: str) -> OptionDefaults:
         """Of the options, as far as they are known before the model is fetched, which tells what is wrong."""
         try:
-            return likely_model(self.name, task, self.revision).defaults
+            return likely_model(self.name, task, self.revision).defaults_for(task)
         except SewError:
             return OptionDefaults()
 

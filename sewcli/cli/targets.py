@@ -28,7 +28,7 @@ class Planned:
 
     Attributes:
         source: the input.
-        targets: one a format, in their order.
+        targets: one a format, in their order; none for what is no input, which will fail.
         beside: others that its run writes (logits, a picture), and is not done without.
     """
 
@@ -124,7 +124,7 @@ def plan(
             exists and may not be replaced.
     """
     planned = [
-        Planned(source, tuple(root / template.path(source, form, index) for form in formats))
+        Planned(source, _targets(root, source, formats, template, index))
         for index, source in enumerate(sources, start=1)
     ]
     owners = _owners(planned, apart)
@@ -142,13 +142,23 @@ def plan(
     return planned
 
 
+def _targets(
+    root: Path, source: Source, formats: Sequence[Format], template: Template, index: int
+) -> tuple[Path, ...]:
+    if source.error is not None:  # as a bad row of a manifest
+        return ()
+    return tuple(root / template.path(source, form, index) for form in formats)
+
+
 def with_beside(planned: Sequence[Planned], beside: Sequence[Mapping[Source, Path]]) -> list[Planned]:
     """The plan with the files that are written beside the results of every input.
 
     Raises:
         UsageError: one of them is the file of a result.
     """
-    made = [replace(one, beside=tuple(files[one.source] for files in beside)) for one in planned]
+    made = [
+        replace(one, beside=tuple(files[one.source] for files in beside if one.targets)) for one in planned
+    ]
     results = {_place(target) for one in planned for target in one.targets}
     for one in made:
         for file in one.beside:

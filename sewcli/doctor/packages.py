@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import io
+import logging
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -109,6 +110,8 @@ def _optional(package: str, require: Callable[[], object]) -> Check:
         require()
     except UsageError as error:
         return Check("", False, error.message, error.hint, needed=False)
+    # pyctcdecode recommends kenlm at import, which is another finding
+    logging.getLogger(package).setLevel(logging.ERROR)
     importlib.import_module(package)
     return found(f"{package} {importlib.metadata.version(package)}")
 

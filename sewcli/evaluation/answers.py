@@ -16,6 +16,7 @@ from typing import Any
 from sewcli.errors import UsageError
 from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.scores import Scored
+from sewcli.inputs.faults import told
 from sewcli.inputs.manifest import Row, Task
 from sewcli.inputs.sources import Source
 
@@ -53,12 +54,17 @@ def read_answers(path: Path) -> list[Answer]:
     Raises:
         UsageError: it cannot be read, is empty, or a line is no answer or the second for its input.
     """
+    if path.suffix == ".tsv":
+        raise UsageError(
+            f"{path}: a table in .tsv cannot be read again",
+            hint="have it written as .jsonl: --table FILE.jsonl",
+        )
     answers: dict[Key, Answer] = {}
     for where, line in _lines(path):
         try:
             answer = _answer(where, json.loads(line))
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            reason = f"it has no {error}" if isinstance(error, KeyError) else told(error)
             raise UsageError(
                 f"{where}: not a result: {reason}",
                 hint="results are what `sew transcribe -f json` or `sew evaluate --table FILE.jsonl` writes",

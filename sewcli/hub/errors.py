@@ -77,8 +77,8 @@ def explain(error: Exception, spec: ModelSpec) -> ModelError | None:
             "hub_unreachable",
         )
         hint = (
-            "the model is not in the cache; check the connection, or run `sew models pull` on a machine "
-            "with network and copy its HF_HOME here, or give a local directory with -m"
+            "the model is neither in the cache nor a directory; check the connection, or run `sew models "
+            "pull` on a machine with network and copy its HF_HOME here, or give a local directory with -m"
         )
     elif isinstance(error, OSError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sewcli.errors import UsageError
+from sewcli.inputs.faults import told
 from sewcli.inputs.sources import Source, manifest_source
 
 log = logging.getLogger("sewcli")
@@ -192,7 +193,7 @@ def load_manifest(path: Path) -> Manifest:
                     text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                     manifest.rows.append(_row(json.loads(text), manifest, number))
                 except (ValueError, TypeError, RecursionError) as error:
-                    manifest.bad(number, "not_a_row", f"not a row of a manifest: {error}")
+                    manifest.bad(number, "not_a_row", f"not a row of a manifest: {told(error)}")
     except OSError as error:
         raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from error
     return manifest
@@ -265,7 +266,10 @@ def _trouble(row: Row, task: Use, *, files: bool) -> tuple[str, str] | None:
     else:
         name, reference = ("text", row.text) if task == "ctc" else ("label", row.label)
     if reference is None:
-        return "no_reference", f'{row.source.path} has no "{name}", which other rows of the manifest have'
+        why = "which other rows of the manifest have"
+        if row.events is not None:
+            why = 'and "events" are for sew evaluate --window'
+        return "no_reference", f'{row.source.path} has no "{name}", {why}'
     if not reference.strip():
         return "empty_text", f'{row.source.path}: its "{name}" is empty'
     if row.seconds == 0:

@@ -136,6 +136,7 @@ def _decode_all(rows: Sequence[Row], target: Path) -> list[int | str]:
             except AudioError as error:
                 lengths.append(str(error))
                 continue
-            np.clip(np.rint(samples * FULL_SCALE), -32768, 32767).astype(np.int16).tofile(out)
+            # tofile would not tell of a full disk by its number
+            out.write(np.clip(np.rint(samples * FULL_SCALE), -32768, 32767).astype(np.int16).data)
             lengths.append(samples.size)
     return lengths

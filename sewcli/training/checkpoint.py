@@ -233,7 +233,12 @@ def _compare_settings(before: dict[str, str], now: dict[str, str], directory: Pa
             hint="resume it with its own recipe, or choose another -o",
         )
     for key in changed:
-        log.warning("%s is %s now; it was %s", key, now[key], before[key])
+        log.warning("%s is %s now; it was %s", key, _shown(now[key]), _shown(before[key]))
+
+
+def _shown(value: str) -> str:
+    """A value as `repr` writes it, its paths as they are."""
+    return re.sub(r"(?:Posix|Windows|Pure\w*)Path\(('[^']*')\)", r"\1", value)
 
 
 def _architecture(config: str) -> dict[str, Any]:

@@ -39,12 +39,14 @@ class Data(NamedTuple):
 
     Attributes:
         train, dev: those to learn and to choose by.
+        held_out: whether those of dev are of the training data.
         background: speech of training and of dev for `_unknown_`, where the recipe has it.
         manifests: hash of what names the training clips.
     """
 
     train: AudioCache
     dev: AudioCache
+    held_out: bool
     background: list[AudioCache]
     manifests: str
 
@@ -63,6 +65,7 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
     rows = [row for path in recipe.train for row in by_path[path]]
     check_sets(recipe, rows)
     held = [path for path in recipe.train if saved_split(path, "dev")]
+    held_out = False
     if recipe.dev is not None:
         dev_rows = read(recipe.dev, kind, "dev")
     elif held:
@@ -72,10 +75,11 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
     else:
         dev_rows, rows = rows[::HOLD_OUT], [row for i, row in enumerate(rows) if i % HOLD_OUT]
         log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
+        held_out = True
     train, dev = decoded(rows), decoded(dev_rows)
     others = ((recipe.background, "train"), (recipe.background_dev, "dev"))
     background = [decoded(read(path, "ctc", split)) for path, split in others if path is not None]
-    return Data(train, dev, background, corpus_hash(by_path))
+    return Data(train, dev, held_out, background, corpus_hash(by_path))
 
 
 def make_task(
@@ -83,7 +87,7 @@ def make_task(
 ) -> CtcTask | ClassificationTask:
     """What is learned of the clips; `start` is the directory of the model that is trained on, if any."""
     if recipe.task == "ctc":
-        speller = _speller(recipe, data.train, start)
+        speller = _speller(recipe, data, start)
         return CtcTask(recipe, data.train, data.dev, speller, skip_bad=skip_bad)
     other = None
     if data.background:
@@ -92,13 +96,14 @@ def make_task(
     return ClassificationTask(recipe, data.train, data.dev, other)
 
 
-def _speller(recipe: Recipe, train: AudioCache, start: Path | None) -> Speller:
+def _speller(recipe: Recipe, data: Data, start: Path | None) -> Speller:
     remove = recipe.punctuation == "remove"
     match recipe.vocabulary:
         case "english":
             vocabulary = english_vocabulary()
         case "build":
-            vocabulary = build_vocabulary((row.text or "" for row in train.rows), remove_punctuation=remove)
+            rows = [*data.train.rows, *(data.dev.rows if data.held_out else ())]
+            vocabulary = build_vocabulary((row.text or "" for row in rows), remove_punctuation=remove)
         case "auto" if start is not None and (start / "vocab.json").exists():
             vocabulary = load_vocabulary(start, int(read_config(start).get("vocab_size", 32)))
         case "auto":

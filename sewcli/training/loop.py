@@ -150,7 +150,10 @@ class Trainer:
                 self._save()
             if self._any_process(stop.requested):
                 self._save()
-                raise KeyboardInterrupt(f"step {self.step} is kept in {self.directory}; go on with --resume")
+                raise KeyboardInterrupt(
+                    f"step {self.step} is kept in {self.directory}; go on with --resume, and with "
+                    f"--set steps={self.step} beside it to end here with a model"
+                )
 
     def _any_process(self, flag: bool) -> bool:
         if self._accelerator.num_processes == 1:

@@ -216,7 +216,10 @@ def make_recipe(fields: Mapping[str, Any], overrides: list[str], data: Path, ori
         raise UsageError(f"{origin} has no key {', '.join(unknown)}", hint=hint)
     missing = [key for key in ("name", "task", "train") if key not in fields]
     if missing:
-        raise UsageError(f"{origin} lacks {', '.join(missing)}")
+        raise UsageError(
+            f"{origin} lacks {', '.join(missing)}",
+            hint="add a line for each, see docs/training.md",
+        )
     for key, value in fields.items():
         check_setting(key, value, _RULES[key])
         fields[key] = _as_field(value, data if _RULES[key].is_data else None)
