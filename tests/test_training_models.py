@@ -153,6 +153,7 @@ def test_the_loss_is_that_of_the_library(recipe_file):
 def test_a_frozen_feature_encoder_stays_and_the_rest_learns(recipe_file, tmp_path):
     train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1"]), tmp_path / "first")
     settings = [f"init={tmp_path}/first/model", "freeze_feature_encoder=true", "steps=3", "average=0.0"]
+    settings += ["choose=last"]
     train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "second")
     before, after = (load_file(tmp_path / run / "model/model.safetensors") for run in ("first", "second"))
     for name, tensor in before.items():

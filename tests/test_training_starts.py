@@ -8,6 +8,8 @@ from safetensors.torch import load_file
 from trainings import EXAMPLES, keyword_recipe
 
 from sewcli.errors import ModelError
+from sewcli.hub.fetching import fetch
+from sewcli.registry import resolve
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
@@ -60,3 +62,19 @@ def test_a_start_of_another_size_is_refused(recipe_file, tmp_path):
     recipe = load_recipe(recipe_file, EXAMPLES, [f"init={tmp_path}/ctc/model", "config.intermediate_size=32"])
     with pytest.raises(ModelError, match="does not fit"):
         train_model(recipe, tmp_path / "other")
+
+
+def test_the_start_is_among_what_is_chosen_from(recipe_file, tmp_path, caplog):
+    settings = ["init=nano", "config={}", "steps=1", "peak_rate=0.3", "warmup=0", "average=0.0"]
+    settings += ["precision=float32", "batch_seconds=20"]
+    start = load_file(fetch(resolve("nano")).directory / "model.safetensors")
+    for choose, is_start in (("best", True), ("last", False)):
+        recipe = load_recipe(recipe_file, EXAMPLES, [*settings, f"choose={choose}"])
+        train_model(recipe, tmp_path / choose)
+        made = load_file(tmp_path / choose / "model/model.safetensors")
+        same = [torch.equal(made[name].float(), tensor.float()) for name, tensor in start.items()]
+        assert all(same) == is_start
+        assert ("what it started from" in caplog.text) == is_start
+        caplog.clear()
+        steps = [json.loads(line)["step"] for line in (tmp_path / choose / "metrics.jsonl").open()]
+        assert steps == [0, 1]

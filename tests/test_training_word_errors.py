@@ -174,7 +174,7 @@ def test_a_stopped_training_goes_on_with_it_to_the_same_weights(recipe_file, tmp
     settings = [
         *("init=nano", "config={}", "precision=float32", "batch_seconds=20", "steps=3", "eval_every=3"),
         *("accumulate=2", "word_error_weight=1", "word_error_from=0.3", "consistency=0.2"),
-        *("config.mask_time_prob=0.1", "peak_rate=1e-3", "warmup=0", "average=0.0"),
+        *("config.mask_time_prob=0.1", "peak_rate=1e-3", "warmup=0", "average=0.0", "choose=last"),
     ]
     recipe = load_recipe(recipe_file, EXAMPLES, settings)
     train_model(recipe, tmp_path / "whole")

@@ -120,11 +120,16 @@ class Trainer:
         elif self.recipe.init is None and self.recipe.front_end_steps and self.recipe.feature_encoder is None:
             self._teach_front_end()
             self._save()
+        elif self.recipe.init is not None:
+            # what it starts from is the first to choose from: what is learned may be worse
+            self._evaluate(math.nan, math.nan)
         self.model.train()
         objective = self._accelerator.prepare(_Objective(self.model, self.task))
         try:
             with StopRequest() as stop:
                 self._updates(objective, stop)
+            if self.recipe.init is not None and not self.best_step and self.recipe.choose == "best":
+                log.warning("no update made the model better on dev: it is what it started from")
         finally:
             for observer in self._observers:
                 observer.close()
