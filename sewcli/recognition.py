@@ -105,6 +105,7 @@ class Aligner:
         settings: all that can change the result, for the record.
         timestamps: "word" or "char".
         least: confidence below which a word does not fit.
+        ignore_punctuation: see `KnownText`.
     """
 
     vocabulary: Vocabulary
@@ -112,6 +113,7 @@ class Aligner:
     settings: Mapping[str, Any]
     timestamps: str
     least: float
+    ignore_punctuation: bool = False
     _frames: FrameFile = field(init=False)
 
     def __post_init__(self) -> None:
@@ -125,7 +127,7 @@ class Aligner:
     def result(self, recording: Recording) -> Transcript | Failure:
         """The known text with its times, or a failure where it is longer than the recording."""
         source = recording.source
-        text = KnownText(source.text, self.vocabulary)
+        text = KnownText(source.text, self.vocabulary, ignore_punctuation=self.ignore_punctuation)
         if not text.fits(len(self._frames)):
             message = (
                 f"{shown(source)}: its text has {text.characters} characters, more than "

@@ -1,13 +1,12 @@
-"""A model at work: transcribing, aligning, classifying and spotting, for commands and for Python alike."""
+"""A model at work: transcribing, classifying and spotting, for commands and for Python alike."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE, DecodingOptions
+from sewcli.decoding.options import DecodingOptions
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import LocalModel
 from sewcli.results import Classification, Detections, Failure, KeywordEvent, ModelInfo, Transcript
@@ -18,6 +17,11 @@ if TYPE_CHECKING:
     from sewcli.pipeline.consumer import Consumer
     from sewcli.pipeline.run import Options
     from sewcli.spotting.options import SpottingOptions
+
+    Picture = Callable[[Source, bytes], None]
+    """Takes each source and its picture."""
+
+ResultT = TypeVar("ResultT")
 
 
 def model_info(local: LocalModel) -> ModelInfo:
@@ -52,6 +56,15 @@ def chunk_settings(network: RunningModel, options: Options) -> dict[str, Any]:
     return chunks | run_settings(network, options)
 
 
+def pictured(consumer: Consumer[ResultT], picture: Picture | None) -> Consumer[ResultT]:
+    """A consumer that has a picture drawn too, where one is wanted."""
+    if picture is None:
+        return consumer
+    from sewcli.pictures.consumer import Picturing
+
+    return Picturing(consumer, picture)
+
+
 class Transcribing:
     """A CTC model with all that decides about its transcripts.
 
@@ -81,7 +94,7 @@ class Transcribing:
         options: Options,
         timestamps: str,
         save: Callable[[Source, Iterable[bytes]], None] | None = None,
-        picture: Callable[[Source, bytes], None] | None = None,
+        picture: Picture | None = None,
         *,
         decode_workers: int | None = 0,
     ) -> None:
@@ -124,90 +137,11 @@ class Transcribing:
         transcriber: Consumer[Transcript | Failure] = Transcriber(
             self._decoder(), self._info, self.settings, self._timestamps, self._case
         )
-        if self._picture is not None:
-            from sewcli.pictures.consumer import Picturing
-
-            transcriber = Picturing(transcriber, self._picture)
+        transcriber = pictured(transcriber, self._picture)
         if self._save is None:
             return transcriber
         about = Run(self._info, self._vocabulary, chunk_settings(self._network, self._options))
         return Saver(transcriber, about, self._save)
-
-
-class Aligning:
-    """A CTC model that finds known texts, those of the sources, in their recordings.
-
-    Args:
-        local: the model's files.
-        network: the model.
-        options: how recordings are read, cut and batched.
-        timestamps: "word" or "char".
-        min_confidence: below which a word does not fit.
-        picture: see `Transcribing`.
-
-    Attributes:
-        settings: everything that can change the result, for the record.
-
-    Raises:
-        ModelError: the vocabulary is damaged.
-    """
-
-    def __init__(
-        self,
-        local: LocalModel,
-        network: RunningModel,
-        options: Options,
-        timestamps: str = "char",
-        min_confidence: float = DEFAULT_MIN_CONFIDENCE,
-        picture: Callable[[Source, bytes], None] | None = None,
-    ) -> None:
-        from sewcli.decoding.vocabulary import load_vocabulary
-
-        self._network = network
-        self._options = options
-        self._timestamps = timestamps
-        self._least = min_confidence
-        self._picture = picture
-        self._info = model_info(local)
-        self._vocabulary = load_vocabulary(local.directory, network.columns)
-        self.settings = chunk_settings(network, options) | {"min_confidence": min_confidence}
-
-    def check(self, text: str) -> None:
-        """Refuse a text that the model cannot spell (UsageError)."""
-        if problem := self._problem(text):
-            raise UsageError(
-                problem,
-                hint="spell it with the characters the model writes: numbers as words, no punctuation",
-            )
-
-    def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
-        """The aligned text or a failure for each source, in order; see `sewcli.pipeline.run.run`.
-
-        A source whose text cannot be aligned fails before its audio is read.
-        """
-        from sewcli.pipeline.run import run
-
-        spelled = (replace(source, error=source.error or self._problem(source.text)) for source in sources)
-        return run(spelled, self._network, self._consumer, self._options)
-
-    def _consumer(self) -> Consumer[Transcript | Failure]:
-        from sewcli.recognition import Aligner
-
-        aligner = Aligner(self._vocabulary, self._info, self.settings, self._timestamps, self._least)
-        if self._picture is None:
-            return aligner
-        from sewcli.pictures.consumer import Picturing
-
-        return Picturing(aligner, self._picture)
-
-    def _problem(self, text: str | None) -> str | None:
-        from sewcli.decoding.known import KnownText
-
-        try:
-            KnownText(text, self._vocabulary)
-        except ValueError as error:
-            return str(error)
-        return None
 
 
 class Classifying:
@@ -230,7 +164,7 @@ class Classifying:
         network: RunningModel,
         options: Options,
         top: int,
-        picture: Callable[[Source, bytes], None] | None = None,
+        picture: Picture | None = None,
     ) -> None:
         self._network = network
         self._picture = picture
@@ -249,11 +183,7 @@ class Classifying:
         from sewcli.recognition import Classifier
 
         classifier = Classifier(self._network.labels, self._info, self._top)
-        if self._picture is None:
-            return classifier
-        from sewcli.pictures.consumer import Picturing
-
-        return Picturing(classifier, self._picture)
+        return pictured(classifier, self._picture)
 
 
 class Spotting:
@@ -281,7 +211,7 @@ class Spotting:
         spotting: SpottingOptions,
         batch_seconds: float,
         audio_engine: str,
-        picture: Callable[[Source, bytes], None] | None = None,
+        picture: Picture | None = None,
     ) -> None:
         from sewcli.spotting.spotter import Spotter
 

@@ -14,6 +14,8 @@ from conftest import Sew
 from helpers import write_babble
 from praatio import textgrid
 
+import sewcli
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WIND = EXAMPLES / "speech" / "brisk-wind.opus"
 #: my wife works for think engine
@@ -140,6 +142,35 @@ def test_the_text_comes_from_a_file_or_a_pipe(sew: Sew, ctc: Path, audio: Path, 
     assert read.texts == ["one two"]
     piped = sew("align", audio / "a.wav", "-m", ctc, "--text-file", "-", "-q", stdin=file.read_bytes())
     assert piped.out == read.out
+
+
+def test_marks_stay_in_the_words_and_are_not_looked_for(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    given = ("align", audio / "a.wav", "-m", ctc, "-f", "json")
+    [plain] = sew(*given, "--text", "A B A C A").records
+    marked = "A, b \u2013 a (c-a)!"
+    refused = sew(*given, "--text", marked)
+    assert refused.code == 2
+    for part in ("--text: ", "in 'A,'", "--ignore-punctuation"):
+        assert part in refused.err
+    [record] = sew(*given, "--text", marked, "--ignore-punctuation").records
+    assert [word["word"] for word in record["words"]] == ["A,", "b", "a", "(c-a)!"]
+    assert record["text"] == "A, b a (c-a)!"
+    assert record["settings"]["ignore_punctuation"] is True
+    first, last = record["words"][:3], plain["words"][:3]
+    assert [word["start"] for word in first] == [word["start"] for word in last]
+    assert [one["char"] for one in record["chars"]] == [one["char"] for one in plain["chars"]]
+    known = sewcli.load(ctc, device="cpu").align(audio / "a.wav", marked, ignore_punctuation=True)
+    assert [(word.text, word.start) for word in known.words] == [
+        (word["word"], word["start"]) for word in record["words"]
+    ]
+    rows = [{"audio_filepath": str(audio / "a.wav"), "text": text} for text in (marked, "A 5", "\u2013 ...")]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = sew("align", "--files-from", tmp_path / "m.jsonl", "-m", ctc, "-f", "json", "--ignore-punctuation")
+    assert done.code == 3
+    assert done.records[0]["text"] == record["text"]
+    assert ["'5'" in done.messages[-2], "the text is empty" in done.messages[-1]] == [True, True]
 
 
 def test_every_format_with_times_is_written(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:

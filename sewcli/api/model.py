@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
+from sewcli.aligning import Aligning
 from sewcli.api.inputs import (
     Array,
     Audio,
@@ -36,7 +37,7 @@ from sewcli.inputs.sources import Source
 from sewcli.pipeline.run import Options
 from sewcli.results import Classification, Embedding, Failure, KeywordEvent, Transcript
 from sewcli.spotting.options import SpottingOptions
-from sewcli.tasks import Aligning, Classifying, Spotting, Transcribing, batch_seconds
+from sewcli.tasks import Classifying, Spotting, Transcribing, batch_seconds
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
@@ -235,7 +236,10 @@ class Model:
             options.get("min_confidence", DEFAULT_MIN_CONFIDENCE),
             options.get("timestamps", "char"),
         )
-        return Aligning(self._local, self._network, how, times, least, picture_file(plot))
+        return Aligning(
+            *(self._local, self._network, how, times, least, picture_file(plot)),
+            ignore_punctuation=options.get("ignore_punctuation", False),
+        )
 
     def _classifications(
         self, sources: Iterable[Source], options: ClassifyOptions, plot: Place | None = None

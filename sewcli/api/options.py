@@ -105,10 +105,12 @@ class AlignOptions(Part, Readers, Chunks, total=False):
     Attributes:
         timestamps: "char" (the default) for words and characters, or "word".
         min_confidence: a word below does not fit.
+        ignore_punctuation: marks that the model does not write stay in the words and are not looked for.
     """
 
     timestamps: Literal["word", "char"]
     min_confidence: float
+    ignore_punctuation: bool
 
 
 class EmbedOptions(Part, Readers, Chunks, total=False):

@@ -39,6 +39,15 @@ def align(
             rich_help_panel="Input",
         ),
     ] = None,
+    ignore_punctuation: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-punctuation",
+            envvar="SEW_IGNORE_PUNCTUATION",
+            help="Marks that the model does not write stay in the words and are not looked for.",
+            rich_help_panel="Input",
+        ),
+    ] = False,
     reading: groups.Reading,
     formats: files.AlignmentFormats = None,
     writing: groups.Writing,
@@ -73,6 +82,8 @@ def align(
 
     sew align talk.wav --text-file talk.txt -f textgrid > talk.TextGrid
 
+    sew align talk.wav --text 'Go forward: ten meters!' --ignore-punctuation -f srt
+
     sew align --files-from manifest.jsonl -o aligned/ -f json -f ctm
     """
     from sewcli.cli import run
@@ -96,16 +107,20 @@ def align(
     local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed
+    from sewcli.aligning import Aligning
     from sewcli.pipeline.run import Options
-    from sewcli.tasks import Aligning, batch_seconds
+    from sewcli.tasks import batch_seconds
 
     network = chosen.load(local, "ctc")
     padded = batch_seconds(machine.batch_seconds, network)
     options = Options(plan, padded, chunks.whole_file, audio_engine, read_workers=machine.read_workers)
     picture = None if pictures is None else pictures.write
-    task = Aligning(local, network, options, timestamps, min_confidence, picture)
+    task = Aligning(
+        *(local, network, options, timestamps, min_confidence, picture),
+        ignore_punctuation=ignore_punctuation,
+    )
     if known is not None:
-        task.check(known)
+        task.check(known, text_file or "--text")
     fingerprint = written.fingerprint(local, task.settings | {"timestamps": timestamps})
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint, beside))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sewcli.errors import ModelError
 #: what Wav2Vec2CTCTokenizer takes where its files do not say
 _DEFAULTS = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 _DEFAULT_DELIMITER = "|"
+APOSTROPHE = "'"
 
 
 @dataclass(frozen=True)
@@ -159,3 +161,16 @@ def _read(directory: Path, name: str, *, required: bool = False) -> dict[str, An
     if not isinstance(content, dict):
         raise ModelError(f"{file} is not a JSON object", code="damaged_model")
     return content
+
+
+def without_marks(text: str, known: Container[str]) -> str:
+    """The text with a space for each character of the Unicode classes P and S that is not known.
+
+    The typographic apostrophe becomes the plain one; an apostrophe that is not known goes without a trace.
+    """
+    text = text.replace("\u2019", APOSTROPHE)
+    if APOSTROPHE not in known:
+        text = text.replace(APOSTROPHE, "")
+    return "".join(
+        " " if unicodedata.category(mark)[0] in "PS" and mark not in known else mark for mark in text
+    )

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sewcli.decoding.vocabulary import Vocabulary, load_vocabulary
+from sewcli.decoding.vocabulary import APOSTROPHE, Vocabulary, load_vocabulary, without_marks
 from sewcli.errors import UsageError
 
 #: the vocabulary of the published English SEW checkpoints: `<pad>` is the CTC blank, `|` ends a word
 ENGLISH = ["<pad>", "<s>", "</s>", "<unk>", *"|ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
 SPECIAL = ("<s>", "</s>", "<unk>")
 BLANK, DELIMITER = "<pad>", "|"
-_APOSTROPHE = "'"
 TOKENIZER_FILES = ("vocab.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
 
@@ -51,19 +50,6 @@ def english_vocabulary() -> Vocabulary:
     return _vocabulary(ENGLISH)
 
 
-def without_marks(text: str, known: Container[str]) -> str:
-    """The text with a space for each character of the Unicode classes P and S that is not known.
-
-    The typographic apostrophe becomes the plain one; an apostrophe that is not known goes without a trace.
-    """
-    text = text.replace("\u2019", _APOSTROPHE)
-    if _APOSTROPHE not in known:
-        text = text.replace(_APOSTROPHE, "")
-    return "".join(
-        " " if unicodedata.category(mark)[0] in "PS" and mark not in known else mark for mark in text
-    )
-
-
 def build_vocabulary(texts: Iterable[str], *, remove_punctuation: bool = False) -> Vocabulary:
     """The special tokens and every character of the texts, in the order of the code points.
 
@@ -78,7 +64,7 @@ def build_vocabulary(texts: Iterable[str], *, remove_punctuation: bool = False) 
     """
     composed = (unicodedata.normalize("NFC", text) for text in texts)
     if remove_punctuation:
-        composed = (without_marks(text, {_APOSTROPHE}) for text in composed)
+        composed = (without_marks(text, {APOSTROPHE}) for text in composed)
     characters = sorted({character for text in composed for character in text if not character.isspace()})
     if not characters:
         raise UsageError("no vocabulary can be built: the training texts are empty")
