@@ -2,7 +2,8 @@
 
 python benchmarks/chunks.py MANIFEST [MODEL]
 
-The clips of each set of the manifest are joined to recordings of about two minutes. A row of the table
+The clips of each set of the manifest (with the speaker as `set`, of each speaker) are joined to recordings of
+about two minutes. A row of the table
 is one choice of `--chunk`, `--stride` and `--statistics`; the first row runs every recording as a whole.
 """
 
@@ -34,9 +35,14 @@ from sewcli.results import ModelInfo, Transcript
 LONG = 120.0
 CHOICES = [
     (5.0, 0.32, "file"),
+    (5.0, 1.0, "file"),
+    (6.0, 1.0, "file"),
+    (8.0, 1.0, "file"),
     (10.0, 0.32, "file"),
     (10.0, 1.0, "file"),
     (10.0, 1.0, "chunk"),
+    (12.0, 1.0, "file"),
+    (15.0, 1.0, "file"),
     (20.0, 0.0, "file"),
     (20.0, 0.32, "file"),
     (20.0, 1.0, "file"),
