@@ -8,5 +8,5 @@ import json
 def told(error: Exception) -> str:
     """What an error of `json` or of a reading of its values says, without a second number of the line."""
     if isinstance(error, json.JSONDecodeError):
-        return f"no JSON from character {error.colno} on"
+        return f"no JSON: {error.msg} at character {error.colno}"
     return str(error)
