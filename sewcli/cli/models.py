@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import typer
@@ -28,19 +27,12 @@ _NARROW_COLUMNS = ("alias", "task", "size", "where", "description")
 _WIDE = 120
 
 
-class Format(StrEnum):
-    """How a command of this group prints."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-_FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Output format.", case_sensitive=False)]
+_FormatOption = Annotated[Literal["text", "json"], typer.Option("-f", "--format", help="Output format.")]
 _JsonOption = Annotated[bool, typer.Option("--json", help="The same as -f json.")]
 
 
 @app.command("list")
-def list_models(output: _FormatOption = Format.TEXT, as_json: _JsonOption = False) -> None:
+def list_models(form: _FormatOption = "text", as_json: _JsonOption = False) -> None:
     """List the aliases: task, family, language, licence, size, and whether the files are here.
 
     A table in a terminal, otherwise one line a model with tabs between the columns. With -f json one
@@ -48,7 +40,7 @@ def list_models(output: _FormatOption = Format.TEXT, as_json: _JsonOption = Fals
     """
     registry = load_registry()
     records = [describe(spec, registry) for spec in registry.models.values()]
-    if as_json or output is Format.JSON:
+    if as_json or form == "json":
         for record in records:
             write_stdout(dump(record))
     elif sys.stdout.isatty():
@@ -62,13 +54,13 @@ def list_models(output: _FormatOption = Format.TEXT, as_json: _JsonOption = Fals
 def show(
     model: Annotated[str, typer.Argument(metavar="ALIAS", help="Alias, directory or hub identifier.")],
     revision: Annotated[str | None, typer.Option(help="Commit hash, tag or branch of a hub model.")] = None,
-    output: _FormatOption = Format.TEXT,
+    form: _FormatOption = "text",
     as_json: _JsonOption = False,
 ) -> None:
     """Show everything known about one model, and where its files are."""
     registry = load_registry()
     record = describe(resolve(model, registry=registry, revision=revision), registry)
-    if as_json or output is Format.JSON:
+    if as_json or form == "json":
         write_stdout(dump(record))
         return
     for key, value in record.items():
