@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 from example_runs import CLIPS, logits, wav_samples
 from helpers import Logits, until_error
 
+from sewcli.acoustic import lanes
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.lanes import lane_count
 from sewcli.acoustic.load import load_model
@@ -110,3 +113,29 @@ def test_a_chunk_that_fits_alone_is_run_alone(in_lanes: Any, numbers: list[int])
 def test_lanes_leave_no_thread_over(monkeypatch: pytest.MonkeyPatch, threads: int, lanes: int) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     assert lane_count() == lanes
+
+
+def test_an_interrupt_while_lanes_are_made_leaves_none_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter waits for them when it ends."""
+
+    class Interrupted(threading.Barrier):
+        def wait(self, timeout: float | None = None) -> int:
+            if threading.current_thread() is threading.main_thread():
+                raise KeyboardInterrupt
+            return super().wait(timeout)
+
+    before = {thread for thread in threading.enumerate() if thread.name.startswith("sew-lane")}
+    threads = torch.get_num_threads()
+    monkeypatch.setattr("sewcli.acoustic.lanes.threading.Barrier", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lanes._pool.__wrapped__(2)
+    gc.collect()  # the pool, and with it its threads
+    latest = time.monotonic() + 30
+    while lanes_left := {
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith("sew-lane") and thread not in before
+    }:
+        assert time.monotonic() < latest, lanes_left
+        time.sleep(0.01)
+    torch.set_num_threads(threads)

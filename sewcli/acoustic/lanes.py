@@ -56,10 +56,15 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     pool = ThreadPoolExecutor(count, "sew-lane", initializer=_limit, initargs=(threads // count,))
     # torch gives the number set last to all threads it meets later: set it back when the lanes have theirs
     all_there = threading.Barrier(count + 1)
-    for _ in range(count):
-        pool.submit(all_there.wait)
-    all_there.wait()
-    torch.set_num_threads(threads)
+    try:
+        for _ in range(count):
+            pool.submit(all_there.wait)
+        all_there.wait()
+    except BaseException:  # an interrupt: the lanes would wait on, and the interpreter, which ends after them
+        all_there.abort()
+        raise
+    finally:
+        torch.set_num_threads(threads)
     return pool
 
 

@@ -19,7 +19,7 @@ from sewcli.cli import garbage
 from sewcli.cli.commands import CONTEXT, EXIT_CODES, Commands
 from sewcli.cli.defaults import set_defaults
 from sewcli.cli.streams import ClosedPipe, write_message
-from sewcli.errors import EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, SewError, UsageError
+from sewcli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, SewError, UsageError
 from sewcli.settings import is_true
 
 app = typer.Typer(
@@ -65,7 +65,7 @@ def command() -> NoReturn:
         main()
     except SystemExit as end:
         garbage.at_the_end()
-        if not _threads_left():
+        if not _threads_left(interrupted=end.code == EXIT_INTERRUPTED):
             raise
         from sewcli.temporary import remove_all
 
@@ -75,12 +75,14 @@ def command() -> NoReturn:
         os._exit(end.code if isinstance(end.code, int) else EXIT_UNEXPECTED)
 
 
-def _threads_left() -> bool:
+def _threads_left(*, interrupted: bool) -> bool:
+    """Whether threads are at work that nothing waits for: those that read ahead, after an interrupt all."""
     if "sewcli.pipeline.ahead" not in sys.modules:
         return False
     from sewcli.pipeline.ahead import THREADS
 
-    return any(thread.name.startswith(THREADS) for thread in threading.enumerate())
+    names = "sew-" if interrupted else THREADS
+    return any(thread.name.startswith(names) for thread in threading.enumerate())
 
 
 def main() -> NoReturn:
