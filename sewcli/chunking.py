@@ -17,7 +17,6 @@ serve as context only. The frames that are kept abut exactly.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,6 +30,8 @@ MIN_SAMPLES = RECEPTIVE_FIELD + HOP
 #: defaults in seconds; docs/chunks.md has the error rates they were chosen by
 DEFAULT_CHUNK = 20.0
 DEFAULT_STRIDE = 1.0
+#: more than any recording lasts, and few enough for samples to be counted
+_MOST_SECONDS = 1e9
 FRAME_SECONDS = HOP / SAMPLE_RATE
 #: of a state of the encoder, one for a pair of frames
 STATE_SECONDS = PAIR * FRAME_SECONDS
@@ -111,7 +112,7 @@ class ChunkPlan:
     @classmethod
     def from_seconds(cls, chunk: float, stride: float) -> ChunkPlan:
         """Plan with both lengths rounded to the nearest pair of frames; ValueError as for the class."""
-        if not (math.isfinite(chunk) and math.isfinite(stride)):
+        if not (abs(chunk) < _MOST_SECONDS and abs(stride) < _MOST_SECONDS):
             raise ValueError("chunk and stride are numbers of seconds")
         return cls(
             *(round(seconds * SAMPLE_RATE / PAIR_SAMPLES) * PAIR_SAMPLES for seconds in (chunk, stride))

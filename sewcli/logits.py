@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -143,7 +144,8 @@ class SavedLogits:
             model = ModelInfo(**told["model"])
         except OSError as error:
             raise InputError(f"{file}: it cannot be read: {error.strerror}", code="not_found") from error
-        except (ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+            _check(told, place, logits)
+        except (ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError) as error:
             reason = " ".join(str(error).split())[:100]
             raise InputError(
                 f"{file}: no logits that `sew transcribe --save-logits` has written, or damaged ({reason})",
@@ -159,6 +161,19 @@ class SavedLogits:
             channel=told["channel"],
         )
         return cls(source, told["duration"], Run(model, vocabulary, told["settings"]), logits)
+
+
+def _check(told: dict[str, Any], place: dict[str, Any], logits: NDArray[np.float32]) -> None:
+    """Refuse what a file of these never holds (ValueError)."""
+    seconds = (told["duration"], told["offset"])
+    if any(type(value) not in (int, float) or not math.isfinite(value) for value in seconds):
+        raise ValueError("its times are no numbers")
+    tokens = told["vocabulary"]["tokens"]
+    if not isinstance(told["settings"], dict) or not all(isinstance(one, str) for one in tokens):
+        raise ValueError("its settings or its vocabulary are none")
+    first, last = place["data_offsets"]
+    if place["dtype"] != "F32" or first < 0 or last - first != logits.nbytes:
+        raise ValueError("its logits are of another size")
 
 
 _KEYS = (
@@ -233,7 +248,11 @@ class Decoding:
         transcriber = Transcriber(decoder(), run.model, known, self._timestamps, self._decoding.case)
         try:
             for start in range(0, saved.logits.shape[0], _BLOCK):
-                transcriber.push(np.asarray(saved.logits[start : start + _BLOCK]))
+                block = np.asarray(saved.logits[start : start + _BLOCK])
+                if not np.isfinite(block).all():
+                    message = f"{source.file}: damaged: its logits are no numbers (save them again)"
+                    return failed(source, "damaged_logits", message)
+                transcriber.push(block)
             return transcriber.result(saved)
         finally:
             transcriber.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import itertools
 import os
 import re
 import socket
@@ -16,6 +17,7 @@ from sewcli.cli.targets import RESERVED
 
 _STALE_SECONDS = 3600.0
 _SUFFIX = ".tmp"
+_writes = itertools.count()
 
 
 def write_whole(target: Path, content: bytes | Iterable[bytes], *, keep: Path | None = None) -> bool:
@@ -29,11 +31,12 @@ def write_whole(target: Path, content: bytes | Iterable[bytes], *, keep: Path | 
     Returns:
         Whether one was kept.
     """
-    temporary = target.with_name(_prefix() + f"{os.getpid()}{_SUFFIX}")
+    # a name of its own for every write: results and what is beside them are written by several threads
+    temporary = target.with_name(f"{_prefix()}{os.getpid()}.{next(_writes)}{_SUFFIX}")
     try:
         with temporary.open("wb") as file:
             file.writelines([content] if isinstance(content, bytes) else content)
-        is_kept = keep is not None and not filecmp.cmp(temporary, target, shallow=False)
+        is_kept = keep is not None and target.is_file() and not filecmp.cmp(temporary, target, shallow=False)
         if keep is not None and is_kept:
             target.replace(keep)
         temporary.replace(target)
@@ -69,7 +72,7 @@ def remove_stale(folders: Iterable[Path]) -> None:
 
 
 def _is_stale(entry: os.DirEntry[str]) -> bool:
-    number = entry.name.removeprefix(_prefix()).removesuffix(_SUFFIX)
+    number = entry.name.removeprefix(_prefix()).removesuffix(_SUFFIX).partition(".")[0]
     here = entry.name.startswith(_prefix()) and number.isdigit()
     if here and not _is_alive(int(number)):
         return True

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sewcli.cli.atomic import remove_stale, write_whole
+from sewcli.cli.output import OF_ONE_FILE
 from sewcli.cli.places import make_folder
 from sewcli.cli.targets import BY_PATH, MIRRORED, Template, plan
-from sewcli.errors import SewError, UsageError
+from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.sources import Source
 from sewcli.writers import Format
 
@@ -56,13 +57,14 @@ class Beside:
         remove_stale({self._root} | {target.parent for target in self.targets.values()})
 
     def write(self, source: Source, content: bytes | Iterable[bytes]) -> None:
-        """Write the file of an input (SewError where that cannot be)."""
+        """Write the file of an input (InputError where it cannot have its name, SewError else)."""
         target = self.targets[source]
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, content)
         except OSError as error:
-            raise SewError(f"cannot write {target}: {error.strerror}", code="output") from error
+            kind = InputError if error.errno in OF_ONE_FILE else SewError
+            raise kind(f"cannot write {target}: {error.strerror}", code="output") from error
 
 
 def in_pattern(path: Path) -> tuple[Path, str | None]:

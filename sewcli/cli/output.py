@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -25,7 +26,7 @@ _log = logging.getLogger("sewcli")
 
 HINT_OF_OUTPUT = "name a directory, or write one file with > FILE, without -o"
 #: the name of one output file is at fault, not the place where all of them go
-_OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
+OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
 
 
 class Sink(Protocol):
@@ -226,7 +227,7 @@ class Directory:
                 self._write(target, content, is_journaled=audio is not None)
             except OSError as error:
                 message = f"cannot write {target}: {error.strerror}"
-                if error.errno in _OF_ONE_FILE:
+                if error.errno in OF_ONE_FILE:
                     raise InputError(message, hint="see --output-template", code="output") from error
                 go_on = "" if self._journal is None else ": go on with --resume"
                 raise SewError(message, hint=f"what is written stays{go_on}", code="output") from error
@@ -239,7 +240,7 @@ class Directory:
     def _write(self, target: Path, content: Iterable[bytes], *, is_journaled: bool) -> None:
         """Write a file; one that a user has changed, or another program has written, goes beside it."""
         is_foreign = is_journaled and self._journal is not None and self._journal.is_foreign(target)
-        kept = target.with_name(f"{target.name}~") if is_foreign else None
+        kept = _free(target) if is_foreign else None
         if write_whole(target, content, keep=kept):
             _log.warning("%s was not as an earlier run had left it; that file is kept as %s", target, kept)
 
@@ -247,3 +248,9 @@ class Directory:
         """See `Sink`; only what a journal has is known to the next run."""
         told = f"{counted(self.done_before + done, self.total)}, kept in {self._root}"
         return told if self._journal is None else f"{told}; go on with --resume"
+
+
+def _free(target: Path) -> Path:
+    """A name beside a file that is not taken: FILE~, or else FILE~2 and so on."""
+    names = chain([f"{target.name}~"], (f"{target.name}~{number}" for number in count(2)))
+    return next(place for place in map(target.with_name, names) if not os.path.lexists(place))

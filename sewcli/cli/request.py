@@ -244,7 +244,13 @@ class OutputOptions:
         """The same for a model of this id and revision in a directory."""
         if not self.resume:
             return ""
-        content = {"model": dict(model), "settings": dict(settings), "cues": asdict(self.shape)}
+        content: dict[str, Any] = {
+            "model": dict(model),
+            "settings": dict(settings),
+            "cues": asdict(self.shape),
+        }
+        if self.template is not None:  # which may give files of two formats one name
+            content["formats"] = [form.name for form in self.chosen]
         return run_fingerprint(content, directory)
 
     def dry_run(self, inputs: InputOptions, run: str = "", beside: Sequence[Beside] = ()) -> int:

@@ -105,7 +105,8 @@ def transcribe(
         None if pictures is None else pictures.write,
         decode_workers=0 if writing.dry_run else decode_workers,
     )
-    fingerprint = written.fingerprint(local, task.settings | {"timestamps": times})
+    more = {"timestamps": times} | ({"n_best": n_best} if n_best > 1 else {})
+    fingerprint = written.fingerprint(local, task.settings | more)
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint, beside))
     display = messages.display(sink.total)
