@@ -238,3 +238,25 @@ def test_a_saved_data_set_is_scored(sew, ctc, manifest, tmp_path):
     expected = sew("evaluate", manifest, "-m", ctc).lines[-1]
     done = sew("evaluate", tmp_path / "saved", "-m", ctc)
     assert done.lines[-1].split("\t")[1:9] == expected.split("\t")[1:9]
+
+
+def test_what_is_read_is_not_replaced(sew, ctc, manifest, tmp_path):
+    content = manifest.read_bytes()
+    refused = sew("evaluate", manifest, "-m", ctc, "--table", manifest, "--overwrite")
+    assert (refused.code, manifest.read_bytes()) == (2, content)
+    assert "is an input" in refused.err
+    text = tmp_path / "text.txt"
+    text.write_text("a b")
+    refused = sew("lm", "build", text, "-o", text, "--overwrite")
+    assert (refused.code, text.read_text()) == (2, "a b")
+
+
+def test_parts_of_a_file_that_fail_are_told_apart_in_a_table(sew, ctc, audio, tmp_path):
+    rows = [
+        {"audio_filepath": str(audio / "b.wav"), "text": "a", "offset": offset} for offset in (0, 50.0, 60.0)
+    ]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = tmp_path / "t.jsonl"
+    assert sew("evaluate", tmp_path / "m.jsonl", "-m", ctc, "--table", table).code == 3
+    assert [json.loads(line).get("offset") for line in table.open()] == [None, 50.0, 60.0]
+    assert sew("evaluate", "--compare", table, table, "--resamples", "100").code == 0

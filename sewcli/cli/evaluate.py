@@ -111,6 +111,7 @@ def evaluate(
     messages = telling.set_up()
     outputs = scoring.Outputs(scoring.score_format(formats), table, confusion or [], overwrite)
     outputs.check()
+    outputs.check_inputs([manifest, results, *(compare or ())])
     if compare is not None and (results or table or confusion):
         raise UsageError("--compare goes with none of --results, --table and --confusion")
     chosen = machine.chosen(engine)

@@ -84,6 +84,10 @@ def build(
     if case == "sentence":
         raise UsageError("--case sentence: words have one case in a model", hint="upper, lower or as-is")
     check_file("-o", output)
+    if output.exists() and any(
+        text != "-" and Path(text).exists() and output.samefile(text) for text in texts
+    ):
+        raise UsageError(f"-o {output} is an input", hint="choose another -o")
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists", hint="add --overwrite to replace it")
     if not output.parent.is_dir():

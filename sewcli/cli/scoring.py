@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,13 @@ class Outputs:
                 raise UsageError(f"{file} exists", hint="add --overwrite to replace it")
             if not file.parent.is_dir():
                 raise UsageError(f"{file}: there is no directory {file.parent}")
+
+    def check_inputs(self, inputs: Iterable[Path | None]) -> None:
+        """Refuse to replace what is read (UsageError)."""
+        read = [path for path in inputs if path is not None and path.exists()]
+        for file in filter(None, (self.table, *self.confusion)):
+            if file.exists() and any(file.samefile(path) for path in read):
+                raise UsageError(f"{file} is an input", hint="choose another file for --table or --confusion")
 
     def check_task(self, task: Task) -> None:
         """Refuse a confusion matrix of transcripts (UsageError)."""

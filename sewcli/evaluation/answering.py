@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sewcli.decoding.decoders import decoders
@@ -122,8 +123,7 @@ def _items(
             where = row.place or row.source.path
             if isinstance(result, Failure):
                 progress.fail()
-                failure = Failure(result.path, result.code, f"{where}: {result.message}")
-                yield Item(where, row.set, failure)
+                yield Item(where, row.set, replace(result, message=f"{where}: {result.message}"))
                 continue
             answer = result.answer
             progress.advance(answer)

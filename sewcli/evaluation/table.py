@@ -82,10 +82,10 @@ class Table:
     def add_failure(self, failure: Failure, part: str) -> None:
         """Write the line of an input of set `part` that has failed; a TSV has none for it."""
         if not self._tabbed:
-            error = {"code": failure.code, "message": failure.message}
-            self._write(
-                dump({"schema_version": SCHEMA_VERSION, "path": failure.path, "set": part, "error": error})
-            )
+            row = {"schema_version": SCHEMA_VERSION, "path": failure.path, "set": part}
+            if failure.offset is not None:
+                row["offset"] = failure.offset
+            self._write(dump(row | {"error": {"code": failure.code, "message": failure.message}}))
 
     def _write(self, line: bytes) -> None:
         assert self._stream is not None  # since __enter__
