@@ -168,3 +168,26 @@ def test_a_copy_of_standard_input_goes_while_a_thread_still_fills_it(
     # the first is counted when it is written, a moment after it has been read here
     assert re.fullmatch(rb"sew: interrupted: [01] of 2 inputs done\n", run.end()[1])
     assert list(run.temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_the_model_is_loaded_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    """Where an exception would be taken for a damaged model."""
+    script = (
+        "import os, sys, sewcli.acoustic.load as load\n"
+        "def interrupted(*_, **__):\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    raise ValueError('not reached')\n"
+        "load.load_model = interrupted\n"
+        "sys.argv[1:] = ['transcribe', 'a.wav']\n"
+        "from sewcli.__main__ import main; main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        check=False,
+        capture_output=True,
+        timeout=WAIT,
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"sew: interrupted\n")

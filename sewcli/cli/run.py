@@ -15,6 +15,7 @@ from sewcli.chunking import ChunkPlan
 from sewcli.cli import garbage
 from sewcli.cli.console import Progress, report_failure
 from sewcli.cli.defaults import PreferredModel, likely_model
+from sewcli.cli.loading import ending_at_once
 from sewcli.cli.output import Directory, Sink, StandardOutput
 from sewcli.cli.stack import StackFile
 from sewcli.decoding.tally import Tally
@@ -75,17 +76,18 @@ class ModelOptions:
 
     def load(self, local: LocalModel, task: str) -> RunningModel:
         """The network."""
-        from sewcli.acoustic.load import load_model
+        with ending_at_once():
+            from sewcli.acoustic.load import load_model
 
-        network = load_model(
-            local,
-            task,
-            engine=self.engine,
-            device=self.device,
-            dtype=self.dtype,
-            threads=self.threads,
-            compiled=self.compile,
-        )
+            network = load_model(
+                local,
+                task,
+                engine=self.engine,
+                device=self.device,
+                dtype=self.dtype,
+                threads=self.threads,
+                compiled=self.compile,
+            )
         garbage.as_usual()
         return network
 

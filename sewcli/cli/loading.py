@@ -1,0 +1,44 @@
+"""An interrupt while libraries and weights are loaded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from sewcli.cli.streams import write_message
+from sewcli.errors import EXIT_INTERRUPTED
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """End the process at once, with a line and exit code 130, on SIGINT and SIGTERM.
+
+    An exception in the middle of compiled code that is being imported, or of a thread that holds the lock of
+    imports, aborts the process, is taken for a damaged model, or leaves it waiting. Nothing is lost: no input
+    has been read. A signal that is ignored, as in the background of a shell, stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in before.items() if handler not in (None, signal.SIG_IGN)}
+    for number in before:
+        signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(_number: int, _frame: object) -> NoReturn:
+    from sewcli.temporary import remove_all
+
+    write_message("interrupted")
+    remove_all()
+    os._exit(EXIT_INTERRUPTED)
