@@ -71,11 +71,17 @@ def resolve(name: str, *, registry: Registry | None = None, revision: str | None
     alike, when the name is none of these, and UsageError for a revision of a model that has none.
     """
     registry = load_registry() if registry is None else registry
+    spec = find(name, registry, revision)
+    if spec.shadows:
+        _log.info("%s is the model of that name in %s, not the packaged one", name, registry.source)
+    return spec
+
+
+def find(name: str, registry: Registry, revision: str | None = None) -> ModelSpec:
+    """The same, without a word on an alias that shadows a packaged one."""
     spec = registry.models.get(name) or _local_directory(name) or _hub_model(name, registry)
     if spec is None:
         raise _unknown(name, registry)
-    if spec.shadows:
-        _log.info("%s is the model of that name in %s, not the packaged one", name, registry.source)
     if revision is None:
         return spec
     if spec.repo is None:

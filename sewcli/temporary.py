@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _in_use: set[Path] = set()
-_lock = threading.Lock()
+# an interrupt may find this thread in the middle of making one
+_lock = threading.RLock()
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from conftest import Sew
 from filelock import FileLock
 from helpers import write_babble
 
-from sewcli.cli.atomic import write_whole
 from sewcli.cli.journal import JOURNAL, LOCK
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
@@ -289,33 +287,3 @@ def test_files_of_two_formats_of_one_name_are_not_taken_for_each_other(
     for form in ("json", "srt"):
         assert sew(*given, "-f", form, "--resume").code == 0
     assert not (tmp_path / "b.out").read_bytes().startswith(b"{")
-
-
-def test_a_second_changed_file_takes_another_name(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
-    given = ("transcribe", audio / "b.wav", audio / "a.wav", "-m", ctc, "-o", tmp_path, "--resume")
-    assert sew(*given).code == 0
-    for text in ("corrected once", "corrected once more"):
-        (tmp_path / "b.txt").write_text(text)
-        assert "kept as" in sew(*given).err
-    assert (tmp_path / "b.txt~").read_text() == "corrected once"
-    assert (tmp_path / "b.txt~2").read_text() == "corrected once more"
-    (tmp_path / "a.txt").unlink()
-    (tmp_path / "a.txt").symlink_to(tmp_path / "nowhere")
-    assert sew(*given).code == 0
-    assert (tmp_path / "a.txt").read_bytes()
-
-
-def test_threads_that_write_into_one_directory_do_not_meet(tmp_path: Path) -> None:
-    """As results and the logits beside them do."""
-    content = [bytes([number]) * 200_000 for number in range(8)]
-
-    def write(number: int) -> None:
-        for _ in range(25):
-            write_whole(
-                tmp_path / f"{number}", (content[number][i : i + 999] for i in range(0, 200_000, 999))
-            )
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(write, range(8)))
-    assert [(tmp_path / f"{number}").read_bytes() == one for number, one in enumerate(content)] == [True] * 8
-    assert len(list(tmp_path.iterdir())) == 8

@@ -35,11 +35,11 @@ def given_or_preferred(
 
 def likely_model(name: str | None, task: str, revision: str | None = None) -> ModelSpec:
     """The model for `task` that a name means, or none; what only its files tell is not looked at."""
-    from sewcli.registry import load_registry, resolve
+    from sewcli.registry import find, load_registry
 
     registry = load_registry()
     if name is not None:
-        spec = resolve(name, registry=registry, revision=revision)
+        spec = find(name, registry, revision)
         if not isinstance(name, PreferredModel) or task == "features" or spec.task in (None, task):
             return spec
     return registry.default_model(task)

@@ -110,8 +110,7 @@ def evaluate(
 
     messages = telling.set_up()
     outputs = scoring.Outputs(scoring.score_format(formats), table, confusion or [], overwrite)
-    outputs.check()
-    outputs.check_inputs([manifest, results, *(compare or ())])
+    outputs.check([manifest, results, *(compare or ())])
     if compare is not None and (results or table or confusion):
         raise UsageError("--compare goes with none of --results, --table and --confusion")
     chosen = machine.chosen(engine)
@@ -158,8 +157,8 @@ def evaluate(
     task = references.task
     outputs.check_task(task)
     _check_task(context, task)
-    decoding, plan = decoders.checked(chosen.defaults(task)), chunks.plan(chosen.defaults(task))
-    activity = silence.activity()
+    defaults = chosen.defaults(task)
+    decoding, plan, activity = decoders.checked(defaults), chunks.plan(defaults), silence.activity()
     local = chosen.fetch(task, progress=messages.bars)
 
     # from here on torch is needed

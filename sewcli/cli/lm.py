@@ -74,7 +74,7 @@ def build(
     """
     from sewcli.cli import run
     from sewcli.cli.atomic import write_whole
-    from sewcli.cli.places import check_file
+    from sewcli.cli.places import check_file, check_not_read
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.lm.arpa import lines, packed
     from sewcli.lm.counting import count, read_text
@@ -84,10 +84,7 @@ def build(
     if case == "sentence":
         raise UsageError("--case sentence: words have one case in a model", hint="upper, lower or as-is")
     check_file("-o", output)
-    if output.exists() and any(
-        text != "-" and Path(text).exists() and output.samefile(text) for text in texts
-    ):
-        raise UsageError(f"-o {output} is an input", hint="choose another -o")
+    check_not_read("-o", output, (Path(text) for text in texts if text != "-"))
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists", hint="add --overwrite to replace it")
     if not output.parent.is_dir():

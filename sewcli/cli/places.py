@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from sewcli.cli.atomic import check_writable
@@ -47,3 +48,9 @@ def check_file(option: str, file: Path) -> None:
         raise UsageError(
             f"{option} {file}: a file is needed, and it is a directory", hint=f"name a file in it: {example}"
         )
+
+
+def check_not_read(option: str, file: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to replace what is read (UsageError); inputs need not be there."""
+    if file.exists() and any(one.exists() and file.samefile(one) for one in inputs):
+        raise UsageError(f"{option} {file} is an input", hint="choose another file")

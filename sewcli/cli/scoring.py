@@ -12,7 +12,7 @@ from typing import Any
 
 from sewcli.cli.atomic import write_whole
 from sewcli.cli.console import report_failure
-from sewcli.cli.places import check_file
+from sewcli.cli.places import check_file, check_not_read
 from sewcli.cli.run import exit_code
 from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.errors import SewError, UsageError
@@ -65,8 +65,9 @@ class Outputs:
     confusion: Sequence[Path]
     overwrite: bool
 
-    def check(self) -> None:
-        """Refuse what cannot be written, before anything runs (UsageError)."""
+    def check(self, inputs: Iterable[Path | None]) -> None:
+        """Refuse what cannot be written, and to replace what is read, before anything runs (UsageError)."""
+        read = [path for path in inputs if path is not None]
         if self.table is not None:
             tables.check_target(self.table)
         for file in self.confusion:
@@ -74,17 +75,11 @@ class Outputs:
         files = [("--table", self.table)] if self.table else []
         for option, file in [*files, *(("--confusion", file) for file in self.confusion)]:
             check_file(option, file)
+            check_not_read(option, file, read)
             if file.exists() and not self.overwrite:
                 raise UsageError(f"{file} exists", hint="add --overwrite to replace it")
             if not file.parent.is_dir():
                 raise UsageError(f"{file}: there is no directory {file.parent}")
-
-    def check_inputs(self, inputs: Iterable[Path | None]) -> None:
-        """Refuse to replace what is read (UsageError)."""
-        read = [path for path in inputs if path is not None and path.exists()]
-        for file in filter(None, (self.table, *self.confusion)):
-            if file.exists() and any(file.samefile(path) for path in read):
-                raise UsageError(f"{file} is an input", hint="choose another file for --table or --confusion")
 
     def check_task(self, task: Task) -> None:
         """Refuse a confusion matrix of transcripts (UsageError)."""

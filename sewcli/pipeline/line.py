@@ -8,7 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from sewcli.errors import InputError
 from sewcli.reading.recording import Recording
+from sewcli.recognition import failed
 from sewcli.results import Failure
 
 if TYPE_CHECKING:
@@ -44,7 +46,14 @@ class Job(Generic[ResultT_co]):
     consumer: Consumer[ResultT_co]
     waiting: int
     #: made in a thread of its own, once nothing is waited for
-    result: Future[ResultT_co] | None = None
+    result: Future[ResultT_co | Failure] | None = None
+
+    def make(self) -> ResultT_co | Failure:
+        """Its result, or a failure where it alone has none: a file beside it may not have its name."""
+        try:
+            return self.consumer.result(self.recording)
+        except InputError as error:
+            return failed(self.recording.source, error.code, str(error))
 
     def close(self) -> None:
         """Give its resources back."""
@@ -74,7 +83,7 @@ class Line(deque[Job[ResultT_co] | Failure]):
                 if first.waiting:
                     return
                 if first.result is None:
-                    result = first.consumer.result(first.recording)
+                    result = first.make()
                 elif first.result.done() or every or self._is_full():
                     result = first.result.result()
                 else:
@@ -92,7 +101,7 @@ class Line(deque[Job[ResultT_co] | Failure]):
                 if job.waiting:
                     return
                 if job.result is None:
-                    job.result = threads.submit(job.consumer.result, job.recording)
+                    job.result = threads.submit(job.make)
 
     def _is_full(self) -> bool:
         """Whether no more recordings may wait for their results."""
