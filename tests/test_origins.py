@@ -61,11 +61,17 @@ def test_of_several_formats_in_a_file_standard_output_gets_the_first(
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"b.json", "b.srt"}
 
 
-def test_words_of_the_libraries_are_left_out(sew: Sew, audio: Path, ctc: Path) -> None:
+def test_words_of_the_libraries_are_left_out(
+    sew: Sew, audio: Path, ctc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrong = sew("transcribe", audio / "b.wav", "-m", ctc, "--case", "foo")
     assert wrong.code == 2
     assert "'foo' is not one of" in wrong.err
     assert "Value error" not in wrong.err
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sew.toml").write_text('case = "foo"\n')
+    assert "Value error" not in sew("transcribe", audio / "b.wav", "-m", ctc).err
+    (tmp_path / "sew.toml").unlink()
     short = sew("models", "list", "-h")
     assert short.code == 2
     assert "--help" in short.err

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from sewcli.cli.defaults import plain
 from sewcli.cli.streams import ClosedPipe, write_message
 from sewcli.errors import EXIT_INTERRUPTED, DeviceError, ModelError, UsageError
 
@@ -54,9 +55,8 @@ class _Parsing:
         except BrokenPipeError as error:
             raise ClosedPipe from error
         except Exception as error:
-            # of click, which Typer has a copy of, whose words are those of a library below it
-            if hasattr(error, "message"):
-                error.message = error.message.replace("Value error, ", "")
+            if hasattr(error, "message"):  # of click, which Typer has a copy of
+                error.message = plain(error.message)
                 if error.message == "No such option: -h":
                     error.message += " (--help shows the help)"
             raise

@@ -33,6 +33,11 @@ def given_or_preferred(
     return value if value is None or (source and source.name == "COMMANDLINE") else PreferredModel(value)
 
 
+def plain(message: str) -> str:
+    """What is wrong with a value, without the words of the library below Typer."""
+    return message.replace("Value error, ", "")
+
+
 def likely_model(name: str | None, task: str, revision: str | None = None) -> ModelSpec:
     """The model for `task` that a name means, or none; what only its files tell is not looked at."""
     from sewcli.registry import find, load_registry
@@ -124,7 +129,7 @@ def _values(context: typer.Context, options: dict[str, Any], chosen: dict[str, S
             try:
                 options[key].process_value(context, value)
             except typer.BadParameter as error:
-                raise _bad_value(setting, error.message) from error
+                raise _bad_value(setting, plain(error.message)) from error
             values[options[key].name] = value
     return values
 
