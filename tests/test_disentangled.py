@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from sewcli.engine.attention import Products
 from sewcli.engine.positions import relative_positions
 from sewcli.engine.sew_d import disentangled_attention, disentangled_attention_by_products
 
@@ -41,7 +42,8 @@ def test_every_score_is_that_of_the_formula(count, by_products):
             expected[head, i] = weights @ values[0, head] / weights.sum()
     if by_products:
         own = (part[0] for part in (queries, keys, values))
-        found = disentangled_attention_by_products(*own, position_queries, position_keys, positions, count)
+        given = (*own, position_queries, position_keys, positions, count, Products())
+        found = disentangled_attention_by_products(*given)
     else:
         given = (queries, keys, values, position_queries, position_keys, positions)
         found = disentangled_attention(*given, None)[0]

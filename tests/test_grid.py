@@ -10,7 +10,7 @@ from helpers import babble, tiny_model
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.engine import sew, sew_d
+from sewcli.engine.attention import Products, multiply_together
 from sewcli.engine.grid import on_card, on_grid, states_on_grid
 from sewcli.engine.operators import find_operators
 from sewcli.hub.fetching import LocalModel
@@ -41,17 +41,17 @@ def test_clips_of_many_lengths_need_few_sizes_of_products(family, dtype, tmp_pat
         sizes.add((values.shape[:-1], weight.shape))
         return multiply(values, weight, *others, **options)
 
-    def attend(queries, *others):
-        sizes.add(queries.shape)
-        return attention(queries, *others)
+    def together(left, right, bias):
+        sizes.add((left.shape, right.shape))
+        return multiply_together(left, right, bias)
 
-    multiply, attention = operators.linear, sew.attention_by_products
+    multiply = operators.linear
     monkeypatch.setattr(operators, "linear", linear)
-    if dtype == "bfloat16":  # those of float32 are MKL's, which keeps nothing
-        for module in (sew, sew_d):
-            monkeypatch.setattr(module, "attention_by_products", attend)
-        monkeypatch.setattr(operators, "fused_attention", False)
-        monkeypatch.setattr(operators, "fused_with_bias", False)
+    monkeypatch.setattr(operators, "fused_attention", False)
+    monkeypatch.setattr(operators, "fused_with_bias", False)
+    bfloat16 = Products(together, compiled=True)
+    products = bfloat16 if dtype == "bfloat16" else operators.head_products
+    monkeypatch.setattr(operators, "products", lambda _count: products)
     directory = tiny_model(tmp_path / "model", family, "ctc")
     network = load_model(LocalModel(ModelSpec(path=directory), directory, None), "ctc", dtype=dtype)
     known = []

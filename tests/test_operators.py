@@ -59,15 +59,20 @@ class TestPrivateOperators:
         assert isinstance(try_private(agreeing, dtype), OneDnnOperators)
 
 
-@pytest.mark.parametrize("amd", [False, True])
+@pytest.mark.parametrize(
+    ("vendor", "family"), [("GenuineIntel", "6"), ("AuthenticAMD", "25"), ("AuthenticAMD", "26"), ("", "")]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_attention_goes_by_products_where_mkl_is_slower(monkeypatch, amd, dtype):
+def test_attention_goes_by_products_where_mkl_is_slower(monkeypatch, vendor, family, dtype):
     namespace = SimpleNamespace(_reorder_linear_weight=None, _linear_pointwise=SimpleNamespace(default=None))
-    vendor = "AuthenticAMD" if amd else "GenuineIntel"
-    monkeypatch.setattr(operators, "described", {"vendor_id": vendor}.get)
+    monkeypatch.setattr(operators, "described", {"vendor_id": vendor, "cpu family": family}.get)
     chosen = OneDnnOperators(namespace, dtype)
+    amd, wide = vendor == "AuthenticAMD", family == "26"
     assert chosen.fused_with_bias is not amd
-    assert chosen.fused_attention is not (amd and dtype == torch.bfloat16)
+    assert chosen.fused_attention is not (amd and (wide or dtype == torch.bfloat16))
+    assert chosen.products(75).by_head is False
+    assert chosen.products(750).by_head is (wide and dtype == torch.float32)
+    assert chosen.products(75).compiled is (dtype == torch.bfloat16)
 
 
 def test_without_linux_nothing_is_known_of_the_processor(monkeypatch):

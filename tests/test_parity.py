@@ -15,6 +15,7 @@ from sewcli.acoustic.statistics import StatisticsAccumulator, wave_statistics
 from sewcli.bench.material import model_directory, plain_network
 from sewcli.chunking import frame_count, kept_frame_count
 from sewcli.engine import fast
+from sewcli.engine.attention import Products
 from sewcli.engine.operators import OneDnnOperators, PublicOperators, find_operators
 from sewcli.hub.fetching import LocalModel
 from sewcli.registry import ModelSpec
@@ -74,17 +75,21 @@ def relative_error(got, expected):
     return np.abs(got - expected).max() / np.abs(expected).max()
 
 
-#: "public" is the fast engine as it runs on CUDA, and where torch has no private operators, "other" the fast
-#: engine with the attention of processors of another maker
-@pytest.fixture(params=["reference", "fast", "other", "public"])
+#: "public" is the fast engine as it runs on CUDA, and where torch has no private operators; the three before
+#: it have the attention of other processors
+@pytest.fixture(params=["reference", "fast", "fused", "together", "by head", "public"])
 def load(request, monkeypatch, tmp_path):
     """Load a model with one of the engines."""
     if request.param == "public":
         monkeypatch.setattr(fast, "find_operators", lambda *_, **_options: PublicOperators())
-    if request.param == "other":
+    if request.param in ("fused", "together", "by head"):
         operators = find_operators(torch.device("cpu"), torch.float32)
+        if not isinstance(operators, OneDnnOperators):
+            pytest.skip("torch has no operators of oneDNN")
         for name in ("fused_attention", "fused_with_bias"):
-            monkeypatch.setattr(operators, name, not getattr(operators, name))
+            monkeypatch.setattr(operators, name, request.param == "fused")
+        products = operators.head_products if request.param == "by head" else Products()
+        monkeypatch.setattr(operators, "products", lambda _count: products)
 
     def load(model, task, **options):
         engine = "reference" if request.param == "reference" else "fast"

@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.processor import multiplies_bfloat16
+from sewcli.engine.attention import Products
 from sewcli.engine.operators import Operators
 
 P = ParamSpec("P")
@@ -69,6 +70,10 @@ class Int8Operators(Operators):
     ) -> Callable[[torch.Tensor], torch.Tensor]:
         """See `Operators`."""
         return Int8Layer(self._products, weight, bias, gelu=gelu)
+
+    def products(self, count: int) -> Products:
+        """See `Operators`."""
+        return self._others.products(count)
 
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """See `Operators`."""

@@ -20,6 +20,7 @@ import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.processor import described
+from sewcli.engine.attention import Products
 from sewcli.engine.compiled import Compiled
 
 P = ParamSpec("P")
@@ -28,6 +29,12 @@ _log = logging.getLogger("sewcli")
 
 #: greatest error of an operator relative to the public one, which rounds as it does
 _TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+#: family of the first processors of AMD that compute 512 bits at once (Zen 5), of which MKL uses half: two
+#: cores reach 200 GFLOP/s in the products of attention, and 400 by oneDNN
+_WIDE_AMD = 26
+#: from how many states (6 s) one head is enough for a product of oneDNN: with 150, attention takes 0.85 (one
+#: thread) to 1.3 times (two) as long as with all heads in products of MKL, with 450 0.66 to 0.7
+_LONG = 150
 
 
 class Operators(Protocol):
@@ -58,6 +65,9 @@ class Operators(Protocol):
         """A linear layer of a weight (outputs, inputs), by `linear`; that of int8 rounds its values."""
         packed = self.pack(weight)
         return lambda values: self.linear(values, packed, bias, gelu=gelu)
+
+    def products(self, count: int) -> Products:
+        """How attention over `count` states takes its products, where it is not fused."""
 
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """A function of tensors, compiled where that was asked for."""
@@ -91,6 +101,11 @@ class PublicOperators(Operators):
         result = F.linear(values, weight, bias)
         return F.gelu(result) if gelu else result
 
+    def products(self, count: int) -> Products:
+        """See `Operators`."""
+        del count
+        return Products()
+
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """See `Operators`."""
         if not self._compiled:
@@ -106,6 +121,9 @@ class OneDnnOperators(Operators):
     Args:
         namespace: torch.ops.mkldnn, or what stands for it.
         dtype: of weights and values.
+
+    Attributes:
+        head_products: those of attention by oneDNN in float32, where MKL is slower for long rows.
     """
 
     by_matrix = True
@@ -114,8 +132,14 @@ class OneDnnOperators(Operators):
         # the fused function multiplies blocks with MKL: by products the attention of SEW on a Zen 4 takes as
         # long in float32 and 0.55 to 0.7 of the time in bfloat16; for that of SEW-D see
         # `disentangled_attention_by_products`
-        self.fused_with_bias = described("vendor_id") != "AuthenticAMD"
-        self.fused_attention = self.fused_with_bias or dtype == torch.float32
+        amd = described("vendor_id") == "AuthenticAMD"
+        wide = amd and int(described("cpu family") or 0) >= _WIDE_AMD
+        self.fused_with_bias = not amd
+        self.fused_attention = not amd or (dtype == torch.float32 and not wide)
+        #: of short rows, all heads together, and of long ones
+        self._short = Products(compiled=dtype == torch.bfloat16)
+        self.head_products = Products(self._multiply_by_head, compiled=True, by_head=True)
+        self._long = self.head_products if wide and dtype == torch.float32 else self._short
         self._pack = namespace._reorder_linear_weight
         # the overload, not the packet: choosing among overloads costs 5 us a call
         self._linear = namespace._linear_pointwise.default
@@ -131,6 +155,18 @@ class OneDnnOperators(Operators):
         return self._linear(  # type: ignore[no-any-return]
             values, weight, bias, "gelu" if gelu else "none", [], "none" if gelu else ""
         )
+
+    def _multiply_by_head(
+        self, left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        """See `attention.Multiply`: head after head, with `right` as a weight that is not packed."""
+        heads = [self.linear(one, other, None) for one, other in zip(left, right, strict=True)]
+        product = heads[0][None] if len(heads) == 1 else torch.stack(heads)
+        return product if bias is None else product.add_(bias)
+
+    def products(self, count: int) -> Products:
+        """See `Operators`."""
+        return self._long if count >= _LONG else self._short
 
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """See `Operators`; compiled for a CPU, the attention of SEW-D is 0.9 to 1.0 times as fast."""
@@ -190,6 +226,9 @@ def _agree(private: Operators, dtype: torch.dtype) -> bool:
         for own, gelu in ((bias, False), (bias, True), (None, True))
         for operators in (private, public)
     ]
+    # as attention by head does: no weight that is packed, and its transpose
+    for dense in (weight, weight.T.contiguous().T):
+        results += [operators.linear(values[0], dense, None) for operators in (private, public)]
     return all(
         got.shape == expected.shape
         and float((got.float() - expected.float()).abs().max())

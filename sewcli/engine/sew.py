@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
 from sewcli.chunking import PAIR
-from sewcli.engine.attention import attention_by_products, head_groups, padded_count
 from sewcli.engine.config import EngineConfig
 from sewcli.engine.layers import (
     FeatureExtractor,
@@ -124,9 +123,10 @@ class _Attention:
                 fused = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
                 context[row, :length] = fused[0].transpose(0, 1)
                 continue
-            padded = padded_count(length, projected)
+            products = self._operators.products(length)
+            padded = products.padded(length, count)
             queries, keys, values = projected[:, row, :, :padded]
-            for group in head_groups(heads, padded, _GROUP_SCORES):
-                attended = attention_by_products(queries[group], keys[group], values[group], length)
+            for group in products.groups(heads, padded, _GROUP_SCORES):
+                attended = products.attend(queries[group], keys[group], values[group], length)
                 context[row, :padded, group] = attended.transpose(0, 1)
         return context
