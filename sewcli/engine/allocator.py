@@ -20,8 +20,9 @@ def keep_freed_memory() -> bool:
 
     The scores of SEW-D's attention, 2 MB a head, come and go with every group of heads, and their pages were
     taken from the system anew, thousands a chunk. A chunk of 18 s takes 0.9 to 1.0 of the time in float32 and
-    0.87 to 0.95 in bfloat16 (sew-d-tiny, two threads of a Xeon); two side by side take what they took. SEW
-    gains nothing.
+    0.87 to 0.95 in bfloat16 (sew-d-tiny, two threads of a Xeon); two side by side take what they took. So do
+    the values that int8 rounds: a chunk takes 0.7 of the time (sew-tiny, one or two threads of a Zen 5).
+    Otherwise SEW gains nothing.
     """
     if not sys.platform.startswith("linux") or any(name in os.environ for name in _DECIDED):
         return False

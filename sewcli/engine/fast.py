@@ -54,7 +54,7 @@ class FastModel(RunningModel):
         widths = {"ctc": config.columns, "classification": len(labels), "features": config.hidden}
         # the samples stay float32: the first convolution reads them
         super().__init__(checkpoint, labels, widths[checkpoint.task], device, dtype, torch.float32)
-        if device.type == "cpu" and config.family == "sew-d":
+        if device.type == "cpu" and (config.family == "sew-d" or int8):
             keep_freed_memory()
         operators = find_operators(device, dtype, compiled=compiled)
         if int8:
