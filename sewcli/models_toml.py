@@ -118,8 +118,7 @@ class Registry:
 def read_toml(source: Path) -> dict[str, Any]:
     """The content of a TOML file (ModelError, naming it, where it cannot be read)."""
     try:
-        with source.open("rb") as stream:
-            return tomllib.load(stream)
+        return tomllib.loads(source.read_bytes().decode("utf-8-sig"))  # some editors put a mark before it
     except OSError as error:
         raise bad_registry(source, f"cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -90,9 +90,21 @@ def settings_files() -> list[SettingsFile]:
 def _mentions_sew(pyproject: Path) -> bool:
     """Whether a pyproject.toml may be for sew: that of others is none of its business, be it good or bad."""
     try:
-        return _TABLE.encode() in pyproject.read_bytes()
+        raw = pyproject.read_bytes()
     except OSError:
         return False
+    if b"sew" not in raw:
+        return False
+    try:
+        tool = tomllib.loads(_decoded(raw)).get("tool")
+    except ValueError:
+        return _TABLE.encode() in raw
+    return isinstance(tool, dict) and "sew" in tool
+
+
+def _decoded(raw: bytes) -> str:
+    """The text of a file; some editors put a mark before it (UnicodeDecodeError where it is not UTF-8)."""
+    return raw.decode("utf-8-sig")
 
 
 def read_settings(known: Known) -> list[Setting]:
@@ -115,7 +127,7 @@ def _read_file(file: SettingsFile, known: Known) -> Iterator[Setting]:
     except OSError as error:
         raise _bad(file, f"cannot be read: {error.strerror or error}") from error
     try:
-        content = tomllib.loads(raw.decode())
+        content = tomllib.loads(_decoded(raw))
     except ValueError as error:
         raise _bad(file, f"is not valid TOML: {error}") from error
     for name in filter(None, file.table.split(".")):

@@ -63,6 +63,41 @@ def test_standard_output_takes_formats_that_join_and_refuses_the_others_for_seve
     assert (tsv.code, tsv.lines) == (4, ["start\tend\ttext"])
 
 
+def test_formats_that_know_files_by_name_take_each_name_once(sew: Sew, ctc: Path, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        for name in ("a b.wav", "c.wav") if folder == "one" else ("a_b.wav", "d.wav"):
+            write_babble(tmp_path / folder / name, 1.0)
+    every = "one/a b.wav", "one/c.wav", "two/a_b.wav", "two/d.wav"
+    for name, form in FORMATS.items():
+        if not form.joins:
+            continue
+        result = sew("transcribe", tmp_path / "one", tmp_path / "two", "-m", ctc, "-f", name)
+        assert result.code == (3 if name in ("ctm", "stm", "trn") else 0), name
+        if form.by_name:
+            line = result.err
+            assert line.count("\n") == 1
+            assert f"{tmp_path}/{every[2]}: -f {name} names it a_b, as it does {tmp_path}/{every[0]}" in line
+            text = result.out.decode()
+            assert all(other in text for other in ("c", "d"))
+            apart = sew(
+                "transcribe", tmp_path / "one", tmp_path / "two", "-m", ctc, "-f", name, "-o", tmp_path / name
+            )
+            assert (apart.code, apart.err) == (0, "")
+            assert len(files_in(tmp_path / name)) == 4
+
+
+def test_parts_of_a_file_share_its_name(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
+    rows = [
+        {"audio_filepath": str(audio / "a.wav"), "offset": offset, "duration": 0.5} for offset in (0, 0.5)
+    ]
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = sew("transcribe", "--files-from", manifest, "-m", ctc, "-f", "stm")
+    assert (result.code, result.err) == (0, "")
+    assert [line.split()[0] for line in result.lines] == ["a", "a"]
+
+
 def test_formats_that_need_times_refuse_to_go_without(sew: Sew, ctc: Path, audio: Path) -> None:
     given = ("transcribe", audio / "b.wav", "-m", ctc, "--timestamps", "none", "-f")
     result = sew(*given, "srt")

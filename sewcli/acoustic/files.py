@@ -22,7 +22,7 @@ def read_json(file: Path) -> dict[str, Any]:
         raise ModelError(
             f"{file.parent} has no {file.name}: not a model directory", code="damaged_model"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file} cannot be read: {error}", code="damaged_model") from error
     if not isinstance(content, dict):
         raise ModelError(f"{file} is not a JSON object", code="damaged_model")

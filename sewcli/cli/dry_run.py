@@ -12,14 +12,18 @@ from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, AudioError
 from sewcli.results import Failure
 
 
-def dry_run(planned: Iterable[Planned]) -> int:
+def dry_run(planned: Iterable[Planned], total: int | None = None) -> int:
     """Print a line an input: path, seconds ("?" where only decoding would tell) and its files, with tabs.
 
     The last line is the number of inputs and the hours of their audio. Inputs that cannot be opened are
     reported as a run would report them; the exit code is the same, too.
+
+    Args:
+        planned: what is to do.
+        total: how many inputs there are with those that an earlier run has done; None where there are none.
     """
     inputs = unknown = failed = 0
-    total = 0.0
+    length = 0.0
     for one in planned:
         try:
             seconds = seconds_of(one.source)
@@ -28,13 +32,14 @@ def dry_run(planned: Iterable[Planned]) -> int:
             report_failure(Failure(one.source.path, error.code, str(error)))
             continue
         inputs += 1
-        total += seconds or 0.0
+        length += seconds or 0.0
         unknown += seconds is None
-        length = "?" if seconds is None else f"{seconds:.3f}"
-        write_lines("\t".join([one.source.path, length, *map(str, one.targets)]))
+        told = "?" if seconds is None else f"{seconds:.3f}"
+        write_lines("\t".join([one.source.path, told, *map(str, one.targets)]))
     more = f", and {unknown} of unknown length" if unknown else ""
     noun = "input" if inputs == 1 else "inputs"
-    write_stdout(f"total: {inputs} {noun}, {total / 3600:.3f} hours{more}\n".encode())
+    write_stdout(f"total: {inputs} {noun}, {length / 3600:.3f} hours{more}\n".encode())
     if failed:
-        return EXIT_SOME_FAILED if inputs else EXIT_ALL_FAILED
+        done = total is not None and total > failed
+        return EXIT_SOME_FAILED if inputs or done else EXIT_ALL_FAILED
     return EXIT_OK

@@ -105,8 +105,8 @@ def _read(file: Path) -> dict[str, _Done]:
                 entry = json.loads(line)
                 audio, run = str(entry["audio"]), str(entry["run"])
                 done |= {name: _Done(audio, run, int(size)) for name, size in entry["files"].items()}
-            except (ValueError, TypeError, KeyError, AttributeError):
-                continue  # half a line
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+                continue  # half a line, or none of ours
     return done
 
 

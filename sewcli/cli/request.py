@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sewcli.cli.apart import named_apart
 from sewcli.cli.journal import not_done, run_fingerprint
 from sewcli.cli.keeping import Beside
 from sewcli.cli.output import HINT_OF_OUTPUT, Directory, StandardOutput, chosen_formats
@@ -228,7 +229,9 @@ class OutputOptions:
         if form.name == "parquet" and sys.stdout is not None and sys.stdout.isatty():
             raise UsageError("parquet is not for a terminal", hint="add -o DIR, or > FILE")
         _make(beside)
-        return StandardOutput(form, self.layout(inputs), inputs.sources(), inputs.copies, inputs.total)
+        sources = inputs.sources()
+        sources = named_apart(sources, form.name) if form.by_name else sources
+        return StandardOutput(form, self.layout(inputs), sources, inputs.copies, inputs.total)
 
     def fingerprint(self, local: LocalModel, settings: Mapping[str, Any]) -> str:
         """A hash of all that can change the content of a file; "" where nothing is remembered."""
@@ -267,7 +270,9 @@ class OutputOptions:
             if self.directory is None:
                 return dry_run(Planned(source, ()) for source in inputs.sources())
             planned = self.plan(inputs, beside)
-            return dry_run(not_done(self.directory, planned, run) if self.resume else planned)
+            if self.resume:
+                return dry_run(not_done(self.directory, planned, run), len(planned))
+            return dry_run(planned)
 
 
 def _make(beside: Sequence[Beside]) -> None:

@@ -41,6 +41,7 @@ class Format:
             cannot be written without them.
         header: what stands once in front of all results, or None.
         joins: results of several inputs can follow each other, as on standard output.
+        by_name: inputs are told apart by the name of their file alone.
         for_labels: `sew classify` has it too.
         require: raises UsageError where a library that it needs is not installed.
     """
@@ -51,6 +52,7 @@ class Format:
     times: Literal["unused", "optional", "needed"] = "needed"
     header: Callable[[Layout], bytes] | None = None
     joins: bool = True
+    by_name: bool = False
     for_labels: bool = False
     require: Callable[[], None] | None = None
 
@@ -71,9 +73,9 @@ FORMATS = {
         Format("tsv", ".tsv", tsv.write, header=tsv.header),
         Format("csv", ".csv", csv.write, header=csv.header),
         Format("lrc", ".lrc", lrc.write, joins=False),
-        Format("ctm", ".ctm", ctm.write),
-        Format("stm", ".stm", stm.write, "unused"),
-        Format("trn", ".trn", trn.write, "unused"),
+        Format("ctm", ".ctm", ctm.write, by_name=True),
+        Format("stm", ".stm", stm.write, "unused", by_name=True),
+        Format("trn", ".trn", trn.write, "unused", by_name=True),
         Format("textgrid", ".TextGrid", textgrid.write, joins=False),
         Format(
             "parquet", ".parquet", parquet.write, "optional", joins=False, require=parquet.require_pyarrow

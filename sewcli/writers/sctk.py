@@ -11,9 +11,9 @@ from sewcli.inputs.names import plain_stem
 from sewcli.writers.layout import Result
 
 
-def file_name(result: Result) -> str:
-    """The file of a result as one word."""
-    return re.sub(r"[\s()]", "_", plain_stem(result.path))
+def word_of(path: str) -> str:
+    """The name of a file without its extension as one word."""
+    return re.sub(r"[\s()]", "_", plain_stem(path))
 
 
 def channel_number(result: Result) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sewcli.results import Transcript
 from sewcli.writers.layout import Layout, Result, end_of, start_of
-from sewcli.writers.sctk import channel_number, encoded, file_name
+from sewcli.writers.sctk import channel_number, encoded, word_of
 
 
 def write(result: Result, layout: Layout) -> bytes:  # noqa: ARG001 - nothing is open
@@ -14,5 +14,5 @@ def write(result: Result, layout: Layout) -> bytes:  # noqa: ARG001 - nothing is
     """
     if not isinstance(result, Transcript):
         return b""
-    file, times = file_name(result), f"{start_of(result):.3f} {end_of(result):.3f}"
+    file, times = word_of(result.path), f"{start_of(result):.3f} {end_of(result):.3f}"
     return encoded(f"{file} {channel_number(result)} {file} {times} {result.text}".rstrip() + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sewcli.inputs.names import part_suffix
 from sewcli.results import Transcript
 from sewcli.writers.layout import Layout, Result, end_of
-from sewcli.writers.sctk import encoded, file_name
+from sewcli.writers.sctk import encoded, word_of
 
 
 def write(result: Result, layout: Layout) -> bytes:  # noqa: ARG001 - nothing is open
@@ -13,5 +13,5 @@ def write(result: Result, layout: Layout) -> bytes:  # noqa: ARG001 - nothing is
     if not isinstance(result, Transcript):
         return b""
     end = None if result.offset is None else end_of(result)
-    name = file_name(result) + part_suffix(result.offset, end, result.channel)
+    name = word_of(result.path) + part_suffix(result.offset, end, result.channel)
     return encoded(f"{result.text} ({name})".lstrip() + "\n")
