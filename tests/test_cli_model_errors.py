@@ -77,6 +77,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "wav2vec2": (lambda model: change_json(model / "config.json", model_type="wav2vec2"), "'wav2vec2'"),
     "other frames": (lambda model: change_json(model / "config.json", squeeze_factor=4), "squeezed by 4"),
     "configuration is no JSON": (lambda model: (model / "config.json").write_text("nonsense"), "config.json"),
+    "configuration without an end": (
+        lambda model: (model / "config.json").write_text('{"a":' * 100_000),
+        "config.json",
+    ),
     "configuration is a list": (lambda model: (model / "config.json").write_text("[]"), "config.json"),
     "other sampling rate": (
         lambda model: change_json(model / "preprocessor_config.json", sampling_rate=8000),

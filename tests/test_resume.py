@@ -104,6 +104,7 @@ def test_failed_inputs_are_tried_again_and_the_exit_code_counts_what_is_done(
         result = sew(*given)
         assert result.code == 3
         assert "bad.wav" in result.err
+    assert sew(*given, "--dry-run").code == 3
     write_babble(tree / "bad.wav", 1.0)
     assert sew(*given).code == 0
     assert "bad.txt" in outputs(tmp_path / "out")

@@ -137,9 +137,31 @@ def test_table_of_another_command_is_not_in_the_way(
 
 
 def test_pyproject_of_others_is_left_alone(sew: Sew, project: Path) -> None:
-    for content in ("[tool.other]\nkey = 1\n", "not toml at all"):
+    for content in ("[tool.other]\nkey = 1\n", "not toml at all", "tool = 1 # of sew", "sew = not toml"):
         (project / "pyproject.toml").write_text(content)
         assert facts(shown(sew)["stride"]) == (1.0, "default", None)
+
+
+@pytest.mark.parametrize("content", ["[tool]\nsew.stride = 2.0\n", "tool = {sew = {stride = 2.0}}\n"])
+def test_table_of_sew_is_found_in_every_spelling_of_toml(sew: Sew, project: Path, content: str) -> None:
+    (project / "pyproject.toml").write_text(content)
+    assert facts(shown(sew)["stride"])[:2] == (2.0, "project")
+    (project / "pyproject.toml").write_text("[tool]\nsew = 3\n")
+    result = sew("config", "show")
+    assert (result.code, "tool.sew is not a table" in result.err) == (2, True)
+
+
+def test_mark_that_some_editors_put_before_a_file_is_passed_over(
+    sew: Sew, project: Path, user_directory: Path, ctc: Path
+) -> None:
+    (project / "sew.toml").write_text("stride = 2.0\n", encoding="utf-8-sig")
+    assert facts(shown(sew)["stride"])[:2] == (2.0, "project")
+    user_directory.mkdir(parents=True, exist_ok=True)
+    own = user_directory / "models.toml"
+    own.write_text(f"[models.mine]\npath = {json.dumps(str(ctc))}\n", encoding="utf-8-sig")
+    assert sew("models", "path", "mine").lines == [str(ctc)]
+    assert sew("models", "add", "other", ctc).code == 0
+    assert sew("models", "path", "mine").code == sew("models", "path", "other").code == 0
 
 
 def test_model_of_a_file_counts_where_its_task_fits(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import Sew
+from filelock import FileLock
 from helpers import tiny_model
 
+from sewcli.cli import user_models
 from sewcli.registry import load_registry
 
 COMMIT = "d" * 40
@@ -69,6 +73,27 @@ def test_alias_that_is_added_works_until_it_is_removed(
     assert sew("models", "remove", "mine").code == 0
     assert "mine" not in listed(sew)
     assert sew("models", "remove", "mine").code == 5
+
+
+def test_aliases_added_at_once_are_all_kept(sew: Sew, user_directory: Path, ctc: Path) -> None:
+    names = [f"mine{number}" for number in range(8)]
+    added = [
+        subprocess.Popen([sys.executable, "-m", "sewcli", "models", "add", name, str(ctc)]) for name in names
+    ]
+    assert [process.wait() for process in added] == [0] * 8
+    assert set(names) <= set(listed(sew))
+
+
+def test_file_that_another_process_writes_is_named(
+    sew: Sew, user_directory: Path, ctc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_models, "_PATIENCE", 0.1)
+    user_directory.mkdir(parents=True, exist_ok=True)
+    with FileLock(user_directory / ".models.toml.lock"):
+        result = sew("models", "add", "mine", ctc)
+    assert result.code == 1
+    assert f"another process is writing {user_directory / 'models.toml'}" in result.err
+    assert "mine" not in listed(sew)
 
 
 def test_alias_that_shadows_says_so(sew: Sew, ctc: Path, audio: Path) -> None:
