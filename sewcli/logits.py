@@ -142,9 +142,9 @@ class SavedLogits:
             if len(shape) != 2 or shape[1] != len(vocabulary.tokens):
                 raise ValueError("its logits do not fit its vocabulary")  # noqa: TRY301
             model = ModelInfo(**told["model"])
+            _check(told, place, logits)
         except OSError as error:
             raise InputError(f"{file}: it cannot be read: {error.strerror}", code="not_found") from error
-            _check(told, place, logits)
         except (ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError) as error:
             reason = " ".join(str(error).split())[:100]
             raise InputError(

@@ -87,6 +87,39 @@ def test_bad_files_fail_alone(sew: Sew, kept: Path, tmp_path: Path) -> None:
     assert sew("decode", tmp_path / "empty").code == 2
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("duration", "long"),
+        ("duration", float("nan")),
+        ("offset", None),
+        ("settings", []),
+        ("vocabulary", {"tokens": [1], "blank": 0, "delimiter": None, "special": []}),
+        ("dtype", "F64"),
+        ("data_offsets", [0, 4]),
+        ("data_offsets", [-8, 0]),
+    ],
+)
+def test_logits_with_a_header_that_sew_never_writes_fail_alone(
+    sew: Sew, kept: Path, tmp_path: Path, key: str, value: object
+) -> None:
+    good = kept / "b.logits.safetensors"
+    raw = good.read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + size])
+    if key in header["logits"]:
+        header["logits"][key] = value
+    else:
+        assert key in header["__metadata__"]
+        header["__metadata__"][key] = json.dumps(value)
+    changed = json.dumps(header).encode()
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(len(changed).to_bytes(8, "little") + changed + raw[8 + size :])
+    result = sew("decode", other, good, "-f", "json")
+    assert result.code == 3
+    assert [record.get("error", {}).get("code") for record in result.records] == ["damaged_logits", None]
+
+
 def test_logits_that_exist_are_kept_unless_told(sew: Sew, ctc: Path, audio: Path, kept: Path) -> None:
     given = ("transcribe", audio / "b.wav", "-m", ctc, "--save-logits", kept)
     refused = sew(*given)

@@ -69,7 +69,7 @@ def load_model(
     if place.type == "cuda":
         if place.index is None:
             # by its number: which card is the current one differs from thread to thread
-            place = torch.device("cuda", torch.cuda.current_device())
+            place = torch.device("cuda", torch.cuda.current_device())  # type: ignore[unreachable]
         if dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
             _log.warning("%s has no bfloat16 and emulates it, slowly: --dtype float16 is faster", place)
     if dtype == INT8 and engine == "reference":

@@ -55,7 +55,8 @@ def any_source(audio: Audio) -> Source:
     if isinstance(audio, str | os.PathLike):
         return _file(audio)
     if not isinstance(audio, tuple | list) or len(audio) != 2:
-        return Source(ARRAY, Path(ARRAY), error="samples come with their rate: give (samples, rate)")
+        problem = "samples come with their rate: give (samples, rate)"  # type: ignore[unreachable]
+        return Source(ARRAY, Path(ARRAY), error=problem)
     try:
         return array_source(*audio)
     except (TypeError, ValueError) as error:
