@@ -163,6 +163,11 @@ class SavedLogits:
         return cls(source, told["duration"], Run(model, vocabulary, told["settings"]), logits)
 
 
+def seconds_of(source: Source) -> float:
+    """Seconds of the audio whose logits are in the source's file (InputError where they cannot be read)."""
+    return SavedLogits.read(source.file).duration
+
+
 def _check(told: dict[str, Any], place: dict[str, Any], logits: NDArray[np.float32]) -> None:
     """Refuse what a file of these never holds (ValueError)."""
     seconds = (told["duration"], told["offset"])

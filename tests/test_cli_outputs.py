@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 import soundfile
 from conftest import Sew
 from helpers import babble, files_in, write_babble
@@ -63,39 +64,62 @@ def test_standard_output_takes_formats_that_join_and_refuses_the_others_for_seve
     assert (tsv.code, tsv.lines) == (4, ["start\tend\ttext"])
 
 
-def test_formats_that_know_files_by_name_take_each_name_once(sew: Sew, ctc: Path, tmp_path: Path) -> None:
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        for name in ("a b.wav", "c.wav") if folder == "one" else ("a_b.wav", "d.wav"):
-            write_babble(tmp_path / folder / name, 1.0)
-    every = "one/a b.wav", "one/c.wav", "two/a_b.wav", "two/d.wav"
-    for name, form in FORMATS.items():
-        if not form.joins:
-            continue
-        result = sew("transcribe", tmp_path / "one", tmp_path / "two", "-m", ctc, "-f", name)
-        assert result.code == (3 if name in ("ctm", "stm", "trn") else 0), name
-        if form.by_name:
-            line = result.err
-            assert line.count("\n") == 1
-            assert f"{tmp_path}/{every[2]}: -f {name} names it a_b, as it does {tmp_path}/{every[0]}" in line
-            text = result.out.decode()
-            assert all(other in text for other in ("c", "d"))
-            apart = sew(
-                "transcribe", tmp_path / "one", tmp_path / "two", "-m", ctc, "-f", name, "-o", tmp_path / name
-            )
-            assert (apart.code, apart.err) == (0, "")
-            assert len(files_in(tmp_path / name)) == 4
+@pytest.fixture
+def alike(tmp_path: Path) -> list[Path]:
+    """Four recordings in two folders, the first and the third of one name in a format of SCTK."""
+    places = [tmp_path / place for place in ("one/a b.wav", "one/c.wav", "two/a_b.wav", "two/d.wav")]
+    for place in places:
+        place.parent.mkdir(exist_ok=True)
+        write_babble(place, 1.0)
+    return places
 
 
-def test_parts_of_a_file_share_its_name(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
-    rows = [
-        {"audio_filepath": str(audio / "a.wav"), "offset": offset, "duration": 0.5} for offset in (0, 0.5)
-    ]
+@pytest.mark.parametrize("name", ["ctm", "stm", "trn"])
+def test_formats_that_know_files_by_name_have_each_name_once(
+    sew: Sew, ctc: Path, alike: list[Path], tmp_path: Path, name: str
+) -> None:
+    told = f"sew: {alike[2]}: -f {name} names it a_b, as it does {alike[0]}"
+    given = ("transcribe", tmp_path / "one", tmp_path / "two", "-m", ctc, "-f", name)
+    result = sew(*given)
+    assert (result.code, result.err.count("\n")) == (3, 1)
+    assert told in result.err
+    last = [line.split()[0] if name != "trn" else line.split("(")[-1].rstrip(")") for line in result.lines]
+    assert list(dict.fromkeys(last)) == ["a_b", "c", "d"]
+    dry = sew(*given, "--dry-run")
+    assert (dry.code, told in dry.err, len(dry.lines)) == (3, True, 4)
+    apart = sew(*given, "-o", tmp_path / "out")
+    assert (apart.code, apart.err, len(files_in(tmp_path / "out"))) == (0, "", 4)
+
+    logits = tmp_path / "logits"
+    assert sew("transcribe", tmp_path / "one", tmp_path / "two", "-m", ctc, "--save-logits", logits).code == 0
+    decoded = sew("decode", logits, "-f", name)
+    assert (decoded.code, decoded.out) == (result.code, result.out)
+    assert told in decoded.err
+    dry = sew("decode", logits, "-f", name, "--dry-run")
+    assert (dry.code, told in dry.err, len(dry.lines)) == (3, True, 4)
+    assert sew("decode", logits, "--dry-run").lines[-1] == "total: 4 inputs, 0.001 hours"
+
+
+def test_a_name_is_taken_by_what_is_written(sew: Sew, ctc: Path, alike: list[Path], tmp_path: Path) -> None:
+    gone = tmp_path / "gone" / alike[1].name
+    result = sew("transcribe", gone, alike[1], "-m", ctc, "-f", "trn")
+    assert (result.code, len(result.lines)) == (3, 1)
+    again = sew("transcribe", alike[1], alike[1], "-m", ctc, "-f", "trn")
+    assert (again.code, len(again.lines)) == (3, 1)
+    assert "names it c, a second time" in again.err
+
+
+def test_parts_and_channels_of_a_file_share_its_name(
+    sew: Sew, ctc: Path, alike: list[Path], tmp_path: Path
+) -> None:
+    rows = [{"audio_filepath": str(alike[1]), "offset": offset, "duration": 0.5} for offset in (0, 0.5, 0.5)]
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
     result = sew("transcribe", "--files-from", manifest, "-m", ctc, "-f", "stm")
-    assert (result.code, result.err) == (0, "")
-    assert [line.split()[0] for line in result.lines] == ["a", "a"]
+    assert (result.code, [line.split()[0] for line in result.lines]) == (3, ["c", "c"])
+    assert "names it c_0.5-1, a second time" in result.err
+    split = sew("transcribe", alike[1], "--channel", "split", "-m", ctc, "-f", "stm")
+    assert (split.code, split.err) == (0, "")
 
 
 def test_formats_that_need_times_refuse_to_go_without(sew: Sew, ctc: Path, audio: Path) -> None:

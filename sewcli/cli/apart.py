@@ -1,30 +1,47 @@
-"""Inputs of one name, where a format tells them apart by nothing else."""
+"""Names of recordings, where a format tells them apart by nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-
-from sewcli.inputs.sources import Source
+from sewcli.errors import InputError
+from sewcli.inputs.names import part_suffix
 from sewcli.writers.sctk import word_of
 
 
-def named_apart(sources: Iterable[Source], form: str) -> Iterator[Source]:
-    """The inputs, with an error where the name in a format of SCTK is that of another before.
+class Names:
+    """The names that a format of SCTK has given.
 
-    sclite would take what is said in both for one recording's. Parts and channels of one file share its name.
-    The names are kept: some 200 MB for a million inputs.
+    sclite would take what is said in two recordings of one name for one recording's. The names are kept: some
+    250 MB for a million inputs.
 
     Args:
-        sources: all inputs, in order.
         form: name of the format, of which one file holds all results.
     """
-    known: dict[str, str] = {}
-    for source in sources:
-        name = word_of(source.path)
-        other = known.setdefault(name, source.path)
-        if other != source.path and source.error is None:
-            problem = f"-f {form} names it {name}, as it does {other}: write them apart, with -o"
-            yield replace(source, error=problem)
-        else:
-            yield source
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+        self._paths: dict[str, str] = {}
+        self._parts: set[str] = set()
+
+    def take(self, path: str, offset: float | None, end: float | None, channel: int | None) -> None:
+        """Give a recording, or a part of one, its name: parts and channels of a file share that.
+
+        Args:
+            path: of the input.
+            offset, end: of the part, in seconds; see `part_suffix`.
+            channel: from 0; None for the mix.
+
+        Raises:
+            InputError: another file has the name, or the same part was there before.
+        """
+        name = word_of(path)
+        part = name + part_suffix(offset, end, channel)
+        other = self._paths.setdefault(name, path)
+        if other != path or part in self._parts:
+            whose = f"as it does {other}" if other != path else "a second time"
+            raise InputError(
+                f"{path}: -f {self._form} names it {part}, {whose}",
+                hint="give another name to one of them, or write a file for each: "
+                "-o DIR --output-template '{index}.{ext}'",
+                code="name",
+            )
+        self._parts.add(part)

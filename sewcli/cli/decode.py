@@ -48,7 +48,7 @@ def decode(
     """
     from sewcli.cli import run
     from sewcli.cli.request import InputOptions
-    from sewcli.logits import Decoding
+    from sewcli.logits import Decoding, seconds_of
 
     messages = telling.set_up()
     written = writing.options(formats, paths, cues=cues)
@@ -61,7 +61,7 @@ def decode(
     # the logits, hashed as audio is, hold their model
     fingerprint = written.fingerprint_of({"id": "logits", "revision": ""}, settings, Path())
     if writing.dry_run:
-        raise typer.Exit(written.dry_run(wanted, fingerprint))
+        raise typer.Exit(written.dry_run(wanted, fingerprint, seconds=seconds_of))
     sink = written.open(wanted)
     display = messages.display(sink.total)
     task = Decoding(decoding, times, decode_workers=decode_workers)

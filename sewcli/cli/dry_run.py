@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from sewcli.audio import seconds_of
+from sewcli.cli.apart import Names
 from sewcli.cli.console import report_failure
 from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.cli.targets import Planned
-from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, AudioError
+from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError
+from sewcli.inputs.sources import Source
 from sewcli.results import Failure
 
 
-def dry_run(planned: Iterable[Planned], total: int | None = None) -> int:
+def dry_run(
+    planned: Iterable[Planned],
+    seconds: Callable[[Source], float | None],
+    *,
+    total: int | None = None,
+    names: Names | None = None,
+) -> int:
     """Print a line an input: path, seconds ("?" where only decoding would tell) and its files, with tabs.
 
     The last line is the number of inputs and the hours of their audio. Inputs that cannot be opened are
@@ -20,21 +27,28 @@ def dry_run(planned: Iterable[Planned], total: int | None = None) -> int:
 
     Args:
         planned: what is to do.
+        seconds: of the audio of an input; InputError where that cannot be used.
         total: how many inputs there are with those that an earlier run has done; None where there are none.
+        names: of the recordings, where the format has each once.
     """
     inputs = unknown = failed = 0
     length = 0.0
     for one in planned:
         try:
-            seconds = seconds_of(one.source)
-        except AudioError as error:
+            lasting = seconds(one.source)
+            if names is not None:
+                source = one.source
+                end = None if source.duration is None else source.offset + source.duration
+                is_part = source.offset or end is not None
+                names.take(source.path, source.offset if is_part else None, end, source.channel)
+        except InputError as error:
             failed += 1
             report_failure(Failure(one.source.path, error.code, str(error)))
             continue
         inputs += 1
-        length += seconds or 0.0
-        unknown += seconds is None
-        told = "?" if seconds is None else f"{seconds:.3f}"
+        length += lasting or 0.0
+        unknown += lasting is None
+        told = "?" if lasting is None else f"{lasting:.3f}"
         write_lines("\t".join([one.source.path, told, *map(str, one.targets)]))
     more = f", and {unknown} of unknown length" if unknown else ""
     noun = "input" if inputs == 1 else "inputs"

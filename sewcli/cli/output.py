@@ -12,6 +12,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from sewcli.cli.apart import Names
 from sewcli.cli.atomic import remove_stale, write_whole
 from sewcli.cli.journal import Journal, audio_fingerprint
 from sewcli.cli.places import make_folder
@@ -19,8 +20,9 @@ from sewcli.cli.streams import write_stdout
 from sewcli.cli.targets import Planned
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.sources import Source
-from sewcli.results import Failure
+from sewcli.results import Failure, Transcript
 from sewcli.writers import FORMATS, Format, Kind, Layout, Result, formats_for
+from sewcli.writers.layout import end_of
 
 _log = logging.getLogger("sewcli")
 
@@ -105,6 +107,7 @@ class StandardOutput:
         self._layout = layout
         self._sources = sources
         self._has_header = chosen.header is None
+        self._names = Names(chosen.name) if chosen.by_name else None
 
     def __enter__(self) -> StandardOutput:
         return self
@@ -120,8 +123,12 @@ class StandardOutput:
         """Write one result.
 
         Raises:
-            ClosedPipe: nobody reads any more. SewError: it cannot be written.
+            ClosedPipe: nobody reads any more. SewError: it cannot be written. InputError: the format has
+                another recording of its name.
         """
+        if self._names is not None and isinstance(result, Transcript):
+            end = None if result.offset is None else end_of(result)
+            self._names.take(result.path, result.offset, end, result.channel)
         if not self._has_header and self._format.header is not None:
             write_stdout(self._format.header(self._layout))
             self._has_header = True

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sewcli.cli.apart import named_apart
+from sewcli.cli.apart import Names
 from sewcli.cli.journal import not_done, run_fingerprint
 from sewcli.cli.keeping import Beside
 from sewcli.cli.output import HINT_OF_OUTPUT, Directory, StandardOutput, chosen_formats
@@ -229,9 +229,7 @@ class OutputOptions:
         if form.name == "parquet" and sys.stdout is not None and sys.stdout.isatty():
             raise UsageError("parquet is not for a terminal", hint="add -o DIR, or > FILE")
         _make(beside)
-        sources = inputs.sources()
-        sources = named_apart(sources, form.name) if form.by_name else sources
-        return StandardOutput(form, self.layout(inputs), sources, inputs.copies, inputs.total)
+        return StandardOutput(form, self.layout(inputs), inputs.sources(), inputs.copies, inputs.total)
 
     def fingerprint(self, local: LocalModel, settings: Mapping[str, Any]) -> str:
         """A hash of all that can change the content of a file; "" where nothing is remembered."""
@@ -256,23 +254,34 @@ class OutputOptions:
             content["formats"] = [form.name for form in self.chosen]
         return run_fingerprint(content, directory)
 
-    def dry_run(self, inputs: InputOptions, run: str = "", beside: Sequence[Beside] = ()) -> int:
+    def dry_run(
+        self,
+        inputs: InputOptions,
+        run: str = "",
+        beside: Sequence[Beside] = (),
+        seconds: Callable[[Source], float | None] | None = None,
+    ) -> int:
         """Print what a run would do; the exit code.
 
         Args:
             inputs: what to read.
             run: the fingerprint, with --resume.
             beside: see `plan`.
+            seconds: of the audio of an input; None reads it off its file.
         """
+        from sewcli.audio import seconds_of
         from sewcli.cli.dry_run import dry_run
 
+        seconds = seconds or seconds_of
         with inputs.copies:
             if self.directory is None:
-                return dry_run(Planned(source, ()) for source in inputs.sources())
+                [form] = self.chosen
+                names = Names(form.name) if form.by_name else None
+                return dry_run((Planned(source, ()) for source in inputs.sources()), seconds, names=names)
             planned = self.plan(inputs, beside)
             if self.resume:
-                return dry_run(not_done(self.directory, planned, run), len(planned))
-            return dry_run(planned)
+                return dry_run(not_done(self.directory, planned, run), seconds, total=len(planned))
+            return dry_run(planned, seconds)
 
 
 def _make(beside: Sequence[Beside]) -> None:
