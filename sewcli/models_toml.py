@@ -121,7 +121,7 @@ def read_toml(source: Path) -> dict[str, Any]:
         return tomllib.loads(source.read_bytes().decode("utf-8-sig"))  # some editors put a mark before it
     except OSError as error:
         raise bad_registry(source, f"cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_registry(source, f"is not valid TOML: {error}") from error
 
 

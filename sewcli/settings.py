@@ -97,7 +97,7 @@ def _mentions_sew(pyproject: Path) -> bool:
         return False
     try:
         tool = tomllib.loads(_decoded(raw)).get("tool")
-    except ValueError:
+    except (ValueError, RecursionError):
         return _TABLE.encode() in raw
     return isinstance(tool, dict) and "sew" in tool
 
@@ -128,7 +128,7 @@ def _read_file(file: SettingsFile, known: Known) -> Iterator[Setting]:
         raise _bad(file, f"cannot be read: {error.strerror or error}") from error
     try:
         content = tomllib.loads(_decoded(raw))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _bad(file, f"is not valid TOML: {error}") from error
     for name in filter(None, file.table.split(".")):
         content = content.get(name, {})

@@ -19,6 +19,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+NESTED = "sew = " + "[" * 100_000
+
+
 def shown(sew: Sew) -> dict[str, dict[str, Any]]:
     """What `sew config show` says, by key, or COMMAND.KEY where commands differ."""
     result = sew("config", "show", "-f", "json")
@@ -137,9 +140,26 @@ def test_table_of_another_command_is_not_in_the_way(
 
 
 def test_pyproject_of_others_is_left_alone(sew: Sew, project: Path) -> None:
-    for content in ("[tool.other]\nkey = 1\n", "not toml at all", "tool = 1 # of sew", "sew = not toml"):
+    for content in (
+        "[tool.other]\nkey = 1\n",
+        "not toml at all",
+        "tool = 1 # of sew",
+        "sew = not toml",
+        NESTED,
+    ):
         (project / "pyproject.toml").write_text(content)
         assert facts(shown(sew)["stride"]) == (1.0, "default", None)
+
+
+def test_nesting_without_an_end_is_bad_toml(sew: Sew, project: Path, user_directory: Path) -> None:
+    (project / "sew.toml").write_text(NESTED)
+    result = sew("config", "show")
+    assert (result.code, "sew.toml: is not valid TOML" in result.err) == (2, True)
+    (project / "sew.toml").unlink()
+    user_directory.mkdir(parents=True, exist_ok=True)
+    (user_directory / "models.toml").write_text(NESTED)
+    result = sew("models", "list")
+    assert (result.code, "models.toml" in result.err, "is not valid TOML" in result.err) == (5, True, True)
 
 
 @pytest.mark.parametrize("content", ["[tool]\nsew.stride = 2.0\n", "tool = {sew = {stride = 2.0}}\n"])

@@ -75,13 +75,36 @@ def test_alias_that_is_added_works_until_it_is_removed(
     assert sew("models", "remove", "mine").code == 5
 
 
+def at_once(*commands: tuple[str, ...]) -> list[int]:
+    """The exit codes of `sew models` with each of these, all running at once."""
+    start = [sys.executable, "-m", "sewcli", "models"]
+    running = [subprocess.Popen([*start, *command], stderr=subprocess.DEVNULL) for command in commands]
+    return [process.wait() for process in running]
+
+
 def test_aliases_added_at_once_are_all_kept(sew: Sew, user_directory: Path, ctc: Path) -> None:
     names = [f"mine{number}" for number in range(8)]
-    added = [
-        subprocess.Popen([sys.executable, "-m", "sewcli", "models", "add", name, str(ctc)]) for name in names
-    ]
-    assert [process.wait() for process in added] == [0] * 8
+    assert at_once(*(("add", name, str(ctc)) for name in names)) == [0] * 8
     assert set(names) <= set(listed(sew))
+
+
+def test_one_of_several_that_change_an_alias_at_once_has_its_way(
+    sew: Sew, user_directory: Path, ctc: Path
+) -> None:
+    assert sorted(at_once(*(("add", "mine", str(ctc)),) * 4)) == [0, 2, 2, 2]
+    assert sorted(at_once(*(("remove", "mine"),) * 4)) == [0, 5, 5, 5]
+
+
+def test_lock_that_cannot_be_had_and_a_link_are_not_in_the_way(
+    sew: Sew, user_directory: Path, ctc: Path, tmp_path: Path
+) -> None:
+    (user_directory / ".models.toml.lock").mkdir(parents=True)
+    elsewhere = tmp_path / "kept.toml"
+    elsewhere.write_text("# kept elsewhere\n")
+    (user_directory / "models.toml").symlink_to(elsewhere)
+    assert sew("models", "add", "mine", ctc).code == 0
+    assert (user_directory / "models.toml").is_symlink()
+    assert elsewhere.read_text().startswith("# kept elsewhere\n\n[models.mine]\n")
 
 
 def test_file_that_another_process_writes_is_named(
@@ -92,7 +115,7 @@ def test_file_that_another_process_writes_is_named(
     with FileLock(user_directory / ".models.toml.lock"):
         result = sew("models", "add", "mine", ctc)
     assert result.code == 1
-    assert f"another process is writing {user_directory / 'models.toml'}" in result.err
+    assert f"another process is changing {user_directory / 'models.toml'}" in result.err
     assert "mine" not in listed(sew)
 
 

@@ -28,23 +28,23 @@ def add(
     a packaged one takes its place, and says so.
     """
     from sewcli.cli.streams import write_message
-    from sewcli.cli.user_models import change
+    from sewcli.cli.user_models import alone, change
     from sewcli.registry import load_registry, resolve
 
-    registry = load_registry()
-    taken = registry.models.get(alias)
-    if taken is not None and taken.source == "user" and not overwrite:
-        raise UsageError(
-            f"the alias {alias} is there, for {taken.repo or taken.path}", hint="add --overwrite"
-        )
     given = {"language": language, "licence": licence, "description": description}
-    facts = _facts(resolve(model, registry=registry, revision=revision))
+    facts = _facts(resolve(model, revision=revision))
     facts |= {key: value for key, value in given.items() if value is not None}
 
     def edit(document: dict[str, Any]) -> None:
         document.setdefault("models", {})[alias] = facts
 
-    file = change(edit)
+    with alone():
+        taken = load_registry().models.get(alias)
+        if taken is not None and taken.source == "user" and not overwrite:
+            raise UsageError(
+                f"the alias {alias} is there, for {taken.repo or taken.path}", hint="add --overwrite"
+            )
+        file = change(edit)
     shadows = "; it takes the place of the packaged alias" if load_registry().models[alias].shadows else ""
     where = facts["path"] if "path" in facts else f"the hub repository {facts['repo']}"
     write_message(f"{alias} is {where} now, by {file}{shadows}")
@@ -53,15 +53,8 @@ def add(
 def remove(alias: Annotated[str, typer.Argument(metavar="ALIAS", help="An alias of your own.")]) -> None:
     """Forget an alias that was added; the model's files stay where they are."""
     from sewcli.cli.streams import write_message
-    from sewcli.cli.user_models import change
+    from sewcli.cli.user_models import alone, change
     from sewcli.registry import load_registry, resolve
-
-    spec = load_registry().models.get(alias) or resolve(alias)
-    if spec.source != "user":
-        raise UsageError(
-            f"{alias} is no alias of yours" + (": it comes with the package" if spec.source else ""),
-            hint="`sew models list -f json` tells the source of each",
-        )
 
     def edit(document: dict[str, Any]) -> None:
         del document["models"][alias]
@@ -72,9 +65,16 @@ def remove(alias: Annotated[str, typer.Argument(metavar="ALIAS", help="An alias 
             if not defaults:
                 document.pop("defaults", None)
 
-    before = load_registry().defaults
-    file = change(edit)
-    after = load_registry().defaults
+    with alone():
+        spec = load_registry().models.get(alias) or resolve(alias)
+        if spec.source != "user":
+            raise UsageError(
+                f"{alias} is no alias of yours" + (": it comes with the package" if spec.source else ""),
+                hint="`sew models list -f json` tells the source of each",
+            )
+        before = load_registry().defaults
+        file = change(edit)
+        after = load_registry().defaults
     told = [f"{alias} is removed from {file}"]
     if spec.shadows:
         told.append("the packaged model of that name is back")
@@ -94,28 +94,29 @@ def default(
 ) -> None:
     """Choose the default model of a task, or print the defaults: task<TAB>alias."""
     from sewcli.cli.streams import write_message, write_stdout
-    from sewcli.cli.user_models import change
+    from sewcli.cli.user_models import alone, change
     from sewcli.models_toml import TASKS
     from sewcli.registry import load_registry, resolve
 
-    registry = load_registry()
     if task is not None and task not in TASKS:
         raise UsageError(f"no task {task!r}", hint=f"--task takes {', '.join(TASKS)}")
     if alias is None:
-        for known, name in registry.defaults.items():
+        for known, name in load_registry().defaults.items():
             write_stdout(f"{known}\t{name}\n".encode())
         return
-    spec = registry.models.get(alias) or resolve(alias, registry=registry)
-    if spec.alias is None:
-        raise UsageError(f"{alias} is no alias", hint=f"give it one: sew models add ALIAS {alias}")
-    chosen = task or spec.task
-    if chosen not in TASKS:
-        raise UsageError(f"the task of {alias} is not known", hint=f"--task takes {', '.join(TASKS)}")
+    with alone():
+        spec = load_registry().models.get(alias) or resolve(alias)
+        if spec.alias is None:
+            raise UsageError(f"{alias} is no alias", hint=f"give it one: sew models add ALIAS {alias}")
+        chosen = task or spec.task
+        if chosen not in TASKS:
+            raise UsageError(f"the task of {alias} is not known", hint=f"--task takes {', '.join(TASKS)}")
 
-    def edit(document: dict[str, Any]) -> None:
-        document.setdefault("defaults", {})[chosen] = alias
+        def edit(document: dict[str, Any]) -> None:
+            document.setdefault("defaults", {})[chosen] = alias
 
-    write_message(f"{alias} is the default for {chosen} now, by {change(edit)}")
+        file = change(edit)
+    write_message(f"{alias} is the default for {chosen} now, by {file}")
 
 
 def _facts(spec: ModelSpec) -> dict[str, Any]:

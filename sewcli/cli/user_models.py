@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,39 @@ from sewcli.errors import ModelError, SewError, UsageError
 from sewcli.models_toml import bad_registry, parse_registry, read_toml
 from sewcli.registry import find_models_toml, user_models_toml
 
+_log = logging.getLogger("sewcli")
+
 #: seconds to wait for another process
 _PATIENCE = 20.0
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """While no other process decides on a change of the user's models.toml, or makes one.
+
+    Raises:
+        SewError: another does not end.
+    """
+    from filelock import FileLock, Timeout
+
+    file = user_models_toml()
+    lock = FileLock(file.with_name(".models.toml.lock"), timeout=_PATIENCE)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise SewError(f"another process is changing {file}", hint="try again", code="output") from error
+    except (OSError, NotImplementedError) as error:
+        # the lock is of another user, or the file system has none: a change is whole all the same
+        _log.debug("no lock for %s: %s", file, error)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def change(edit: Callable[[dict[str, Any]], None]) -> Path:
-    """Change the user's models.toml, which is made if it is not there.
+    """Change the user's models.toml, which is made if it is not there; see `alone`.
 
     Args:
         edit: changes the document, a mapping as TOML has it, in place.
@@ -29,29 +58,14 @@ def change(edit: Callable[[dict[str, Any]], None]) -> Path:
         UsageError: the change would make it so; it is not written.
         SewError: it cannot be written.
     """
-    from filelock import FileLock, Timeout
-
-    file = user_models_toml()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # two at once would lose the change of one
-        with FileLock(file.with_name(".models.toml.lock"), timeout=_PATIENCE):
-            _change(file, edit)
-    except Timeout as error:
-        raise SewError(f"another process is writing {file}", hint="try again", code="output") from error
-    except OSError as error:
-        raise SewError(f"cannot write {file}: {error.strerror}", code="output") from error
-    return file
-
-
-def _change(file: Path, edit: Callable[[dict[str, Any]], None]) -> None:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
+    file = user_models_toml()
     try:
         text = file.read_bytes().decode("utf-8-sig") if file.is_file() else ""
         document: Any = tomlkit.parse(text)
-    except (TOMLKitError, UnicodeDecodeError) as error:
+    except (TOMLKitError, UnicodeDecodeError, RecursionError) as error:
         raise bad_registry(file, f"is not valid TOML: {error}") from error
     except OSError as error:
         raise bad_registry(file, f"cannot be read: {error.strerror or error}") from error
@@ -61,4 +75,10 @@ def _change(file: Path, edit: Callable[[dict[str, Any]], None]) -> None:
         parse_registry(document.unwrap(), file, packaged=parse_registry(read_toml(source), source))
     except ModelError as error:
         raise UsageError(error.message, hint="nothing was changed") from error
-    write_whole(file, tomlkit.dumps(document).encode())
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # what a link points to, which may be kept elsewhere, is written
+        write_whole(file.resolve(), tomlkit.dumps(document).encode())
+    except OSError as error:
+        raise SewError(f"cannot write {file}: {error.strerror}", code="output") from error
+    return file
