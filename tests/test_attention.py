@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
+from sewcli.engine import sew
 from sewcli.engine.attention import Products
 from sewcli.engine.operators import OneDnnOperators, find_operators
 from sewcli.hub.fetching import LocalModel
@@ -90,3 +91,25 @@ def test_both_ways_agree_in_bfloat16(family, seconds, tmp_path, monkeypatch):
         results.append(load_model(local, "ctc", dtype="bfloat16")(segments))
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, atol=0.03 * np.abs(one).max())
+
+
+def test_of_the_longest_rows_no_scores_are_kept(tmp_path, monkeypatch):
+    directory = tiny_model(tmp_path / "model", "sew", "ctc")
+    operators = find_operators(torch.device("cpu"), torch.float32)
+    if not operators.by_matrix:
+        pytest.skip("without the operators of oneDNN there is one way")
+    monkeypatch.setattr(operators, "fused_attention", False)
+    lengths = []
+
+    class Counted(Products):
+        def attend(self, queries, keys, values, length, bias=None):
+            lengths.append(length)
+            return super().attend(queries, keys, values, length, bias)
+
+    monkeypatch.setattr(operators, "products", lambda _count: Counted())
+    monkeypatch.setattr(sew, "_LONGEST", 40)
+    network = load_model(LocalModel(ModelSpec(path=directory), directory, None), "ctc")
+    for seconds in (1.0, 2.0):
+        clip = babble(seconds)
+        network([Segment(clip, wave_statistics(clip))])
+    assert set(lengths) == {24}

@@ -59,6 +59,33 @@ class TestPrivateOperators:
         assert isinstance(try_private(agreeing, dtype), OneDnnOperators)
 
 
+@pytest.mark.parametrize("wrong", ["failing", "other numbers", None])
+def test_attention_by_head_alone_needs_products_without_packing(monkeypatch, wrong):
+    class Packed(torch.Tensor):
+        """Stands for a weight that is packed."""
+
+    def linear(values, weight, bias, activation, scalars, algorithm):
+        if not isinstance(weight, Packed):
+            if wrong == "failing":
+                raise RuntimeError("not packed")
+            if wrong == "other numbers":
+                weight = 2 * weight
+        weight = weight.as_subclass(torch.Tensor)
+        result = torch.nn.functional.linear(values, weight, bias)
+        return torch.nn.functional.gelu(result) if activation == "gelu" else result
+
+    namespace = SimpleNamespace(
+        _reorder_linear_weight=lambda weight: weight.as_subclass(Packed),
+        _linear_pointwise=SimpleNamespace(default=linear),
+    )
+    for family, by_head in (("25", False), ("26", wrong is None)):
+        known = {"vendor_id": "AuthenticAMD", "cpu family": family}
+        monkeypatch.setattr(operators, "described", known.get)
+        chosen = try_private(namespace, torch.float32)
+        assert isinstance(chosen, OneDnnOperators)
+        assert chosen.products(5000).by_head is by_head
+
+
 @pytest.mark.parametrize(
     ("vendor", "family"), [("GenuineIntel", "6"), ("AuthenticAMD", "25"), ("AuthenticAMD", "26"), ("", "")]
 )
@@ -71,7 +98,7 @@ def test_attention_goes_by_products_where_mkl_is_slower(monkeypatch, vendor, fam
     assert chosen.fused_with_bias is not amd
     assert chosen.fused_attention is not (amd and (wide or dtype == torch.bfloat16))
     assert chosen.products(75).by_head is False
-    assert chosen.products(750).by_head is (wide and dtype == torch.float32)
+    assert chosen.products(750 * torch.get_num_threads()).by_head is (wide and dtype == torch.float32)
     assert chosen.products(75).compiled is (dtype == torch.bfloat16)
 
 

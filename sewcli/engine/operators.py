@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol
 
@@ -29,11 +30,11 @@ _log = logging.getLogger("sewcli")
 
 #: greatest error of an operator relative to the public one, which rounds as it does
 _TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
-#: family of the first processors of AMD that compute 512 bits at once (Zen 5), of which MKL uses half: two
-#: cores reach 200 GFLOP/s in the products of attention, and 400 by oneDNN
+#: family of the processors of AMD that compute 512 bits at once (Zen 5), of which MKL uses half: two cores
+#: reach 200 GFLOP/s in the products of attention, and 400 by oneDNN
 _WIDE_AMD = 26
-#: from how many states (6 s) one head is enough for a product of oneDNN: with 150, attention takes 0.85 (one
-#: thread) to 1.3 times (two) as long as with all heads in products of MKL, with 450 0.66 to 0.7
+#: from how many states a thread (6 s) one head is enough for a product of oneDNN: attention takes 0.85 of the
+#: time on one thread with 150 and on two with 300, 0.66 to 0.7 with 450
 _LONG = 150
 
 
@@ -156,6 +157,10 @@ class OneDnnOperators(Operators):
             values, weight, bias, "gelu" if gelu else "none", [], "none" if gelu else ""
         )
 
+    def without_heads(self) -> None:
+        """Take no product of attention by head."""
+        self._long = self._short
+
     def _multiply_by_head(
         self, left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
@@ -166,7 +171,7 @@ class OneDnnOperators(Operators):
 
     def products(self, count: int) -> Products:
         """See `Operators`."""
-        return self._long if count >= _LONG else self._short
+        return self._long if count >= _LONG * torch.get_num_threads() else self._short
 
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """See `Operators`; compiled for a CPU, the attention of SEW-D is 0.9 to 1.0 times as fast."""
@@ -207,7 +212,11 @@ def try_private(namespace: Any, dtype: torch.dtype) -> Operators:
         return PublicOperators()
     if not agree:
         _log.debug("the oneDNN operators for %s give other numbers than the public ones", dtype)
-    return private if agree else PublicOperators()
+        return PublicOperators()
+    if private.products(sys.maxsize).by_head and not _agree_unpacked(private, dtype):
+        _log.debug("the oneDNN operators for %s take no weights that are not packed", dtype)
+        private.without_heads()
+    return private
 
 
 @torch.inference_mode()
@@ -226,12 +235,29 @@ def _agree(private: Operators, dtype: torch.dtype) -> bool:
         for own, gelu in ((bias, False), (bias, True), (None, True))
         for operators in (private, public)
     ]
-    # as attention by head does: no weight that is packed, and its transpose
-    for dense in (weight, weight.T.contiguous().T):
-        results += [operators.linear(values[0], dense, None) for operators in (private, public)]
-    return all(
-        got.shape == expected.shape
-        and float((got.float() - expected.float()).abs().max())
-        <= _TOLERANCE[dtype] * float(expected.float().abs().max())
-        for got, expected in zip(results[::2], results[1::2], strict=True)
-    )
+    pairs = zip(results[::2], results[1::2], strict=True)
+    return all(_alike(got, expected, dtype) for got, expected in pairs)
+
+
+@torch.inference_mode()
+def _agree_unpacked(private: OneDnnOperators, dtype: torch.dtype) -> bool:
+    """Whether products do without packing, as attention by head has them: of a matrix, and of a transpose."""
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(shape, generator=generator).to(dtype) for shape in ((1, 19, 70), (1, 37, 70)))
+    expected = left @ right.transpose(1, 2)
+    try:
+        found = [
+            private.head_products.multiply(left, other, None)
+            for other in (right, right.transpose(1, 2).contiguous().transpose(1, 2))
+        ]
+    except Exception as error:
+        _log.debug("no products of oneDNN without packing for %s: %s", dtype, error)
+        return False
+    return all(_alike(got, expected, dtype) for got in found)
+
+
+def _alike(got: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> bool:
+    if got.shape != expected.shape:
+        return False
+    error = float((got.float() - expected.float()).abs().max())
+    return error <= _TOLERANCE[dtype] * float(expected.float().abs().max())

@@ -26,6 +26,8 @@ from sewcli.engine.weights import Weights
 
 #: scores of the heads that are computed together by products, for each thread
 _GROUP_SCORES = 1_000_000
+#: states (80 s) above which it goes by torch's function in any case, which keeps no scores: 16 MB a head here
+_LONGEST = 2000
 
 
 class Sew:
@@ -118,7 +120,7 @@ class _Attention:
         _, rows, heads, count, size = projected.shape
         context = projected.new_zeros(rows, count, heads, size)
         for row, length in enumerate(lengths.rows):
-            if self._operators.fused_attention:
+            if self._operators.fused_attention or length > _LONGEST:
                 queries, keys, values = projected[:, row : row + 1, :, :length]
                 fused = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
                 context[row, :length] = fused[0].transpose(0, 1)
