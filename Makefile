@@ -21,7 +21,8 @@ test-matrix: test ## the tests of the commands with every engine, dtype and numb
 	for cell in fast/float32 fast/bfloat16 fast/int8 reference/float32 reference/bfloat16; do for threads in 1 2; do \
 		echo "$$cell, $$threads threads"; \
 		TEST_SEW_ENGINE=$${cell%/*} TEST_SEW_DTYPE=$${cell#*/} TEST_SEW_THREADS=$$threads \
-		OMP_NUM_THREADS=$$threads $(BIN)/python -m pytest -q -n auto || exit 1; \
+		OMP_NUM_THREADS=$$threads $(BIN)/python -m pytest -q \
+			-n $$($(BIN)/python -c "import os; print(max(1, os.cpu_count() // $$threads))") || exit 1; \
 	done; done
 
 lint: $(VENV)/installed-dev ## style
