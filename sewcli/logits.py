@@ -173,6 +173,15 @@ def _check(told: dict[str, Any], place: dict[str, Any], logits: NDArray[np.float
     seconds = (told["duration"], told["offset"])
     if any(type(value) not in (int, float) or not math.isfinite(value) for value in seconds):
         raise ValueError("its times are no numbers")
+    model = told["model"]
+    words = [
+        told["path"],
+        model["id"],
+        *(one for one in (told["root"], model["revision"]) if one is not None),
+    ]
+    numbers = [one for one in (told["channel"], told["part"]) if one is not None]
+    if any(type(one) is not str for one in words) or any(type(one) not in (int, float) for one in numbers):
+        raise ValueError("its recording or its model is none")
     tokens = told["vocabulary"]["tokens"]
     if not isinstance(told["settings"], dict) or not all(isinstance(one, str) for one in tokens):
         raise ValueError("its settings or its vocabulary are none")

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from conftest import Sew
 from helpers import files_in, write_babble
 
+from sewcli.cli.output import Directory
 from sewcli.cli.targets import Template
 from sewcli.inputs.sources import Source
 from sewcli.writers import FORMATS
@@ -259,3 +261,26 @@ def test_full_disk_under_an_output_directory_ends_the_run_and_leaves_no_part_of_
     assert err.startswith(f"sew: cannot write {tmp_path / 'a.json'}: ")
     assert err.count("\n") == 1
     assert files_in(tmp_path) == ["a.txt"]
+
+
+def test_file_that_another_run_has_written_meanwhile_stays(
+    sew: Sew, ctc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.wav", "b.wav"):
+        write_babble(tmp_path / name, 1.0)
+    out = tmp_path / "out"
+    pending = Directory.pending
+
+    def and_another(self: Directory, run: str) -> Iterator[Source]:
+        (out / "a.txt").write_text("of another")
+        return pending(self, run)
+
+    monkeypatch.setattr(Directory, "pending", and_another)
+    given = ("transcribe", tmp_path / "a.wav", tmp_path / "b.wav", "-m", ctc, "-o", out)
+    result = sew(*given)
+    assert result.code == 3
+    assert f"{out / 'a.txt'} was written by another since this run began" in result.err
+    assert (out / "a.txt").read_text() == "of another"
+    assert (out / "b.txt").read_text() != "of another"
+    assert sew(*given, "--overwrite").code == 0
+    assert (out / "a.txt").read_text() != "of another"

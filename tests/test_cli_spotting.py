@@ -273,6 +273,19 @@ def test_evaluate_counts_misses_and_false_alarms(
     assert set(only["labels"]) <= {"no"}
 
 
+def test_keywords_past_the_end_of_a_file_are_missed_and_those_of_other_parts_are_not(
+    sew: Sew, classifier: Path, long: Path, tmp_path: Path
+) -> None:
+    event = {"label": "no", "start": 500.0, "end": 501.0}
+    for part, keywords in (({}, 1), ({"offset": 1.0, "duration": 3.0}, 0), ({"offset": 1.0}, 0)):
+        row = {"audio_filepath": str(long), "events": [event], **part}
+        (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+        [scores] = sew(
+            "evaluate", tmp_path / "rows.jsonl", "-m", classifier, *SPOT, "--labels", "no", "-f", "json"
+        ).records
+        assert (scores["keywords"], scores["misses"]) == (keywords, keywords)
+
+
 def test_manifests_without_events_and_bad_events_are_wrong_usage(
     sew: Sew, classifier: Path, long: Path, tmp_path: Path, manifest: Path
 ) -> None:

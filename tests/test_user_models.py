@@ -95,6 +95,17 @@ def test_one_of_several_that_change_an_alias_at_once_has_its_way(
     assert sorted(at_once(*(("remove", "mine"),) * 4)) == [0, 5, 5, 5]
 
 
+def test_file_is_not_changed_where_that_would_give_its_keys_to_another_table(
+    sew: Sew, user_directory: Path, ctc: Path
+) -> None:
+    text = f'models.a.path = "{ctc}"\ndefaults.ctc = "nano-d"\n'
+    own = write_own(user_directory, text)
+    result = sew("models", "add", "q", ctc)
+    assert (result.code, "nothing was changed" in result.err) == (2, True)
+    assert own.read_text() == text
+    assert sew("models", "path", "a").code == 0
+
+
 def test_lock_that_cannot_be_had_and_a_link_are_not_in_the_way(
     sew: Sew, user_directory: Path, ctc: Path, tmp_path: Path
 ) -> None:

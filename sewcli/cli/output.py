@@ -157,6 +157,7 @@ class Directory:
         planned: all inputs with their files.
         copies: temporary files of the inputs, closed at the end.
         resume: pass over inputs that the journal of the directory has as done, and keep it.
+        replaces: files that exist may be replaced.
 
     Raises:
         UsageError: the directory cannot be made or written to, or another run with `resume` is at it.
@@ -171,8 +172,10 @@ class Directory:
         copies: ExitStack,
         *,
         resume: bool,
+        replaces: bool,
     ) -> None:
         self._root = root
+        self._replaces = replaces
         self._copies = copies
         self._formats = formats
         self._layout = layout
@@ -229,6 +232,12 @@ class Directory:
         for form, target in zip(self._formats, one.targets, strict=True):
             header = b"" if form.header is None else form.header(self._layout)
             content = chain([header], form.pieces(result, self._layout))
+            if not self._replaces and os.path.lexists(target):
+                raise InputError(
+                    f"{target} was written by another since this run began",
+                    hint="it stays; --overwrite replaces it",
+                    code="output",
+                )
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._write(target, content, is_journaled=audio is not None)

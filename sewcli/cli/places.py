@@ -50,6 +50,17 @@ def check_file(option: str, file: Path) -> None:
         )
 
 
+def check_place(option: str, file: Path) -> None:
+    """Try to write beside a file that is to be written, whose directory is there (UsageError)."""
+    try:
+        check_writable(file.parent)
+    except OSError as error:
+        raise UsageError(
+            f"{option} {file}: cannot be written: {error.strerror}",
+            hint="choose a place that is yours to write",
+        ) from error
+
+
 def check_not_read(option: str, file: Path, inputs: Iterable[Path]) -> None:
     """Refuse to replace what is read (UsageError); inputs need not be there."""
     if file.exists() and any(one.exists() and file.samefile(one) for one in inputs):

@@ -222,7 +222,15 @@ class OutputOptions:
         if self.directory is not None:
             layout, planned = self.layout(inputs), self.plan(inputs, beside)
             _make(beside)
-            return Directory(self.directory, self.chosen, layout, planned, inputs.copies, resume=self.resume)
+            return Directory(
+                self.directory,
+                self.chosen,
+                layout,
+                planned,
+                inputs.copies,
+                resume=self.resume,
+                replaces=self.replaces,
+            )
         [form] = self.chosen
         if not (form.joins or inputs.one_file):
             raise UsageError(f"format {form.name!r} has one file for each input", hint="add -o DIR")

@@ -12,7 +12,7 @@ from typing import Any
 
 from sewcli.cli.atomic import write_whole
 from sewcli.cli.console import report_failure
-from sewcli.cli.places import check_file, check_not_read
+from sewcli.cli.places import check_file, check_not_read, check_place
 from sewcli.cli.run import exit_code
 from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.errors import SewError, UsageError
@@ -80,6 +80,7 @@ class Outputs:
                 raise UsageError(f"{file} exists", hint="add --overwrite to replace it")
             if not file.parent.is_dir():
                 raise UsageError(f"{file}: there is no directory {file.parent}")
+            check_place(option, file)
 
     def check_task(self, task: Task) -> None:
         """Refuse a confusion matrix of transcripts (UsageError)."""

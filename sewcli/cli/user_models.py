@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,15 +71,28 @@ def change(edit: Callable[[dict[str, Any]], None]) -> Path:
     except OSError as error:
         raise bad_registry(file, f"cannot be read: {error.strerror or error}") from error
     edit(document)
+    text = tomlkit.dumps(document)
     source = find_models_toml()
     try:
-        parse_registry(document.unwrap(), file, packaged=parse_registry(read_toml(source), source))
+        # as it will be read: a new table may stand before keys of another, which then are its own
+        changed = tomllib.loads(text)
+        parse_registry(changed, file, packaged=parse_registry(read_toml(source), source))
     except ModelError as error:
         raise UsageError(error.message, hint="nothing was changed") from error
+    if _filled(changed) != _filled(document.unwrap()):
+        raise UsageError(
+            f"{file} cannot be changed with its keys where they are",
+            hint="nothing was changed: write it with tables, [models.ALIAS] and [defaults]",
+        )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # what a link points to, which may be kept elsewhere, is written
-        write_whole(file.resolve(), tomlkit.dumps(document).encode())
+        write_whole(file.resolve(), text.encode())
     except OSError as error:
         raise SewError(f"cannot write {file}: {error.strerror}", code="output") from error
     return file
+
+
+def _filled(content: dict[str, Any]) -> dict[str, Any]:
+    """The content without tables that are empty, which need not be written."""
+    return {name: value for name, value in content.items() if value != {}}
