@@ -42,6 +42,30 @@ def test_the_file_or_the_variable_is_named(
     assert "is set by" not in message
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "given"),
+    [
+        ("SEW_OFFLINE", "1", ("https://example.org/a.wav",)),
+        ("SEW_TIMESTAMPS", "none", ("{audio}", "-f", "srt")),
+    ],
+)
+def test_what_the_hint_tells_to_leave_out_is_named(
+    sew: Sew,
+    ctc: Path,
+    audio: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    given: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv(variable, value)
+    clip = str(audio / "b.wav")
+    result = sew("transcribe", *(part.format(audio=clip) for part in given), "-m", ctc)
+    assert result.code == 2
+    option = f"--{variable.removeprefix('SEW_').lower()}"
+    assert f"{option} is set by {variable}" in result.messages[0]
+
+
 def test_other_settings_are_not_blamed(
     sew: Sew, ctc: Path, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

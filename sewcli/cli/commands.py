@@ -97,7 +97,8 @@ class Command(_Parsing, TyperCommand):
         except (UsageError, ModelError, DeviceError) as error:
             from sewcli.cli.defaults import blamed
 
-            for origin in blamed(ctx, error.message):
+            # the hint too may tell to leave an option out
+            for origin in blamed(ctx, f"{error.message} {error.hint or ''}"):
                 error.hint = "; ".join(filter(None, (error.hint, origin)))
             raise
 

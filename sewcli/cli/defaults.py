@@ -79,7 +79,7 @@ def blamed(context: Any, message: str) -> Iterator[str]:
 
     Args:
         context: of the command.
-        message: of the error, which names an option or its value.
+        message: of the error and its hint, which name an option or its value.
     """
     places: dict[str, Setting] = {}
     for parameter in context.command.params:
