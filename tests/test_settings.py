@@ -203,3 +203,50 @@ def test_bad_file_keeps_nobody_from_the_help(sew: Sew, project: Path) -> None:
     shown = sew("config", "show")
     assert (shown.code, shown.out) == (2, b"")
     assert "did you mean chunk" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "given", "told"),
+    [
+        ("SEW_WITH_PATH", "1", "-h", ""),
+        ("SEW_NO_PATH", "1", "-H", ""),
+        ("SEW_NO_PROGRESS", "1", "--progress log", "1 of 1 file done"),
+        ("SEW_QUIET", "1", "-v", "on cpu"),
+        ("SEW_VERBOSE", "1", "-q", ""),
+        ("SEW_QUIET", "1", "--debug", "on cpu"),
+    ],
+)
+def test_command_line_wins_over_the_opposite_elsewhere(
+    sew: Sew,
+    project: Path,
+    audio: Path,
+    ctc: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    given: str,
+    told: str,
+) -> None:
+    command = ("transcribe", audio / "b.wav", "-m", ctc, *given.split())
+    expected = sew(*command)
+    monkeypatch.setenv(variable, value)
+    result = sew(*command)
+    assert (result.code, result.out) == (0, expected.out)
+    assert told in result.err
+    assert "no effect" not in result.err
+    if not told:
+        assert result.err == ""
+    monkeypatch.delenv(variable)
+    (project / "sew.toml").write_text(f"{variable.removeprefix('SEW_').lower()} = true\n")
+    assert sew(*command).out == expected.out
+
+
+def test_text_of_the_environment_gives_way_to_a_file(
+    sew: Sew, project: Path, audio: Path, ctc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "text.txt").write_text("go")
+    given = ("align", audio / "b.wav", "-m", ctc, "--text-file", project / "text.txt")
+    expected = sew(*given)
+    assert expected.code == 0
+    monkeypatch.setenv("SEW_TEXT", "stop")
+    assert sew(*given).out == expected.out

@@ -40,6 +40,16 @@ WITH_OPTIONAL_PATH = frozenset({"text", "tsv", "verbose_json"})
 WITHOUT_TIMES = frozenset({"text", "stm", "trn"})
 
 
+#: options of which one says the opposite of the other
+_OPPOSITE = (
+    ("with_path", "no_path"),
+    ("quiet", "verbose"),
+    ("quiet", "debug"),
+    ("no_progress", "progress"),
+    ("text", "text_file"),
+)
+
+
 class _Rule(NamedTuple):
     """Options, what they have no effect without or with, when that is so, and in which commands (all: "")."""
 
@@ -70,18 +80,24 @@ def idle_options(context: Any) -> Iterator[str]:
 
 
 def pass_over(context: Any) -> None:
-    """Give options of the environment and of files their defaults where the command could only refuse them.
+    """Give options of the environment and of files their defaults where they cannot count.
+
+    The command could only refuse them, or the command line has their opposite.
 
     Args:
         context: of a command whose command line has been read.
     """
     values = context.params
+    sources = {one.name: context.get_parameter_source(one.name) for one in context.command.params}
+    given = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
     writable = _WRITABLE.get(context.info_name)
     for parameter in context.command.params:
-        name, source = parameter.name, context.get_parameter_source(parameter.name)
+        name, source = parameter.name, sources[parameter.name]
         if source is None or source.name not in ("ENVIRONMENT", "DEFAULT_MAP"):
             continue
         if any(name in options and holds(values) for options, holds in _REFUSED):
+            values[name] = parameter.default
+        if any(name in pair and given.intersection(pair) for pair in _OPPOSITE):
             values[name] = parameter.default
         if name == "formats" and writable is not None and values[name]:
             fitting = [form for form in values[name] if form in writable]
