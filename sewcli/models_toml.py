@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from sewcli.errors import ModelError
 from sewcli.model_defaults import OptionDefaults
+from sewcli.toml import parse_toml
 
 FAMILIES = ("sew", "sew-d")
 TASKS = ("ctc", "classification", "features")
@@ -118,10 +118,10 @@ class Registry:
 def read_toml(source: Path) -> dict[str, Any]:
     """The content of a TOML file (ModelError, naming it, where it cannot be read)."""
     try:
-        return tomllib.loads(source.read_bytes().decode("utf-8-sig"))  # some editors put a mark before it
+        return parse_toml(source.read_bytes())
     except OSError as error:
         raise bad_registry(source, f"cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except ValueError as error:
         raise bad_registry(source, f"is not valid TOML: {error}") from error
 
 

@@ -7,7 +7,6 @@ say (`sewcli.cli.defaults`).
 from __future__ import annotations
 
 import datetime
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from sewcli.errors import UsageError
 from sewcli.nearest import meant
+from sewcli.toml import parse_toml
 
 Known = Mapping[str, Iterable[str]]
 """The keys of each command."""
@@ -96,15 +96,10 @@ def _mentions_sew(pyproject: Path) -> bool:
     if b"sew" not in raw:
         return False
     try:
-        tool = tomllib.loads(_decoded(raw)).get("tool")
-    except (ValueError, RecursionError):
+        tool = parse_toml(raw).get("tool")
+    except ValueError:
         return _TABLE.encode() in raw
     return isinstance(tool, dict) and "sew" in tool
-
-
-def _decoded(raw: bytes) -> str:
-    """The text of a file; some editors put a mark before it (UnicodeDecodeError where it is not UTF-8)."""
-    return raw.decode("utf-8-sig")
 
 
 def read_settings(known: Known) -> list[Setting]:
@@ -127,8 +122,8 @@ def _read_file(file: SettingsFile, known: Known) -> Iterator[Setting]:
     except OSError as error:
         raise _bad(file, f"cannot be read: {error.strerror or error}") from error
     try:
-        content = tomllib.loads(_decoded(raw))
-    except (ValueError, RecursionError) as error:
+        content = parse_toml(raw)
+    except ValueError as error:
         raise _bad(file, f"is not valid TOML: {error}") from error
     for name in filter(None, file.table.split(".")):
         content = content.get(name, {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sewcli.errors import InputError
-from sewcli.inputs.names import part_suffix
 from sewcli.writers.sctk import word_of
 
 
@@ -22,19 +21,18 @@ class Names:
         self._paths: dict[str, str] = {}
         self._parts: set[str] = set()
 
-    def take(self, path: str, offset: float | None, end: float | None, channel: int | None) -> None:
+    def take(self, path: str, suffix: str) -> None:
         """Give a recording, or a part of one, its name: parts and channels of a file share that.
 
         Args:
             path: of the input.
-            offset, end: of the part, in seconds; see `part_suffix`.
-            channel: from 0; None for the mix.
+            suffix: of the part, see `part_suffix`.
 
         Raises:
             InputError: another file has the name, or the same part was there before.
         """
         name = word_of(path)
-        part = name + part_suffix(offset, end, channel)
+        part = name + suffix
         other = self._paths.setdefault(name, path)
         if other != path or part in self._parts:
             whose = f"as it does {other}" if other != path else "a second time"

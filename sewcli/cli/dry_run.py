@@ -9,6 +9,7 @@ from sewcli.cli.console import report_failure
 from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.cli.targets import Planned
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError
+from sewcli.inputs.names import part_suffix
 from sewcli.inputs.sources import Source
 from sewcli.results import Failure
 
@@ -37,10 +38,7 @@ def dry_run(
         try:
             lasting = seconds(one.source)
             if names is not None:
-                source = one.source
-                end = None if source.duration is None else source.offset + source.duration
-                is_part = source.offset or end is not None
-                names.take(source.path, source.offset if is_part else None, end, source.channel)
+                names.take(one.source.path, part_suffix(*one.source.part, one.source.channel))
         except InputError as error:
             failed += 1
             report_failure(Failure(one.source.path, error.code, str(error)))

@@ -22,7 +22,7 @@ from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.sources import Source
 from sewcli.results import Failure, Transcript
 from sewcli.writers import FORMATS, Format, Kind, Layout, Result, formats_for
-from sewcli.writers.layout import end_of
+from sewcli.writers.sctk import suffix_of
 
 _log = logging.getLogger("sewcli")
 
@@ -127,8 +127,7 @@ class StandardOutput:
                 another recording of its name.
         """
         if self._names is not None and isinstance(result, Transcript):
-            end = None if result.offset is None else end_of(result)
-            self._names.take(result.path, result.offset, end, result.channel)
+            self._names.take(result.path, suffix_of(result))
         if not self._has_header and self._format.header is not None:
             write_stdout(self._format.header(self._layout))
             self._has_header = True

@@ -68,8 +68,6 @@ class Template:
     def path(self, source: Source, form: Format, index: int) -> PurePath:
         """Where a result belongs, below the output directory (UsageError where that is not below it)."""
         inside = PurePath(source.path).relative_to(source.root).parent if source.root else PurePath()
-        is_part = source.offset or source.duration is not None
-        end = None if source.duration is None else source.offset + source.duration
         values: dict[str, Any] = {
             "dir": inside,
             "parent": PurePath(
@@ -77,7 +75,7 @@ class Template:
             ),
             "stem": plain_stem(source.path),
             "name": plain_name(source.path),
-            "part": part_suffix(source.offset if is_part else None, end, source.channel),
+            "part": part_suffix(*source.part, source.channel),
             "ext": form.extension.removeprefix("."),
             "format": form.name,
             "channel": "mix" if source.channel is None else source.channel,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from sewcli.cli.atomic import write_whole
 from sewcli.errors import ModelError, SewError, UsageError
 from sewcli.models_toml import bad_registry, parse_registry, read_toml
 from sewcli.registry import find_models_toml, user_models_toml
+from sewcli.toml import parse_toml
 
 _log = logging.getLogger("sewcli")
 
@@ -75,7 +75,7 @@ def change(edit: Callable[[dict[str, Any]], None]) -> Path:
     source = find_models_toml()
     try:
         # as it will be read: a new table may stand before keys of another, which then are its own
-        changed = tomllib.loads(text)
+        changed = parse_toml(text.encode())
         parse_registry(changed, file, packaged=parse_registry(read_toml(source), source))
     except ModelError as error:
         raise UsageError(error.message, hint="nothing was changed") from error

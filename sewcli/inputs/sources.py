@@ -62,6 +62,13 @@ class Source:
     raw: RawAudio | None = None
 
     @property
+    def part(self) -> tuple[float | None, float | None]:
+        """Where the part of the file that is read begins and ends, in seconds; no beginning for all of it."""
+        if self.duration is None:
+            return self.offset or None, None
+        return self.offset, self.offset + self.duration
+
+    @property
     def is_stdin(self) -> bool:
         """Whether it is read from standard input (and not from a copy of it on disk)."""
         return self.path == STDIN == str(self.file)
