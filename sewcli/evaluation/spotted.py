@@ -68,7 +68,7 @@ def events_of(
 def inside(row: Row, duration: float) -> Iterator[LabelSpan]:
     """The keywords of the part of the file that was read; those past the end of a file are missed there."""
     start = row.source.offset
-    is_part = start > 0.0 or row.source.duration is not None
+    is_part = row.source.part[0] is not None
     for span in row.events or ():
         if not is_part or (span.end > start and span.start < start + duration):
             yield span
