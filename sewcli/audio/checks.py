@@ -2,7 +2,7 @@
 
 Every error names the input, says what is wrong and what to do next, and has a stable code: not_found,
 is_directory, permission, unreadable, empty_file, not_audio, damaged, no_samples, not_finite, out_of_scale,
-sample_rate, channel, too_short, needs_ffmpeg, download, offline, raw, source.
+sample_rate, channel, too_short, needs_ffmpeg, joined, download, offline, raw, source.
 """
 
 from __future__ import annotations

@@ -1,37 +1,38 @@
 """Is all of the audio there that a file's header announces?
 
 libsndfile takes a cut WAV, AIFF, AU, CAF or W64 for a shorter one, and a cut or damaged Ogg for one with
-a hole, without a word. So the announced size is read from the header here, and the checksum of every Ogg
-page is compared (RFC 3533, section 6).
+a hole, without a word. So the announced size is read from the header here, and the pages of an Ogg file
+are looked through (ogg.py).
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
-from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
+from sewcli.audio import ogg
 from sewcli.audio.checks import damaged
 from sewcli.audio.prefix import open_with_prefix
 
 # Some writers count their own 44 byte header as audio; that little can be missing.
 _SLACK = 44
-_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_OGG_HEADER = 27
+_FORMS = {
+    *((magic, b"WAVE") for magic in (b"RIFF", b"RIFX", b"RF64")),
+    *((b"FORM", form) for form in (b"AIFF", b"AIFC")),
+}
 _LIBSNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")
 _FFMPEG_MAGIC = (b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75", b"ADIF", b"\xff\xf1", b"\xff\xf9")
 
 
 def check_complete(name: str, file: Path) -> None:
-    """Raise AudioError (damaged) for a file that is shorter than announced or has a bad Ogg page.
+    """Raise AudioError (damaged) for a file that is shorter than announced or has a bad or lost Ogg page.
 
     Sizes that streaming writers leave open (0 or the largest number, as sox and ffmpeg write into a pipe)
     announce nothing. MP3 and FLAC are not looked at: decoding counts their frames.
     """
-    status = file.stat()
-    if fault := _fault(file, status.st_size, status.st_mtime_ns):
+    fault = ogg.scanned(file).fault if begins(file, ogg.MAGIC) else _too_short(file)
+    if fault:
         raise damaged(name, fault)
 
 
@@ -51,16 +52,38 @@ def is_audio_header(head: bytes) -> bool:
     return head.startswith(_LIBSNDFILE_MAGIC)
 
 
-@lru_cache(maxsize=16)  # the rows of a manifest cut the same long file again and again
-def _fault(file: Path, size: int, _modified: int) -> str | None:
+def _too_short(file: Path) -> str | None:
+    size = file.stat().st_size
     with file.open("rb") as stream:
-        if stream.read(4) == b"OggS":
-            return _ogg_fault(stream, size)
-        stream.seek(0)
         announced = announced_end(stream)
     if announced is None or size >= announced - _SLACK:
         return None
     return f"the header announces {announced} bytes, the file has {size}"
+
+
+def begins(file: Path, magic: bytes) -> bool:
+    """Whether a file begins with these bytes."""
+    with file.open("rb") as stream:
+        return stream.read(len(magic)) == magic
+
+
+def second_recording(file: Path) -> int | None:
+    """Where a WAV or AIFF file begins that lies behind the chunks of another one, in bytes, or None."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        order: Literal["little", "big"] = "big" if stream.read(4) in {b"RIFX", b"FORM"} else "little"
+        stream.seek(0)
+        position = announced_end(stream)
+        while position is not None and position + 12 <= size:
+            position += position % 2
+            stream.seek(position)
+            head = stream.read(12)
+            if (head[:4], head[8:]) in _FORMS:
+                return position
+            if not head[:4].isascii() or not any(head[:4]):
+                return None
+            position += 8 + int.from_bytes(head[4:8], order)
+    return None
 
 
 def announced_end(stream: BinaryIO) -> int | None:
@@ -101,9 +124,9 @@ class _Chunk(NamedTuple):
 def _audio_chunk(stream: BinaryIO) -> _Chunk | None:
     head = stream.read(12)
     magic, form = head[:4], head[8:12]
-    if magic in {b"RIFF", b"RIFX", b"RF64"} and form == b"WAVE":
+    if form == b"WAVE" and (magic, form) in _FORMS:
         return _find_chunk(stream, 12, b"data", ">4sI" if magic == b"RIFX" else "<4sI")
-    if magic == b"FORM" and form in {b"AIFF", b"AIFC"}:
+    if (magic, form) in _FORMS:
         return _find_chunk(stream, 12, b"SSND", ">4sI")
     if magic == b"caff":
         return _find_chunk(stream, 8, b"data", ">4sq", align=1)
@@ -147,37 +170,3 @@ def is_open_size(length: int, field_bytes: int) -> bool:
     if field_bytes == 4:
         return 0x7F000000 <= length <= 0x80000000 or length >= 0xFFFF0000
     return length >= 1 << 60
-
-
-def _ogg_fault(stream: BinaryIO, size: int) -> str | None:
-    position = 0
-    while position < size:
-        stream.seek(position)
-        header = stream.read(_OGG_HEADER)
-        if not header.startswith(b"OggS"):
-            return _lost_sync(stream, position)
-        lengths = stream.read(header[26]) if len(header) == _OGG_HEADER else b""
-        body = stream.read(sum(lengths))
-        if len(header) < _OGG_HEADER or len(lengths) < header[26] or len(body) < sum(lengths):
-            return f"it ends inside an Ogg page, at byte {size}"
-        if _ogg_checksum(header[:22] + bytes(4) + header[26:] + lengths + body) != header[22:26]:
-            return f"the checksum of the Ogg page at byte {position} is wrong"
-        position += len(header) + len(lengths) + len(body)
-    return None
-
-
-def _lost_sync(stream: BinaryIO, position: int) -> str | None:
-    """Bytes that are no page: damage if pages follow, or else a tag or filling behind the last one."""
-    stream.seek(position)
-    tail = b""
-    while block := stream.read(1 << 20):
-        if b"OggS\0" in tail + block:
-            return f"the Ogg page at byte {position} is broken"
-        tail = block[-4:]
-    return None
-
-
-def _ogg_checksum(page: bytes) -> bytes:
-    # Ogg's CRC has zlib's polynomial, but takes bits in the other order and starts from 0.
-    crc = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return crc.to_bytes(4, "big").translate(_REVERSED_BITS)

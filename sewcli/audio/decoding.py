@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from sewcli.audio import containers, ffmpeg, libsndfile
+from sewcli.audio import containers, ffmpeg, joined, libsndfile
 from sewcli.audio.checks import STDIN_SHOWN, damaged
 from sewcli.audio.native import NO_AUDIO_STREAM, NativeAudio, UnreadableError
 from sewcli.errors import AudioError
@@ -37,16 +37,18 @@ def decoding(
         raw: how its samples are written, where it has no header.
 
     Raises:
-        AudioError: codes not_audio, needs_ffmpeg, damaged, no_samples; the last two also while reading.
+        AudioError: codes not_audio, needs_ffmpeg, joined, damaged, no_samples; the last three also while
+            reading.
     """
     if raw is not None:
         with libsndfile.reading_raw(name, file, raw, offset, duration) as native:
             yield native
         return
     containers.check_complete(name, file)
+    joined.check_alone(name, file, to_the_end=duration is None)
     with ExitStack() as stack:
         try:
-            native = stack.enter_context(libsndfile.reading(name, file, offset, duration))
+            native = stack.enter_context(joined.reading(name, file, offset, duration))
         except UnreadableError as unreadable:
             decoders = list(_media_decoders())
             if not decoders:

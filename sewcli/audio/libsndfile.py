@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import soundfile
 
@@ -15,6 +15,7 @@ from sewcli.audio import containers, mp3
 from sewcli.audio.checks import damaged
 from sewcli.audio.dsp import Block, block_frames, cut, frames_in, part
 from sewcli.audio.native import NativeAudio, UnreadableError
+from sewcli.audio.prefix import open_with_prefix
 from sewcli.errors import AudioError
 from sewcli.inputs.raw import RAW_FORMATS, RawAudio
 from sewcli.prefetch import prefetched
@@ -47,18 +48,37 @@ def name_for_libsndfile(file: Path) -> str | bytes:
     return str(absolute) if sys.platform == "win32" else os.fsencode(absolute)
 
 
+class Stretch(NamedTuple):
+    """The bytes [start, end) of a file; to its end where that is None."""
+
+    start: int
+    end: int | None
+
+
+ALL = Stretch(0, None)
+
+
 @contextmanager
-def reading(name: str, file: Path, offset: float, duration: float | None) -> Iterator[NativeAudio]:
+def reading(
+    name: str, file: Path, offset: float, duration: float | None, stretch: Stretch = ALL
+) -> Iterator[NativeAudio]:
     """Open a file for reading [offset, offset + duration), in seconds, cut as librosa.load cuts.
+
+    Args:
+        name: the input, for messages.
+        file: where it is.
+        offset: where to start.
+        duration: how much to read; None reads to the end.
+        stretch: which bytes to take for the file, where others are joined to it.
 
     Raises:
         UnreadableError: libsndfile does not read it.
         AudioError: it ends before the offset; while reading: it is damaged, or shorter than announced.
     """
-    patched = containers.opened_wav(file)
+    patched = containers.opened_wav(file) if stretch == ALL else open_with_prefix(b"", file, *stretch)
     with patched or nullcontext(), _opened(patched or name_for_libsndfile(file)) as handle:
         trusted = handle.frames < _UNKNOWN_LENGTH and (
-            "MPEG" not in handle.subtype or mp3.says_its_length(file)
+            "MPEG" not in handle.subtype or mp3.says_its_length(file, stretch.start)
         )
         rate = handle.samplerate
         start = frames_in(offset, rate)
@@ -70,7 +90,7 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
                 code="no_samples",
             )
         if not trusted:
-            blocks = cut(_decode_unmeasured(name, file, handle), start, count)
+            blocks = cut(_decode_unmeasured(name, file, handle, stretch), start, count)
         elif start and not handle.can_seek():
             blocks = cut(_decode(name, handle, 0, handle.frames), start, count)
         else:
@@ -168,13 +188,15 @@ def _decode(name: str, handle: Any, position: int, end: int) -> Iterator[Block]:
         raise damaged(name, f"it ends at {position / handle.samplerate:.3f} s; {_announced(handle)}")
 
 
-def _decode_unmeasured(name: str, file: Path, handle: Any) -> Iterator[Block]:
+def _decode_unmeasured(name: str, file: Path, handle: Any, stretch: Stretch) -> Iterator[Block]:
     """Read to the end of a file whose length is unknown or an estimate."""
     position = 0
     for block in _blocks(name, handle, 0, None):
         position += len(block)
         yield block
-    if handle.format == "MP3" and position >= handle.frames and (longer := mp3.with_length_header(file)):
+    if handle.format != "MP3" or position < handle.frames:
+        return
+    if longer := mp3.with_length_header(file, *stretch):
         with longer, _opened_again(name, longer) as rest:
             yield from cut(_blocks(name, rest, 0, None), position - mp3.DECODER_DELAY, None)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from sewcli.audio.prefix import open_with_prefix
 
@@ -24,16 +24,29 @@ _MONO = 3
 _SHORTEST_FRAME = 24
 
 
-def says_its_length(file: Path) -> bool:
-    """Whether the first frame of an MP3 file is a Xing (or Info) header with the number of frames."""
+def says_its_length(file: Path, start: int = 0) -> bool:
+    """Whether the first frame from a byte on is a Xing (or Info) header with the number of frames."""
     with file.open("rb") as stream:
-        start = _first_frame(stream)
-        stream.seek(start)
-        header = stream.read(4)
-        if not _is_layer3(header):
-            return False
-        tag = stream.read(_side_info(header) + 8)[-8:]
-    return tag[:4] in {b"Xing", b"Info"} and bool(tag[7] & 1)
+        return _xing(stream, _first_frame(stream, start)).frames is not None
+
+
+def starts(file: Path) -> list[int]:
+    """Where each MP3 recording of a file begins, in bytes: several where files were joined.
+
+    A Xing header also holds how many bytes its recording has; where another frame of the same rate follows
+    them, behind tags perhaps, another recording begins. Without that header the rest is one recording.
+    """
+    found = [0]
+    with file.open("rb") as stream:
+        frame = _first_frame(stream, 0)
+        kind = _kind_of(stream, frame)
+        while (size := _xing(stream, frame).bytes) and kind is not None:
+            following = _behind_tags(stream, frame + size)
+            frame = _first_frame(stream, following)
+            if _kind_of(stream, frame) != kind:
+                break
+            found.append(following)
+    return found
 
 
 def samples_per_frame(rate: int) -> int:
@@ -41,21 +54,61 @@ def samples_per_frame(rate: int) -> int:
     return 1152 if rate >= 32_000 else 576
 
 
-def with_length_header(file: Path) -> BinaryIO | None:
-    """Open an MP3 file with a Xing header put in front; None if its first frame is not found."""
+def with_length_header(file: Path, start: int = 0, end: int | None = None) -> BinaryIO | None:
+    """Open the bytes [start, end) of an MP3 file behind a Xing header; None if no frame is found there."""
     with file.open("rb") as stream:
-        start = _first_frame(stream)
-        stream.seek(start)
+        frame = _first_frame(stream, start)
+        stream.seek(frame)
         first = stream.read(4)
     if not _is_layer3(first):
         return None
     header = _xing_frame(first, file.stat().st_size // _SHORTEST_FRAME)
-    return open_with_prefix(header, file, start)
+    return open_with_prefix(header, file, frame, end)
 
 
-def _first_frame(stream: BinaryIO) -> int:
+class _Xing(NamedTuple):
+    """What a Xing header says: frames and bytes of the recording, None where it does not."""
+
+    frames: int | None
+    bytes: int | None
+
+
+def _xing(stream: BinaryIO, frame: int) -> _Xing:
+    stream.seek(frame)
+    header = stream.read(4)
+    if not _is_layer3(header):
+        return _Xing(None, None)
+    tag = stream.read(_side_info(header) + 16)[_side_info(header) :]
+    if tag[:4] not in {b"Xing", b"Info"} or len(tag) < 16:
+        return _Xing(None, None)
+    flags, first, second = struct.unpack(">III", tag[4:])
+    has_frames = bool(flags & 1)
+    size = (second if has_frames else first) if flags & 2 else None
+    return _Xing(first if has_frames else None, size)
+
+
+def _kind_of(stream: BinaryIO, frame: int) -> tuple[int, int] | None:
+    """The version and sample rate of a frame, as its header has them; None where there is no frame."""
+    stream.seek(frame)
+    header = stream.read(4)
+    return (header[1] >> 3 & 3, header[2] >> 2 & 3) if _is_layer3(header) else None
+
+
+def _behind_tags(stream: BinaryIO, position: int) -> int:
+    """Skip tags that lie behind a recording: ID3v1, and APE, whose header is 32 bytes."""
+    while True:
+        stream.seek(position)
+        head = stream.read(16)
+        if head.startswith(b"TAG"):
+            position += 128
+        elif head.startswith(b"APETAGEX") and len(head) == 16:
+            position += 32 + int.from_bytes(head[12:], "little")
+        else:
+            return position
+
+
+def _first_frame(stream: BinaryIO, position: int) -> int:
     """Skip ID3v2 tags; their size is 4 bytes of 7 bits."""
-    position = 0
     while True:
         stream.seek(position)
         head = stream.read(10)

@@ -1,4 +1,4 @@
-"""A file whose first bytes are replaced, for headers that hide the audio behind them."""
+"""A file whose first bytes are replaced, or a stretch of one, for headers that hide the audio behind them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def open_with_prefix(prefix: bytes, file: Path, start: int) -> BinaryIO:
-    """Open a file as if it were the prefix and then the file's own bytes from start on."""
-    return io.BufferedReader(_Prefixed(prefix, file, start))
+def open_with_prefix(prefix: bytes, file: Path, start: int, end: int | None = None) -> BinaryIO:
+    """Open a file as if it were the prefix and then the file's own bytes [start, end)."""
+    return io.BufferedReader(_Prefixed(prefix, file, start, end))
 
 
 class _Prefixed(io.RawIOBase):
-    """Some bytes, and then a file from an offset on."""
+    """Some bytes, and then a stretch of a file."""
 
-    def __init__(self, prefix: bytes, file: Path, start: int) -> None:
+    def __init__(self, prefix: bytes, file: Path, start: int, end: int | None) -> None:
         self._prefix = prefix
         self._file = file.open("rb")
         self._start = start
-        self._size = len(prefix) + file.stat().st_size - start
+        self._size = len(prefix) + (file.stat().st_size if end is None else end) - start
         self._position = 0
 
     def readable(self) -> bool:
@@ -39,7 +39,7 @@ class _Prefixed(io.RawIOBase):
             piece = self._prefix[self._position :][: len(buffer)]
         else:
             self._file.seek(self._start + behind)
-            piece = self._file.read(len(buffer))
+            piece = self._file.read(max(0, min(len(buffer), self._size - self._position)))
         buffer[: len(piece)] = piece
         self._position += len(piece)
         return len(piece)

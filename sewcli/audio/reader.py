@@ -37,7 +37,7 @@ def read_blocks(
     block is asked for, and everything is closed, and temporary files deleted, with the generator.
 
     Where librosa.load would lose audio or fail, all of it is read: MP3 with variable bitrate and no Xing
-    header, FLAC of unknown length, formats that need ffmpeg.
+    header, FLAC of unknown length, Ogg and MP3 recordings that were joined, formats that need ffmpeg.
 
     Args:
         source: what to read; its path is the name in messages.

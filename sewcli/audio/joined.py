@@ -1,0 +1,92 @@
+"""Files that hold several recordings one behind the other, as `cat a.ogg b.ogg` makes them.
+
+libsndfile reads such a file to the end of the first recording, without a word. Ogg and MP3 are made to be
+joined so, and all of them are read as one; of the other formats it is an accident, and an error.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sewcli.audio import containers, libsndfile, mp3, ogg
+from sewcli.audio.dsp import Block, part
+from sewcli.audio.libsndfile import Stretch
+from sewcli.audio.native import NativeAudio
+from sewcli.errors import AudioError
+
+_FLAC = b"fLaC"
+_FLAC_STREAMINFO = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
+"""What follows the first four bytes: the only block of 34 bytes that may, the last one or not."""
+
+
+@contextmanager
+def reading(name: str, file: Path, offset: float, duration: float | None) -> Iterator[NativeAudio]:
+    """Open all recordings of a file for reading [offset, offset + duration), in seconds, of them as one.
+
+    Raises:
+        UnreadableError: libsndfile does not read it.
+        AudioError: as libsndfile.reading does; joined: where the recordings cannot be read as one.
+    """
+    pieces = _pieces(file)
+    if len(pieces) == 1:
+        with libsndfile.reading(name, file, offset, duration) as native:
+            yield native
+        return
+    with libsndfile.reading(name, file, 0, None, pieces[0]) as first:
+        rate, channels = first.rate, first.channels
+    blocks = part(_blocks(name, file, pieces, rate, channels), rate, offset, duration)
+    yield NativeAudio(rate, channels, None, blocks, librosa_reads_it=False)
+
+
+def check_alone(name: str, file: Path, *, to_the_end: bool) -> None:
+    """Raise AudioError (joined) where a recording begins behind one that ends by its own header.
+
+    PyAV and ffmpeg pass over it as libsndfile does. A FLAC file has to be searched for it, so only one that
+    is read to the end is.
+    """
+    if not containers.begins(file, _FLAC):
+        behind = containers.second_recording(file)
+    else:
+        behind = _second_flac(file) if to_the_end else None
+    if behind is not None:
+        raise _joined(name, f"begins at byte {behind}, where the first one ends")
+
+
+def _pieces(file: Path) -> list[Stretch]:
+    starts = ogg.scanned(file).starts if containers.begins(file, ogg.MAGIC) else mp3.starts(file)
+    ends = [*starts[1:], None]
+    return [Stretch(start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def _blocks(name: str, file: Path, pieces: list[Stretch], rate: int, channels: int) -> Iterator[Block]:
+    for piece in pieces:
+        with libsndfile.reading(name, file, 0, None, piece) as native:
+            if (native.rate, native.channels) != (rate, channels):
+                raise _joined(
+                    name,
+                    f"of {native.rate} Hz and {native.channels} channels begins at byte {piece.start},"
+                    f" behind one of {rate} Hz and {channels}",
+                )
+            yield from native.blocks
+
+
+def _second_flac(file: Path) -> int | None:
+    """Where the header of a second FLAC recording lies; only decoding would tell where the first one ends."""
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        position = data.find(_FLAC, len(_FLAC))
+        while position >= 0:
+            if data[position + 4 : position + 8] in _FLAC_STREAMINFO:
+                return position
+            position = data.find(_FLAC, position + 1)
+    return None
+
+
+def _joined(name: str, what: str) -> AudioError:
+    return AudioError(
+        f"{name}: another recording {what}",
+        hint="give the recordings one by one, or join them with sox or ffmpeg",
+        code="joined",
+    )
