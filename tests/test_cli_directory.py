@@ -284,3 +284,45 @@ def test_file_that_another_run_has_written_meanwhile_stays(
     assert (out / "b.txt").read_text() != "of another"
     assert sew(*given, "--overwrite").code == 0
     assert (out / "a.txt").read_text() != "of another"
+
+
+def test_failures_are_listed_as_json_streams_have_them(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.wav").write_text("no audio")
+    given = ("transcribe", tmp_path / "text.wav", audio, tmp_path / "gone.wav", "-m", ctc)
+    expected = [record for record in sew(*given, "-f", "json").records if "error" in record]
+    assert [record["error"]["code"] for record in expected] == ["not_audio", "not_found"]
+    listed = tmp_path / "failures.jsonl"
+    listed.write_text("of a run before")
+    result = sew(*given, "-o", tmp_path / "out", "--failures", listed)
+    assert result.code == 3
+    assert [json.loads(line) for line in listed.read_text().splitlines()] == expected
+    assert sew("transcribe", audio / "a.wav", "-m", ctc, "--failures", listed).code == 0
+    assert listed.read_text() == ""
+
+
+@pytest.mark.parametrize("command", ["transcribe", "classify", "align", "embed"])
+def test_a_place_for_failures_that_cannot_be_is_refused_before_anything_runs(
+    sew: Sew, audio: Path, tmp_path: Path, command: str
+) -> None:
+    given = (command, audio / "a.wav", *(["--text", "a"] if command == "align" else []))
+    result = sew(*given, "--failures", tmp_path / "no" / "f.jsonl")
+    assert (result.code, result.messages[0].split(":")[1:3]) == (
+        2,
+        [f" --failures {tmp_path}/no/f.jsonl", " cannot be written"],
+    )
+    assert "a file is needed" in sew(*given, "--failures", tmp_path).err
+    inputs = tmp_path / "inputs.jsonl"
+    row = json.dumps({"audio_filepath": str(audio / "a.wav"), "text": "a"})
+    inputs.write_text(row)
+    result = sew(command, "--files-from", inputs, "--failures", inputs)
+    assert (result.code, "is an input" in result.err) == (2, True)
+    assert inputs.read_text() == row
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_under_the_list_of_failures_ends_the_run(sew: Sew, ctc: Path, tmp_path: Path) -> None:
+    result = sew("transcribe", tmp_path / "gone.wav", "-m", ctc, "--failures", "/dev/full")
+    assert result.code == 1
+    assert "sew: --failures /dev/full: cannot be written: No space left on device" in result.messages

@@ -97,7 +97,7 @@ def align(
     chosen = machine.chosen(engine)
     wanted.check()
     _check_texts(wanted)
-    written.check()
+    written.check(wanted)
     plan = chunks.plan(chosen.defaults("ctc"))
     if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
@@ -126,7 +126,7 @@ def align(
         raise typer.Exit(written.dry_run(wanted, fingerprint, beside))
     display = messages.display(sink.total)
     results = task.results(display.reading(sink.pending(fingerprint)))
-    raise typer.Exit(run.write_all(results, sink, display))
+    raise typer.Exit(run.write_all(results, sink, display, writing.failures))
 
 
 def _known_text(text: str | None, text_file: str | None, inputs: list[str]) -> str | None:

@@ -56,7 +56,7 @@ def classify(
     if spotting is not None and spot.on_command_line(context, "top"):
         raise UsageError("--top is for clips; with --window every label that is heard is an event")
     wanted.check()
-    written.check()
+    written.check(wanted)
     if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
     wanted, pictures = plotting.opened(plot, wanted, replaced=written.replaces)
@@ -84,4 +84,4 @@ def classify(
     results = spot.as_written(
         task.results(display.reading(sink.pending(fingerprint))), at_once=writing.output is None
     )
-    raise typer.Exit(run.write_all(results, sink, display))
+    raise typer.Exit(run.write_all(results, sink, display, writing.failures))

@@ -53,9 +53,9 @@ def decode(
     messages = telling.set_up()
     written = writing.options(formats, paths, cues=cues)
     decoding = decoders.checked(None, n_best, case)
-    written.check()
-    times = written.times(timestamps)
     wanted = InputOptions([str(path) for path in inputs], None, False, listed=tuple(_sources(inputs)))
+    written.check(wanted)
+    times = written.times(timestamps)
     lm_settings = decoding.found_lm.settings() if decoding.found_lm is not None else {}
     settings = asdict(decoding) | lm_settings | {"timestamps": times}
     # the logits, hashed as audio is, hold their model
@@ -66,7 +66,7 @@ def decode(
     display = messages.display(sink.total)
     task = Decoding(decoding, times, decode_workers=decode_workers)
     results = task.results(display.reading(sink.pending(fingerprint)))
-    raise typer.Exit(run.write_all(run.tell_hotwords(results), sink, display))
+    raise typer.Exit(run.write_all(run.tell_hotwords(results), sink, display, writing.failures))
 
 
 def _sources(inputs: list[Path]) -> Iterator[Source]:

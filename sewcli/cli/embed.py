@@ -83,7 +83,7 @@ def embed(
     # only transformers holds attentions
     chosen = machine.chosen("reference" if attentions and engine == "auto" else engine)
     wanted.check()
-    written.check()
+    written.check(wanted)
     if stack is not None:
         _check_stack(pool, formats, writing.output)
     if attentions:
@@ -118,7 +118,7 @@ def embed(
         raise typer.Exit(written.dry_run(wanted, fingerprint))
     display = messages.display(sink.total)
     results = task.results(display.reading(sink.pending(fingerprint)))
-    raise typer.Exit(run.write_all(results, sink, display))
+    raise typer.Exit(run.write_all(results, sink, display, writing.failures))
 
 
 def _check_stack(pool: str, formats: list[str] | None, output: Path | None) -> None:

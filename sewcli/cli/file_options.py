@@ -225,6 +225,16 @@ Resume = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+Failures = Annotated[
+    Path | None,
+    typer.Option(
+        "--failures",
+        envvar="SEW_FAILURES",
+        metavar="FILE",
+        help="Write each input that failed into FILE: a JSON object a line, with its path and what is wrong.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(

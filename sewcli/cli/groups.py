@@ -72,6 +72,7 @@ class Writing:
     output_template: files.OutputTemplate = None
     overwrite: files.Overwrite = False
     resume: files.Resume = False
+    failures: files.Failures = None
     dry_run: files.DryRun = False
 
     def options(
@@ -96,6 +97,7 @@ class Writing:
             paths.no_path,
             kind,
             cues.shape(),
+            self.failures,
         )
 
 

@@ -211,6 +211,7 @@ _RULES = (
     _Rule(_CUES, f"without -f {', '.join(sorted(WITH_CUES))}", _no_format_of(WITH_CUES)),
     _Rule(("timestamps",), "without a format that has times", _without_use_of_times),
     _Rule(("timestamps",), f"as char without -f {', '.join(sorted(WITH_CHARACTERS))}", _without_characters),
+    _Rule(("failures",), "with --dry-run", _given("dry_run")),
     _Rule(("with_path", "no_path"), "with -o", _given("output")),
     _Rule(
         ("with_path", "no_path"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sewcli.cli.apart import Names
+from sewcli.cli.failures import check_failures
 from sewcli.cli.journal import not_done, run_fingerprint
 from sewcli.cli.keeping import Beside
 from sewcli.cli.output import HINT_OF_OUTPUT, Directory, StandardOutput, chosen_formats
@@ -145,19 +146,21 @@ class OutputOptions:
     no_path: bool
     kind: Kind = "transcript"
     shape: Shape = field(default_factory=Shape)
+    failures: Path | None = None
 
     @property
     def chosen(self) -> list[Format]:
         """The formats (UsageError where several have no directory)."""
         return chosen_formats(self.formats, self.directory, self.kind)
 
-    def check(self) -> None:
-        """Refuse options that do not go together (UsageError)."""
+    def check(self, inputs: InputOptions) -> None:
+        """Refuse options that do not go together, or not with the inputs (UsageError)."""
         for option, given in (("--resume", self.resume), ("--output-template", self.template)):
             if given and self.directory is None:
                 raise UsageError(f"{option} needs a directory", hint="add -o DIR")
         if not (math.isfinite(self.shape.max_gap) and math.isfinite(self.shape.max_duration)):
             raise UsageError("--max-gap and --max-duration are numbers of seconds")
+        check_failures(self.failures, map(Path, [*inputs.inputs, *filter(None, [inputs.files_from])]))
 
     def times(self, wanted: str | None) -> str:
         """The timestamps asked for, or those that the formats hold (UsageError where they need more)."""

@@ -15,6 +15,7 @@ from sewcli.chunking import ChunkPlan
 from sewcli.cli import garbage
 from sewcli.cli.console import Progress, report_failure
 from sewcli.cli.defaults import PreferredModel, likely_model
+from sewcli.cli.failures import FailureList
 from sewcli.cli.loading import ending_at_once
 from sewcli.cli.output import Directory, Sink, StandardOutput
 from sewcli.cli.stack import StackFile
@@ -125,15 +126,18 @@ def tell_hotwords(results: Iterator[Transcript | Failure]) -> Iterator[Transcrip
 
 
 def write_all(
-    results: Iterator[Result], output: StandardOutput | Directory | StackFile, progress: Progress
+    results: Iterator[Result],
+    output: StandardOutput | Directory | StackFile,
+    progress: Progress,
+    failures: Path | None = None,
 ) -> int:
-    """Write all results to where they go and close that; the exit code."""
-    with output:
-        code = finish(results, output, progress)
+    """Write all results to where they go, and failures to a file as well; close these; the exit code."""
+    with output, FailureList(failures) as failed:
+        code = finish(results, output, progress, failed)
     return EXIT_SOME_FAILED if code == EXIT_ALL_FAILED and output.done_before else code
 
 
-def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> int:
+def finish(results: Iterator[Result], sink: Sink, progress: Progress, failures: FailureList) -> int:
     """Write all results, report failures as they come; the exit code that tells how it went.
 
     Raises:
@@ -149,6 +153,7 @@ def finish(results: Iterator[Result], sink: Sink, progress: Progress) -> int:
                     failed += 1
                     progress.fail()
                     report_failure(failure)
+                    failures.add(failure)
                 elif not isinstance(result, Failure | KeywordEvent):
                     done += 1
                     progress.advance(result)
