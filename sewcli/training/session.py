@@ -16,6 +16,7 @@ import torch
 from sewcli.acoustic.checkpoint import family_of
 from sewcli.acoustic.cuda import settle_cuda
 from sewcli.acoustic.files import read_config
+from sewcli.acoustic.forward import Model
 from sewcli.acoustic.load import find_device
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.processor import multiplies_bfloat16
@@ -107,6 +108,36 @@ def _train(
         task = make_task(recipe, data, start, skip_bad=skip_bad)
     if not task.lengths.size:
         raise UsageError("no clip of the training data can be trained on", hint="the messages above say why")
+    model = _model(recipe, task, start, accelerator, directory / "cache", offline=offline)
+    observed: tuple[Observer, ...] = ()
+    if accelerator.is_main_process:
+        step = last_step(directory)
+        observed = (
+            MetricsLog(directory, step),
+            *TensorBoardLog.where_installed(directory, step),
+            *observers,
+        )
+    with _memory_told(recipe):
+        trainer = Trainer(recipe, model, task, directory, accelerator, observed)
+        trainer.run()
+    if accelerator.is_main_process:
+        _finish(recipe, trainer, task, data, start)
+    # Several processes take leave of each other. The model that sums gradients holds their group, whose
+    # threads must have ended before the interpreter does.
+    accelerator.free_memory()
+    accelerator.end_training()
+
+
+def _model(
+    recipe: Recipe,
+    task: CtcTask | ClassificationTask,
+    start: Path | None,
+    accelerator: Any,
+    cache: Path,
+    *,
+    offline: bool,
+) -> Model:
+    """The model as it begins to learn; the task gets what it needs of it: a teacher, phones, features."""
     settle_cuda()
     torch.manual_seed(recipe.seed)
     encoder = None if recipe.feature_encoder is None else _local(recipe.feature_encoder, offline=offline)
@@ -128,22 +159,8 @@ def _train(
     source = encoder or start
     if recipe.keep_features and isinstance(task, CtcTask) and source is not None:
         with accelerator.main_process_first(), _memory_told(recipe):
-            task.keep_features(model.to(accelerator.device), source, directory / "cache")
-    if accelerator.is_main_process:
-        step = last_step(directory)
-        observers = [
-            MetricsLog(directory, step),
-            *TensorBoardLog.where_installed(directory, step),
-            *observers,
-        ]
-    with _memory_told(recipe):
-        trainer = Trainer(
-            recipe, model, task, directory, accelerator, observers if accelerator.is_main_process else ()
-        )
-        trainer.run()
-    if accelerator.is_main_process:
-        _finish(recipe, trainer, task, data, start)
-    accelerator.end_training()  # several processes take leave of each other
+            task.keep_features(model.to(accelerator.device), source, cache)
+    return model
 
 
 @contextmanager
