@@ -84,6 +84,26 @@ def test_only_what_is_missing_changed_or_made_otherwise_is_done_again(
     assert run("-f", "srt", "--max-chars", "20", model=ctc_d)[0]
 
 
+def test_a_change_that_leaves_the_size_is_kept_too(sew: Sew, ctc: Path, tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    given = ("transcribe", tree, "-m", ctc, "-o", out, "--resume")
+    assert sew(*given).err == ""
+    text = (out / "a.txt").read_text()
+    corrected = text.swapcase() if text.strip() else " " * len(text)
+    assert corrected != text
+    (out / "a.txt").write_text(corrected)
+    assert "3 of 3" in sew(*given).err
+    write_babble(tree / "a.wav", 1.3, seed=9)
+    assert "kept as" in sew(*given).err
+    assert (out / "a.txt~").read_text() == corrected
+    # a journal of an earlier version knows the sizes alone
+    entries = [json.loads(line) for line in (out / JOURNAL).read_text().splitlines()]
+    assert all(set(entry.pop("hashes")) == set(entry["files"]) for entry in entries)
+    (out / JOURNAL).write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
+    assert "3 of 3" in sew(*given).err
+    assert "kept as" not in sew(*given, "--stride", "0.4").err
+
+
 def test_a_model_that_changed_in_its_directory_counts_as_another(
     sew: Sew, ctc: Path, tree: Path, tmp_path: Path
 ) -> None:

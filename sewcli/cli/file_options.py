@@ -221,7 +221,7 @@ Resume = Annotated[
         "--resume",
         envvar="SEW_RESUME",
         help="Keep a journal in DIR and pass over what it has as done: the same audio, settings and model. A "
-        "file of another size than it left is kept as FILE~ where it is written anew.",
+        "file that was changed since is kept as FILE~ where it is written anew.",
         rich_help_panel=_OUTPUT,
     ),
 ]

@@ -23,11 +23,12 @@ LOCK = f"{RESERVED}lock"
 
 
 class _Done(NamedTuple):
-    """How a file came about, and its size in bytes."""
+    """How a file came about, its size in bytes and a hash of them, which old journals lack."""
 
     audio: str
     run: str
     size: int
+    content: str | None
 
 
 class Journal:
@@ -62,12 +63,16 @@ class Journal:
             size = file.lstat().st_size
         except OSError:
             return False
-        return done is None or done.size != size
+        if done is None or done.size != size:
+            return True
+        return done.content is not None and done.content != _hash(file)
 
     def record(self, files: Sequence[Path], audio: str, run: str) -> None:
         """Note that these files are in place (OSError where there is no room for that)."""
         sizes = {_name(file, self._root): file.stat().st_size for file in files}
-        self._append(json.dumps({"audio": audio, "run": run, "files": sizes}).encode() + b"\n")
+        hashes = {_name(file, self._root): _hash(file) for file in files}
+        entry = {"audio": audio, "run": run, "files": sizes, "hashes": hashes}
+        self._append(json.dumps(entry).encode() + b"\n")
 
     def close(self) -> None:
         """Let others have the directory."""
@@ -104,7 +109,11 @@ def _read(file: Path) -> dict[str, _Done]:
             try:
                 entry = json.loads(line)
                 audio, run = str(entry["audio"]), str(entry["run"])
-                done |= {name: _Done(audio, run, int(size)) for name, size in entry["files"].items()}
+                hashes = entry.get("hashes", {})
+                done |= {
+                    name: _Done(audio, run, int(size), hashes.get(name))
+                    for name, size in entry["files"].items()
+                }
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
                 continue  # half a line, or none of ours
     return done
@@ -116,7 +125,8 @@ def _is_done(done: Mapping[str, _Done], root: Path, one: Planned, audio: str, ru
             size = file.stat().st_size
         except OSError:
             return False
-        if done.get(_name(file, root)) != (audio, run, size):
+        found = done.get(_name(file, root))
+        if found is None or (found.audio, found.run, found.size) != (audio, run, size):
             return False
     return True
 
@@ -184,5 +194,9 @@ def _on_disk(file: Path) -> str | None:
 
 @lru_cache(maxsize=16)  # the rows of a manifest name the same long file again and again
 def _content(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - they tell a changed file
+    return _hash(file)
+
+
+def _hash(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
