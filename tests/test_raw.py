@@ -81,10 +81,12 @@ def test_what_does_not_go_together_is_wrong_usage(sew: Sew, ctc: Path, audio: Pa
 
 
 def test_a_file_with_a_header_is_not_taken_for_samples(sew: Sew, ctc: Path, audio: Path) -> None:
-    wav = (audio / "a.wav").read_bytes()
-    result = sew("transcribe", "-m", ctc, "-", "--raw-rate", "16000", stdin=wav)
-    assert result.code == 4
-    assert "leave out --raw-rate" in result.messages[0]
+    m4a = b"\0\0\0\x1cftypM4A " + bytes(9_999)
+    for content in ((audio / "a.wav").read_bytes(), m4a, b"ID3\x04" + bytes(9_999)):
+        for command in (("transcribe", "-m", ctc), ("classify", "--window", "1")):
+            result = sew(*command, "-", "--raw-rate", "16000", stdin=content)
+            assert result.code == 4
+            assert "leave out --raw-rate" in result.messages[0]
     empty = sew("transcribe", "-m", ctc, "-", "--raw-rate", "16000", stdin=b"\0")
     assert empty.code == 4
     assert "holds no samples" in empty.messages[0]

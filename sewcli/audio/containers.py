@@ -22,7 +22,11 @@ _FORMS = {
     *((b"FORM", form) for form in (b"AIFF", b"AIFC")),
 }
 _LIBSNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")
-_FFMPEG_MAGIC = (b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75", b"ADIF", b"\xff\xf1", b"\xff\xf9")
+_FFMPEG_MAGIC = (b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75", b"ADIF")
+#: AAC without a container; two bytes that any sample may be
+_AAC_MAGIC = (b"\xff\xf1", b"\xff\xf9")
+#: tags, mostly before MP3
+_TAG_MAGIC = b"ID3"
 
 
 def check_complete(name: str, file: Path) -> None:
@@ -40,16 +44,16 @@ def kind(file: Path) -> str | None:
     """What the first bytes look like: "libsndfile" or "ffmpeg" for who reads such a file, or None."""
     with file.open("rb") as stream:
         head = stream.read(12)
-    if is_audio_header(head):
+    if head.startswith(_LIBSNDFILE_MAGIC):
         return "libsndfile"
-    if head.startswith(_FFMPEG_MAGIC) or head[4:8] == b"ftyp":
+    if head.startswith(_FFMPEG_MAGIC + _AAC_MAGIC) or head[4:8] == b"ftyp":
         return "ffmpeg"
     return None
 
 
 def is_audio_header(head: bytes) -> bool:
-    """Whether a file or stream that begins so is one that libsndfile reads; four bytes are enough."""
-    return head.startswith(_LIBSNDFILE_MAGIC)
+    """Whether a file or stream that begins so, with eight bytes or more, is no samples without a header."""
+    return head.startswith((*_LIBSNDFILE_MAGIC, *_FFMPEG_MAGIC, _TAG_MAGIC)) or head[4:8] == b"ftyp"
 
 
 def _too_short(file: Path) -> str | None:

@@ -118,7 +118,9 @@ def reading_raw(
     Raises:
         AudioError: they begin with the header of an audio file.
     """
-    if containers.kind(file) == "libsndfile":
+    with file.open("rb") as stream:
+        head = stream.read(8)
+    if containers.is_audio_header(head):
         raise AudioError(
             f"{name}: not raw samples, but an audio file with a header",
             hint="leave out --raw-rate",

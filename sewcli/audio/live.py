@@ -107,7 +107,7 @@ class _Head:
 
     def raw(self, raw: RawAudio) -> tuple[_Form, int] | None:
         """The form of samples without a header; None where there seems to be one, or they are not plain."""
-        if is_audio_header(self._take(4)):
+        if is_audio_header(self._take(8)):
             return None  # which is an error, told where files are read
         kind, bits = _RAW.get(raw.format, (0, 0))
         form = _Form(kind, raw.channels, raw.rate, raw.channels * bits // 8, bits)
