@@ -1,7 +1,7 @@
 """Settings in files: the project's ./sew.toml or ./pyproject.toml, and the user's config.toml.
 
 Files become values here, each with the place it stands in; what a key means, the options of the commands
-say (`sewcli.cli.defaults`).
+say (`sewcli.cli.options.defaults`).
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ import pytest
 from conftest import Sew
 from helpers import files_in, write_babble
 
-from sewcli.cli.output import Directory
-from sewcli.cli.targets import Template
+from sewcli.cli.output.sinks import Directory
+from sewcli.cli.output.targets import Template
 from sewcli.inputs.sources import Source
 from sewcli.writers import FORMATS
 
@@ -210,7 +210,7 @@ def test_dry_run_lists_inputs_hours_and_files_and_touches_nothing(
 
 
 def test_a_run_removes_what_a_killed_one_left(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
-    from sewcli.cli import atomic
+    from sewcli.cli.output import atomic
 
     old, gone, alive = (tmp_path / "sub" / name for name in (
         ".sew-elsewhere-1.tmp", f"{atomic._prefix()}99999999.tmp", f"{atomic._prefix()}{os.getppid()}.tmp"

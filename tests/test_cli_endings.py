@@ -81,7 +81,7 @@ def test_interrupt_of_one_input_claims_nothing(
     assert sew("transcribe", audio / "gone.wav", "-m", ctc).err == "sew: interrupted\n"
     manifest = audio.parent / "gone.jsonl"
     manifest.write_text('{"audio_filepath": "gone.wav", "text": "A"}')
-    monkeypatch.setattr("sewcli.cli.scoring.report_failure", interrupted)
+    monkeypatch.setattr("sewcli.cli.commands.scoring.report_failure", interrupted)
     result = sew("evaluate", manifest, "-m", ctc)
     assert (result.code, result.out) == (130, b"")
     assert result.err == "sew: interrupted: 0 utterances were scored, nothing is written\n"

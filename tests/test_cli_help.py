@@ -17,7 +17,7 @@ from conftest import Sew
 
 from sewcli import __version__
 from sewcli.cli.app import app
-from sewcli.cli.commands import COMMANDS as COMMANDS_OF_SEW
+from sewcli.cli.parser import COMMANDS as COMMANDS_OF_SEW
 from sewcli.writers import Kind, formats_for
 
 HEAVY = (
@@ -69,7 +69,7 @@ def test_the_help_of_sew_imports_no_command_and_no_rich() -> None:
         [sys.executable, "-c", script, "--help"], capture_output=True, check=True, text=True, timeout=120
     )
     loaded = process.stdout.splitlines()[-1].split()
-    assert "sewcli.cli.commands" in loaded
+    assert "sewcli.cli.parser" in loaded
     assert not [name for name in loaded if name.removeprefix("sewcli.cli.") in COMMANDS_OF_SEW]
     assert not [name for name in loaded if name.split(".")[0] in ("rich", "filelock", *HEAVY)]
 

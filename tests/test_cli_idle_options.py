@@ -12,8 +12,8 @@ import typer
 from conftest import Sew
 from helpers import needs_pyctcdecode
 
-from sewcli.cli import idle_options
 from sewcli.cli.app import app
+from sewcli.cli.options import idle as idle_options
 from sewcli.results import Alternative, ModelInfo, Span, Transcript
 from sewcli.subtitles import Shape
 from sewcli.writers import FORMATS, Layout

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sewcli
-from sewcli.cli.models import app, describe
+from sewcli.cli.commands.models import app, describe
 from sewcli.errors import EXIT_USAGE, ModelError
 from sewcli.registry import load_registry
 
@@ -133,7 +133,7 @@ def test_wrong_usage(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_terminal_gets_a_table_with_whole_names(width: int) -> None:
-    lines = in_terminal("from sewcli.cli.models import app; app(['list'])", width).splitlines()
+    lines = in_terminal("from sewcli.cli.commands.models import app; app(['list'])", width).splitlines()
     words = {line.split()[0]: line for line in lines if line.split()}
     assert load_registry().models.keys() <= words.keys()
     assert words["nano"].split()[1] == "*"
@@ -144,8 +144,8 @@ def test_terminal_gets_a_table_with_whole_names(width: int) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys, sewcli.cli.models, sewcli.registry, sewcli.hub.fetching;"
-        "sewcli.cli.models.list_models('json');"
+        "import sys, sewcli.cli.commands.models, sewcli.registry, sewcli.hub.fetching;"
+        "sewcli.cli.commands.models.list_models('json');"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(

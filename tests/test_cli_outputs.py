@@ -11,7 +11,7 @@ import soundfile
 from conftest import Sew
 from helpers import babble, files_in, write_babble
 
-from sewcli.cli.file_options import Formats
+from sewcli.cli.options.files import Formats
 from sewcli.writers import FORMATS
 
 

@@ -18,7 +18,7 @@ from conftest import Sew
 from filelock import FileLock
 from helpers import write_babble
 
-from sewcli.cli.journal import JOURNAL, LOCK
+from sewcli.cli.output.journal import JOURNAL, LOCK
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 

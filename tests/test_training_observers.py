@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from trainings import EXAMPLES
 
-from sewcli.cli.training_progress import LiveProgress
+from sewcli.cli.commands.training_progress import LiveProgress
 from sewcli.inputs.manifest import load_manifest
 from sewcli.training.cache import AudioCache
 from sewcli.training.observers import SHOWN_SAMPLES, MessageLog, MetricsLog, spread

@@ -14,7 +14,7 @@ from conftest import Sew
 from filelock import FileLock
 from helpers import tiny_model
 
-from sewcli.cli import user_models
+from sewcli.cli.commands import user_models
 from sewcli.registry import load_registry
 
 COMMIT = "d" * 40

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from sewcli.cli.app import app
-from sewcli.cli.commands import EXIT_CODES, in_usage
+from sewcli.cli.parser import EXIT_CODES, in_usage
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NOTE = "Made from the commands by tools/reference.py; do not edit."

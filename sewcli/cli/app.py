@@ -16,8 +16,8 @@ import typer
 
 from sewcli import __version__
 from sewcli.cli import garbage
-from sewcli.cli.commands import CONTEXT, EXIT_CODES, Commands
-from sewcli.cli.defaults import set_defaults
+from sewcli.cli.options.defaults import set_defaults
+from sewcli.cli.parser import CONTEXT, EXIT_CODES, Commands
 from sewcli.cli.streams import ClosedPipe, write_message
 from sewcli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, SewError, UsageError
 from sewcli.settings import is_true

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sewcli.cli.apart import Names
-from sewcli.cli.failures import check_failures
-from sewcli.cli.journal import not_done, run_fingerprint
-from sewcli.cli.keeping import Beside
-from sewcli.cli.output import HINT_OF_OUTPUT, Directory, StandardOutput, chosen_formats
-from sewcli.cli.places import check_folder
-from sewcli.cli.targets import Planned, Template, plan, with_beside
+from sewcli.cli.output.apart import Names
+from sewcli.cli.output.failures import check_failures
+from sewcli.cli.output.journal import not_done, run_fingerprint
+from sewcli.cli.output.keeping import Beside
+from sewcli.cli.output.places import check_folder
+from sewcli.cli.output.sinks import HINT_OF_OUTPUT, Directory, StandardOutput, chosen_formats
+from sewcli.cli.output.targets import Planned, Template, plan, with_beside
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import LocalModel
 from sewcli.inputs.folders import is_folder
@@ -281,7 +281,7 @@ class OutputOptions:
             seconds: of the audio of an input; None reads it off its file.
         """
         from sewcli.audio import seconds_of
-        from sewcli.cli.dry_run import dry_run
+        from sewcli.cli.output.dry_run import dry_run
 
         seconds = seconds or seconds_of
         with inputs.copies:

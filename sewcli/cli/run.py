@@ -14,11 +14,11 @@ from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
 from sewcli.cli import garbage
 from sewcli.cli.console import Progress, report_failure
-from sewcli.cli.defaults import PreferredModel, likely_model
-from sewcli.cli.failures import FailureList
 from sewcli.cli.loading import ending_at_once
-from sewcli.cli.output import Directory, Sink, StandardOutput
-from sewcli.cli.stack import StackFile
+from sewcli.cli.output.failures import FailureList
+from sewcli.cli.output.sinks import Directory, Sink, StandardOutput
+from sewcli.cli.output.stack import StackFile
+from sewcli.cli.preferred import PreferredModel, likely_model
 from sewcli.decoding.tally import Tally
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, SewError, UsageError
 from sewcli.hub.fetching import LocalModel, fetch, set_offline

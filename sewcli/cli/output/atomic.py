@@ -1,0 +1,96 @@
+"""Files that are there whole or not at all, and what a run that was killed leaves of them."""
+
+from __future__ import annotations
+
+import filecmp
+import itertools
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from sewcli.cli.output.targets import RESERVED
+
+_STALE_SECONDS = 3600.0
+_SUFFIX = ".tmp"
+_writes = itertools.count()
+
+
+def write_whole(target: Path, content: bytes | Iterable[bytes], *, keep: Path | None = None) -> bool:
+    """Write a file under a temporary name and rename it, so that it is never there in part (OSError).
+
+    Args:
+        target: the file.
+        content: whole or in pieces.
+        keep: where the file that is there goes if its content is another; None replaces it.
+
+    Returns:
+        Whether one was kept.
+    """
+    # a name of its own for every write: results and what is beside them are written by several threads
+    temporary = target.with_name(f"{_prefix()}{os.getpid()}.{next(_writes)}{_SUFFIX}")
+    try:
+        with temporary.open("wb") as file:
+            file.writelines([content] if isinstance(content, bytes) else content)
+        is_kept = keep is not None and target.is_file() and not filecmp.cmp(temporary, target, shallow=False)
+        if keep is not None and is_kept:
+            target.replace(keep)
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    return is_kept
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError unless a file can be made in a folder."""
+    probe = folder / (_prefix() + f"{os.getpid()}{_SUFFIX}")
+    try:
+        probe.touch()
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def remove_stale(folders: Iterable[Path]) -> None:
+    """Delete temporary files of runs that are gone.
+
+    A temporary file lives for a moment. One whose process on this machine has ended is stale, and so is
+    any that is an hour old; others may belong to a run beside this one.
+    """
+    for folder in folders:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(RESERVED) and entry.name.endswith(_SUFFIX):
+                    with suppress(OSError):
+                        if _is_stale(entry):
+                            Path(entry.path).unlink()
+
+
+def _is_stale(entry: os.DirEntry[str]) -> bool:
+    number = entry.name.removeprefix(_prefix()).removesuffix(_SUFFIX).partition(".")[0]
+    here = entry.name.startswith(_prefix()) and number.isdigit()
+    if here and not _is_alive(int(number)):
+        return True
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS
+
+
+def _is_alive(process: int) -> bool:
+    if sys.platform == "win32":  # os.kill would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _prefix() -> str:
+    host = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:64]
+    return f"{RESERVED}{host}-"

@@ -1,0 +1,202 @@
+"""The journal of an output directory: which files are done, from which audio and by which settings.
+
+It is a file of JSON Lines to which one line is added when the files of an input are in place. A kill at any
+moment leaves at worst files without a line, which are written again, or half a line, which is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sewcli.cli.output.targets import RESERVED, Planned
+from sewcli.inputs.sources import Source
+from sewcli.locking import lock
+
+JOURNAL = f"{RESERVED}journal.jsonl"
+LOCK = f"{RESERVED}lock"
+
+
+class _Done(NamedTuple):
+    """How a file came about, its size in bytes and a hash of them, which old journals lack."""
+
+    audio: str
+    run: str
+    size: int
+    content: str | None
+
+
+class Journal:
+    """The journal of one directory, held by one process at a time.
+
+    Args:
+        root: the output directory, which is there.
+
+    Raises:
+        UsageError: another run holds it. OSError: it cannot be read or written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = lock(root / LOCK, "another run with --resume")
+        try:
+            self._done = _read(root / JOURNAL)
+            self._file = os.open(root / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            self._end_last_line()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def is_done(self, one: Planned, audio: str, run: str) -> bool:
+        """Whether all its files were written from this audio by such a run, and are still there."""
+        return _is_done(self._done, self._root, one, audio, run)
+
+    def is_foreign(self, file: Path) -> bool:
+        """Whether a file is there that is not as this journal tells: changed since, or of no such run."""
+        done = self._done.get(_name(file, self._root))
+        try:
+            size = file.lstat().st_size
+        except OSError:
+            return False
+        if done is None or done.size != size:
+            return True
+        return done.content is not None and done.content != _hash(file)
+
+    def record(self, files: Sequence[Path], audio: str, run: str) -> None:
+        """Note that these files are in place (OSError where there is no room for that)."""
+        sizes = {_name(file, self._root): file.stat().st_size for file in files}
+        hashes = {_name(file, self._root): _hash(file) for file in files}
+        entry = {"audio": audio, "run": run, "files": sizes, "hashes": hashes}
+        self._append(json.dumps(entry).encode() + b"\n")
+
+    def close(self) -> None:
+        """Let others have the directory."""
+        os.close(self._file)
+        self._lock.release()
+
+    def _end_last_line(self) -> None:
+        with (self._root / JOURNAL).open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - 1))
+            if stream.read() not in (b"", b"\n"):
+                self._append(b"\n")
+
+    def _append(self, line: bytes) -> None:
+        while line:
+            line = line[os.write(self._file, line) :]
+
+
+def not_done(root: Path, planned: Iterable[Planned], run: str) -> Iterator[Planned]:
+    """What a run with --resume would do, by the journal of a directory that need not be there."""
+    done = _read(root / JOURNAL)
+    for one in planned:
+        audio = audio_fingerprint(one.source)
+        if audio is None or not _is_done(done, root, one, audio, run):
+            yield one
+
+
+def _read(file: Path) -> dict[str, _Done]:
+    """The last entry of every file."""
+    done: dict[str, _Done] = {}
+    if not file.exists():
+        return done
+    with file.open("rb") as stream:
+        for line in stream:
+            try:
+                entry = json.loads(line)
+                audio, run = str(entry["audio"]), str(entry["run"])
+                hashes = entry.get("hashes", {})
+                done |= {
+                    name: _Done(audio, run, int(size), hashes.get(name))
+                    for name, size in entry["files"].items()
+                }
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+                continue  # half a line, or none of ours
+    return done
+
+
+def _is_done(done: Mapping[str, _Done], root: Path, one: Planned, audio: str, run: str) -> bool:
+    for file in one.files:
+        try:
+            size = file.stat().st_size
+        except OSError:
+            return False
+        found = done.get(_name(file, root))
+        if found is None or (found.audio, found.run, found.size) != (audio, run, size):
+            return False
+    return True
+
+
+def _name(file: Path, root: Path) -> str:
+    """A file in the journal: its path from the directory, which may lead out of it."""
+    try:
+        return os.path.relpath(file, root)
+    except ValueError:  # on another drive
+        return os.path.abspath(file)  # noqa: PTH100 - resolve() follows links
+
+
+def run_fingerprint(content: Mapping[str, Any], model: Path) -> str:
+    """A hash of all that can change what a run writes.
+
+    Args:
+        content: settings, model and layout, as JSON.
+        model: its directory; where the model has no revision, names, sizes and times of its files count.
+    """
+    counted: dict[str, Any] = dict(content)
+    if counted["model"]["revision"] is None:
+        counted["files"] = [
+            (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(model.iterdir())
+        ]
+    return hashlib.blake2b(json.dumps(counted, sort_keys=True).encode(), digest_size=20).hexdigest()
+
+
+def audio_fingerprint(source: Source) -> str | None:
+    """A hash of an input's bytes, the part that is read and its text; None for what cannot be told apart.
+
+    The bytes at an address are not fetched for that: its server says whether they are the same.
+    """
+    if source.error is not None or source.is_stdin:
+        return None
+    content = _at_address(source.path) if source.is_url else _on_disk(source.file)
+    if content is None:
+        return None
+    text = (
+        ""
+        if source.text is None
+        else hashlib.blake2b(source.text.encode(errors="surrogatepass")).hexdigest()[:16]
+    )
+    return f"{content}:{source.offset}:{source.duration}:{source.channel}:{text}"
+
+
+def _at_address(url: str) -> str | None:
+    from sewcli.audio.download import version
+
+    said = version(url)
+    if said is None:
+        return None
+    # two servers may have the same tag for their files
+    return hashlib.blake2b(f"{url} {said}".encode(errors="surrogatepass"), digest_size=20).hexdigest()
+
+
+def _on_disk(file: Path) -> str | None:
+    try:
+        if not file.is_file():
+            return None
+        status = file.stat()
+        return _content(file, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=16)  # the rows of a manifest name the same long file again and again
+def _content(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - they tell a changed file
+    return _hash(file)
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=20)).hexdigest()

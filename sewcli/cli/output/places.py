@@ -1,0 +1,67 @@
+"""Names that are given for files and directories to write: whether each is free for what it is to be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from sewcli.cli.output.atomic import check_writable
+from sewcli.errors import UsageError
+
+
+def check_folder(option: str, folder: Path, hint: str = "name a directory") -> None:
+    """Refuse a directory whose place is taken by a file (UsageError).
+
+    Args:
+        option: that names it, for the message.
+        folder: it need not be there.
+        hint: what to do.
+    """
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            if not place.is_dir():
+                where = "it" if place == folder else str(place)
+                raise UsageError(
+                    f"{option} {folder}: a directory is needed, and {where} is a file", hint=hint
+                )
+            return
+
+
+def make_folder(option: str, folder: Path, hint: str = "name a directory") -> None:
+    """Make a directory, if it is not there, and try to write to it; see `check_folder` (UsageError)."""
+    check_folder(option, folder, hint)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder)
+    except OSError as error:
+        raise UsageError(
+            f"{option} {folder}: cannot be written to: {error.strerror}",
+            hint="choose a directory that is yours to write",
+        ) from error
+
+
+def check_file(option: str, file: Path) -> None:
+    """Refuse a file whose place is taken by a directory (UsageError)."""
+    if file.is_dir():
+        example = file / f"{file.stem}{file.suffix or '.txt'}"
+        raise UsageError(
+            f"{option} {file}: a file is needed, and it is a directory", hint=f"name a file in it: {example}"
+        )
+
+
+def check_place(option: str, file: Path) -> None:
+    """Try to write beside a file that is to be written, whose directory is there (UsageError)."""
+    try:
+        check_writable(file.parent)
+    except OSError as error:
+        raise UsageError(
+            f"{option} {file}: cannot be written: {error.strerror}",
+            hint="choose a place that is yours to write",
+        ) from error
+
+
+def check_not_read(option: str, file: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to replace what is read (UsageError); inputs need not be there."""
+    if file.exists() and any(one.exists() and file.samefile(one) for one in inputs):
+        raise UsageError(f"{option} {file} is an input", hint="choose another file")
