@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ from helpers import Logits
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment, Starting, Underway
 from sewcli.acoustic.running import RunningModel, is_out_of_memory
+from sewcli.acoustic.statistics import wave_statistics
 from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import ChunkPlan
 from sewcli.engine.fast import FastModel
@@ -182,25 +184,48 @@ def test_one_piece_that_does_not_fit_says_what_torch_says(
         logits(nano, batch_seconds=0.0)
 
 
+def test_the_error_for_one_piece_that_does_not_fit_keeps_nothing_of_it(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For whoever tries something else then, in Python."""
+    alive = []
+
+    def fail(_segments: Sequence[Segment]) -> Underway:
+        hidden = torch.zeros(3)
+        alive.append(weakref.ref(hidden))
+        raise torch.OutOfMemoryError("no memory left")
+
+    monkeypatch.setattr(nano, "_start", fail)
+    samples = np.zeros(16_000, np.float32)
+    with pytest.raises(DeviceError) as caught:
+        nano([Segment(samples, wave_statistics(samples))])
+    assert caught.value.__cause__ is not None
+    assert [one() for one in alive] == [None]
+
+
 class Lost:
     """Logits on a card that is lost before they are there."""
 
+    def __init__(self, *, even_asked: bool) -> None:
+        self._even_asked = even_asked
+
     def ready(self) -> bool:
-        return True
+        return self.array() if self._even_asked else True
 
     def array(self) -> NoReturn:
         raise torch.AcceleratorError("CUDA error: unspecified launch failure\nFor debugging ...")
 
 
+@pytest.mark.parametrize("even_asked", [False, True])
 def test_a_device_that_is_lost_ends_the_run_after_what_is_done(
-    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch, even_asked: bool
 ) -> None:
     monkeypatch.setattr(FastModel, "lanes", 1)
     there, sent = nano._transfers.to_host, []
 
     def to_host(tensor: torch.Tensor) -> Copied:
         sent.append(tensor)
-        return there(tensor) if len(sent) == 1 else Lost()
+        return there(tensor) if len(sent) == 1 else Lost(even_asked=even_asked)
 
     monkeypatch.setattr(nano._transfers, "to_host", to_host)
     results = run(CLIPS, nano, Logits, Options(PLAN, batch_seconds=7.0))

@@ -53,6 +53,13 @@ def test_whole_runs_are_measured_against_the_pipeline_of_transformers(sew: Sew) 
     assert all(float(row[1]) > 0 for row in table["rows"])
 
 
+def test_whole_runs_have_other_dtypes_beside_the_default() -> None:
+    options = whole.WholeOptions("nano", 1, 1, quick=True, device="cpu", dtypes=["float32", "bfloat16"])
+    runs = whole._transcriptions(options, Path("model"), [Path("a.wav")])
+    assert list(runs) == ["sew, defaults", "sew, bfloat16"]
+    assert [command[command.index("--dtype") + 1] for command in runs.values()] == ["auto", "bfloat16"]
+
+
 def test_both_of_what_is_compared_run_on_the_device_asked_for() -> None:
     options = whole.WholeOptions("nano", 1, 1, quick=True, device="cuda:1")
     for command in (whole._transcribe, whole._pipeline):
@@ -75,6 +82,7 @@ def test_runs_take_turns() -> None:
     order: list[str] = []
     medians([lambda: order.append("a"), lambda: order.append("b")], 2)
     assert order == ["a", "b"] * 3
+    assert medians([lambda: 42.0, lambda: None], 3)[0] == 42.0
 
 
 def test_a_process_that_fails_is_an_error_with_its_last_words() -> None:

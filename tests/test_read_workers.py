@@ -177,7 +177,7 @@ def test_how_many_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
         pool = read_workers(wanted, device)
         return None if pool is None else pool.count
 
-    assert [count(None, "cuda:0", cores) for cores in (1, 2, 3, 9, 64)] == [None, 1, 2, 8, 8]
+    assert [count(None, "cuda:0", cores) for cores in (1, 2, 3, 9, 64)] == [None, 1, 2, 8, 16]
     assert [count(None, "cpu", cores) for cores in (1, 64)] == [None, None]
     assert [count(wanted, "cpu", 1) for wanted in (0, 1, 5)] == [None, 1, 5]
     for wrong in (-1, 1.5, "2"):

@@ -13,9 +13,30 @@ def settle_cuda() -> None:
     has given gradients that are no numbers for some lengths (pytorch issue 196678); the flash and
     memory-efficient kernels do neither.
     """
+    # both ways torch has of saying so: where a program has said something else in one of them, the other
+    # would raise for whoever asks it
+    torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.cuda.enable_cudnn_sdp(False)
+    # sums of 16-bit products stay float32 until they are whole
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+
+
+def pinned(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the host in memory that never moves, where the system gives any; else as it is."""
+    try:
+        return tensor.pin_memory()
+    except RuntimeError:
+        return tensor  # its copy to the card is waited for
+
+
+def multiplies_bfloat16_on(card: torch.device) -> bool:
+    """Whether a card has bfloat16; others emulate it, slowly."""
+    with torch.cuda.device(card):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def fault_of(device: torch.device) -> str:

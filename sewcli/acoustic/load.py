@@ -11,7 +11,7 @@ import torch
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, inspect
-from sewcli.acoustic.cuda import fault_of, settle_cuda
+from sewcli.acoustic.cuda import fault_of, multiplies_bfloat16_on, settle_cuda
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.running import RunningModel, is_out_of_memory, no_room_for_weights
 from sewcli.engine.config import NotCoveredError, read_config
@@ -70,7 +70,7 @@ def load_model(
         if place.index is None:
             # by its number: which card is the current one differs from thread to thread
             place = torch.device("cuda", torch.cuda.current_device())  # type: ignore[unreachable]
-        if dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        if dtype == "bfloat16" and not multiplies_bfloat16_on(place):
             _log.warning("%s has no bfloat16 and emulates it, slowly: --dtype float16 is faster", place)
     if dtype == INT8 and engine == "reference":
         raise UsageError("transformers does not run in int8", hint="--dtype bfloat16, or --engine fast")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
@@ -146,6 +147,8 @@ class RunningModel(ABC):
                 raise
             if len(segments) == 1:
                 seconds = segments[0].samples.size / SAMPLE_RATE
+                # whoever keeps the error, to try something else, keeps no tensors
+                traceback.clear_frames(error.__traceback__)
                 raise DeviceError(
                     f"out of memory on {self.device} for one piece of {seconds:.1f} s: {first_line(error)}",
                     hint="use shorter pieces (--chunk), --dtype bfloat16 or another --device",
@@ -209,7 +212,10 @@ class _Running(_Begun):
         self._model, self._logits, self._counts = model, logits, counts
 
     def ready(self) -> bool:
-        return self._logits.ready()
+        try:
+            return self._logits.ready()
+        except torch.AcceleratorError:
+            return True  # of the card: `result` tells
 
     def result(self) -> list[NDArray[np.float32]]:
         try:

@@ -69,6 +69,8 @@ class CudaTransfers(Transfers):
             try:
                 return torch.empty(shape, dtype=dtype, pin_memory=True)
             except RuntimeError as error:
+                if isinstance(error, torch.AcceleratorError) and "out of memory" not in str(error):
+                    raise  # the card has failed
                 self._pinned = False
                 _log.warning("no pinned memory, which makes copies slower: %s", first_line(error))
         return torch.empty(shape, dtype=dtype)

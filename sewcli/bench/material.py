@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.chunking import SAMPLE_RATE
+from sewcli.chunking import PAIR, SAMPLE_RATE
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import LocalModel, fetch
 from sewcli.registry import ModelSpec, resolve
@@ -98,13 +98,19 @@ def plain_network(directory: Path) -> Any:
     return network.eval()
 
 
-def batch_of_speech(seconds: float) -> Batch:
-    """One row of speech (see `speech`) whose last pair of frames is complete."""
+def batch_of_speech(seconds: float, least_frames: Callable[[int], int] = lambda _: PAIR) -> Batch:
+    """One row of speech (see `speech`) whose last pair of frames is complete.
+
+    Args:
+        seconds: of speech.
+        least_frames: of the model, which may want a wider batch for so many samples.
+    """
     from sewcli.acoustic.batch import make_batch
     from sewcli.acoustic.statistics import wave_statistics
 
     samples = speech(seconds + _PAIR_END / SAMPLE_RATE)
-    return make_batch([samples], [wave_statistics(samples)], normalize=True)
+    least = least_frames(samples.size)
+    return make_batch([samples], [wave_statistics(samples)], normalize=True, least_frames=least)
 
 
 def speech(seconds: float) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ class Asked:
 
     Attributes:
         models: sizes (see `material.SIZES`) or models; none for those of each measurement.
-        dtypes: of the engine.
+        dtypes: of the engine; whole runs have them beside the default.
         seconds: of the audio that networks get.
         repeats: rounds.
         quick: whole runs get a tenth of the audio.
@@ -54,7 +54,9 @@ def tables(names: Sequence[str], asked: Asked) -> Iterator[Table]:
         asked.compiled,
     )
     [size, *_] = asked.models or ["sew-tiny"]
-    run = whole.WholeOptions(size, asked.repeats, torch.get_num_threads(), asked.quick, device)
+    run = whole.WholeOptions(
+        size, asked.repeats, torch.get_num_threads(), asked.quick, device, asked.dtypes, asked.compiled
+    )
     measurements: dict[str, Callable[[], Iterator[Table]]] = {
         "network": lambda: networks.network(network),
         "threads": lambda: networks.threads(network),

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.cuda import settle_cuda
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
@@ -26,8 +25,9 @@ from sewcli.engine.operators import OneDnnOperators, find_operators
 
 #: models of the comparison in the paper: SEW and SEW-D against wav2vec 2.0
 PAPER = ("sew-tiny", "sew-mid", "sew-d-tiny", "sew-d-mid")
-#: side of the square matrices whose product is the ceiling
+#: side of the square matrices whose product is the ceiling, and on a card, which that would not fill
 _CEILING_SIDE = 1536
+_CARD_CEILING_SIDE = 8192
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def network(options: NetworkOptions) -> Iterator[Table]:
     """The engine against transformers (eager, float32) in a process of its own, with the same weights."""
     settle_cuda()
     ceiling = _ceiling(options.device)
-    batch = batch_of_speech(options.seconds)
+    kept = kept_frame_count(batch_of_speech(options.seconds).samples.shape[1])
     rows = []
     for name in options.models:
         with model_directory(name) as local, _apart(local.directory, options) as reference:
@@ -71,12 +71,12 @@ def network(options: NetworkOptions) -> Iterator[Table]:
                 )
                 for dtype in options.dtypes
             }
-            runs = [_engine_run(engine, batch) for engine in engines.values()]
+            runs = [_engine_run(engine, options.seconds) for engine in engines.values()]
             base, *seconds = medians([reference.run, *runs], options.repeats)
             work = reference.operations()
-            expected = torch.from_numpy(reference.logits())[: _kept(batch)]
+            expected = torch.from_numpy(reference.logits())[:kept]
         for run, dtype, median in zip(runs, engines, seconds, strict=True):
-            result = run()[0, : _kept(batch)].float()
+            result = run()[0, :kept].float()
             error = float((result - expected).abs().max() / expected.abs().max())
             same = float((result.argmax(-1) == expected.argmax(-1)).float().mean())
             share = f"{100 * work / median / ceiling:.0f}" if dtype == "float32" else "-"
@@ -122,7 +122,7 @@ def threads(options: NetworkOptions) -> Iterator[Table]:
                 model = load_model(
                     local, "ctc", engine="fast", device=options.device, compiled=options.compiled
                 )
-            forward = _engine_run(model, batch_of_speech(options.seconds))
+            forward = _engine_run(model, options.seconds)
 
             def run(count: int, forward: Callable[[], torch.Tensor] = forward) -> None:
                 torch.set_num_threads(count)
@@ -161,13 +161,12 @@ def chunks(options: NetworkOptions) -> Iterator[Table]:
 @torch.inference_mode()
 def paper(options: NetworkOptions) -> Iterator[Table]:
     """SEW and SEW-D against wav2vec 2.0 base, as the paper has it."""
-    batch = batch_of_speech(options.seconds)
     rows = []
     with _apart(WAV2VEC2_BASE, options) as baseline:
         for name in PAPER:
             with model_directory(name) as local, _apart(local.directory, options) as reference:
                 engine = load_model(local, "ctc", engine="fast", device=options.device)
-                runs = [baseline.run, reference.run, _engine_run(engine, batch)]
+                runs = [baseline.run, reference.run, _engine_run(engine, options.seconds)]
                 base, plain, fast = medians(runs, options.repeats)
             rows.append((name, f"{1000 * base:.0f}", f"{base / plain:.2f}", f"{base / fast:.2f}"))
     title = (
@@ -181,18 +180,16 @@ def _apart(source: Path | str, options: NetworkOptions) -> AbstractContextManage
     return network_apart(source, options.seconds, options.device, torch.get_num_threads())
 
 
-def _kept(batch: Batch) -> int:
-    return kept_frame_count(batch.samples.shape[1])
-
-
-def _engine_run(model: RunningModel, batch: Batch) -> Callable[[], torch.Tensor]:
-    """A forward pass of the engine, logits on the CPU at its end."""
+def _engine_run(model: RunningModel, seconds: float) -> Callable[[], torch.Tensor]:
+    """A forward pass of the engine on speech, logits on the CPU at its end."""
+    batch = batch_of_speech(seconds, model.least_frames)
     return lambda: model.forward(batch.to(torch.device(model.device))).cpu()
 
 
 def _ceiling(device: str) -> float:
     """Operations a second of the best float32 matrix product: torch's own and oneDNN with packed weights."""
-    left, right = (torch.randn(_CEILING_SIDE, _CEILING_SIDE, device=device) for _ in range(2))
+    side = _CARD_CEILING_SIDE if torch.device(device).type == "cuda" else _CEILING_SIDE
+    left, right = (torch.randn(side, side, device=device) for _ in range(2))
 
     def synchronise() -> None:
         if left.is_cuda:
@@ -206,6 +203,6 @@ def _ceiling(device: str) -> float:
     runs = [plain]
     operators = find_operators(left.device, torch.float32)
     if isinstance(operators, OneDnnOperators):
-        packed, bias = operators.pack(right), torch.zeros(_CEILING_SIDE)
+        packed, bias = operators.pack(right), torch.zeros(side)
         runs.append(lambda: operators.linear(left, packed, bias))
-    return 2 * _CEILING_SIDE**3 / min(medians(runs, 9))
+    return 2 * side**3 / min(medians(runs, 9))

@@ -40,6 +40,11 @@ for result in asr(given, batch_size=int(batch), **lengths):
 """
 #: seconds of the shortest and the longest of many files
 _SHORT = (1.0, 15.0)
+_IN_FLOAT32 = " (float32 where no other dtype is named)"
+#: how often a card gets them, which is through with them before it has warmed up, and batches of the pipeline
+_CARD_TIMES = 25
+_BATCHES = (1, 8)
+_CARD_BATCHES = (1, 8, 32, 64)
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class WholeOptions:
         threads: of torch.
         quick: a tenth of the audio.
         device: of both.
+        dtypes: of sew, beside its default.
+        compiled: see `load_model`.
     """
 
     model: str
@@ -59,6 +66,13 @@ class WholeOptions:
     threads: int
     quick: bool
     device: str
+    dtypes: Sequence[str] = ()
+    compiled: bool = False
+
+    @property
+    def on_card(self) -> bool:
+        """Whether the network runs on a GPU."""
+        return self.device != "cpu"
 
     def seconds(self, full: float) -> float:
         """Length of a recording."""
@@ -71,7 +85,7 @@ def long_file(options: WholeOptions) -> Iterator[Table]:
     with TemporaryDirectory(prefix="sew-bench-") as folder, model_directory(options.model) as local:
         file = write_recording(Path(folder) / "long.flac", seconds)
         runs = {
-            "sew, defaults": _transcribe(options, local.directory, [file]),
+            **_transcriptions(options, local.directory, [file]),
             "pipeline, chunks of 30 s": _pipeline(options, local.directory, [file], chunk=30.0),
             "pipeline, chunks of 20 s, stride 1 s": _pipeline(
                 options, local.directory, [file], chunk=20.0, stride=1.0
@@ -79,8 +93,8 @@ def long_file(options: WholeOptions) -> Iterator[Table]:
         }
         taken = _process_medians(runs.values(), options)
     title = (
-        f"A recording of {seconds / 60:g} min, {options.model}, float32, whole processes, "
-        "those of the pipeline with batch 1."
+        f"A recording of {seconds / 60:g} min, {options.model}, whole processes{_IN_FLOAT32}, those of the "
+        "pipeline with batch 1."
     )
     yield _against_first("long-file", title, list(runs), taken)
 
@@ -90,13 +104,12 @@ def many_files(options: WholeOptions) -> Iterator[Table]:
     count = 20 if options.quick else 200
     with TemporaryDirectory(prefix="sew-bench-") as folder, model_directory(options.model) as local:
         files, _ = _short_files(Path(folder), count)
-        runs = {
-            "sew, defaults": _transcribe(options, local.directory, files),
-            "pipeline, batch 1": _pipeline(options, local.directory, files),
-            "pipeline, batch 8": _pipeline(options, local.directory, files, batch=8),
-        }
+        files *= _CARD_TIMES if options.on_card else 1
+        runs = _transcriptions(options, local.directory, files)
+        for batch in _CARD_BATCHES if options.on_card else _BATCHES:
+            runs[f"pipeline, batch {batch}"] = _pipeline(options, local.directory, files, batch=batch)
         taken = _process_medians(runs.values(), options)
-    title = f"{count} files of {_SHORT[0]:g} to {_SHORT[1]:g} s, {options.model}, float32, whole processes."
+    title = f"{len(files)} files of {_SHORT[0]:g} to {_SHORT[1]:g} s, {options.model}, whole processes{_IN_FLOAT32}."
     yield _against_first("many-files", title, list(runs), taken)
 
 
@@ -180,8 +193,16 @@ def _short_files(folder: Path, count: int) -> tuple[list[Path], float]:
     return files, sum(lengths)
 
 
-def _transcribe(options: WholeOptions, model: Path, files: Sequence[Path]) -> list[str]:
+def _transcriptions(options: WholeOptions, model: Path, files: Sequence[Path]) -> dict[str, list[str]]:
+    """Commands by what is told of them: sew by default, and in other dtypes."""
+    dtypes = [dtype for dtype in options.dtypes if dtype not in ("auto", "float32")]
+    others = {f"sew, {dtype}": _transcribe(options, model, files, dtype) for dtype in dtypes}
+    return {"sew, defaults": _transcribe(options, model, files), **others}
+
+
+def _transcribe(options: WholeOptions, model: Path, files: Sequence[Path], dtype: str = "auto") -> list[str]:
     settings = ["--offline", "--no-progress", "--threads", str(options.threads), "--device", options.device]
+    settings += ["--dtype", dtype, *(["--compile"] if options.compiled else [])]
     return sew_command("transcribe", "-m", str(model), *settings, *map(str, files))
 
 

@@ -24,27 +24,34 @@ class GreedyDecoder:
 
     def push(self, logits: NDArray[np.float32]) -> None:
         """Take in the logits of the next frames, shape (T, V)."""
-        vocabulary = self._vocabulary
-        posteriors = vocabulary.log_posteriors(logits)
+        if not len(logits):
+            return
+        posteriors = self._vocabulary.log_posteriors(logits)
         best = posteriors.argmax(axis=1)
-        scores = posteriors[np.arange(best.size), best]
-        for token, score in zip(best.tolist(), scores.tolist(), strict=True):
-            if token not in (vocabulary.blank, vocabulary.delimiter):
-                self._append(token, score)
-            elif token == vocabulary.delimiter and self._tokens:
-                self._word = self._tokens[-1].word + 1
-            self._previous = token
-            self._frame += 1
+        scores = posteriors[np.arange(best.size), best].astype(np.float64)
+        # by runs of one token: most frames repeat the one before, and are not looked at one by one
+        firsts = np.flatnonzero(np.diff(best, prepend=-1))
+        lasts = np.append(firsts[1:], best.size) - 1
+        sums = np.add.reduceat(scores, firsts)
+        runs = (best[firsts], firsts + self._frame, lasts + self._frame, sums)
+        for token, first, last, score in zip(*(column.tolist() for column in runs), strict=True):
+            self._take(token, first, last, score)
+        self._frame += best.size
 
-    def _append(self, token: int, score: float) -> None:
-        if token == self._previous:
-            last = self._tokens.pop()
-            self._tokens.append(
-                Token(last.text, last.first, self._frame, last.log_posterior + score, last.word)
-            )
+    def _take(self, token: int, first: int, last: int, score: float) -> None:
+        """One run of a token, which may go on from the logits before."""
+        tokens, vocabulary = self._tokens, self._vocabulary
+        if token == vocabulary.delimiter:
+            if tokens:
+                self._word = tokens[-1].word + 1
+        elif token == vocabulary.blank:
+            pass
+        elif token == self._previous:
+            begun = tokens.pop()
+            tokens.append(Token(begun.text, begun.first, last, begun.log_posterior + score, begun.word))
         else:
-            text = self._vocabulary.tokens[token]
-            self._tokens.append(Token(text, self._frame, self._frame, score, self._word))
+            tokens.append(Token(vocabulary.tokens[token], first, last, score, self._word))
+        self._previous = token
 
     def finish(self) -> Hypothesis:
         """The transcript of all frames so far."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sewcli.acoustic.cuda import pinned
 from sewcli.engine.config import EngineConfig
 from sewcli.engine.weights import Weights
 
@@ -73,5 +74,5 @@ def relative_positions(
     reached = slice(int(rows[-1]), int(rows[0]) + 1) if trimmed else slice(0, 2 * span)
     rows -= reached.start
     # to wait for this copy would be to wait for the batch before
-    moved = (rows.pin_memory() if device.type == "cuda" else rows).to(device, non_blocking=True)
+    moved = (pinned(rows) if device.type == "cuda" else rows).to(device, non_blocking=True)
     return Positions(reached, moved)

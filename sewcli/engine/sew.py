@@ -34,6 +34,7 @@ class Sew:
     """SEWModel."""
 
     def __init__(self, config: EngineConfig, weights: Weights, operators: Operators) -> None:
+        self._by_matrix = operators.by_matrix
         self._extractor = FeatureExtractor(config, weights, operators)
         self._projection = FeatureProjection(config, weights, operators)
         self._squeeze = Squeeze(config, weights, operators)
@@ -50,13 +51,16 @@ class Sew:
             batch: what is heard.
             layer: end there (0: before the first), each of its states twice; None is last_hidden_state.
         """
-        lengths = Lengths.of(batch)
         # SEWFeatureEncoder, the paper's wave feature extractor: a frame every 20 ms
         features = self._extractor(batch)
         # SEWModel.layer_norm and feature_projection
         features = self._projection(features, batch.frames)
         # SEWEncoder.pos_conv_embed and pool, the squeeze of the paper: a state every 40 ms; then layer_norm
-        states = self._norm(self._squeeze(features))
+        states = self._squeeze(features)
+        lengths = (
+            Lengths.by_row(batch) if self._by_matrix else Lengths.at_once(batch, states.dtype, trimmed=True)
+        )
+        states = self._norm(states[:, : lengths.width])
         # SEWEncoder.layers, the context network
         for transform in self._layers[:layer]:
             states = transform(states, lengths)

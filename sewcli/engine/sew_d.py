@@ -61,14 +61,16 @@ class SewD:
             batch: what is heard.
             layer: end there (0: before the first), each of its states twice; None is last_hidden_state.
         """
-        # where all rows run at once, the attention always has the same form: see `Compiled`
-        lengths = Lengths.of(batch, masked=not self._by_matrix)
         # SEWDFeatureEncoder, the paper's wave feature extractor: a frame every 20 ms
         features = self._extractor(batch)
         # SEWDModel.layer_norm and feature_projection
         features = self._projection(features, batch.frames)
         # SEWDEncoder.pos_conv_embed and pool, the squeeze of the paper: a state every 40 ms
         states = self._squeeze(features)
+        # where all rows run at once, the attention always has the same form: see `Compiled`
+        lengths = (
+            Lengths.by_row(batch) if self._by_matrix else Lengths.at_once(batch, states.dtype, trimmed=False)
+        )
         # SEWDTransformerEncoder: get_rel_pos, then its layers, the context network
         positions = functools.cache(functools.partial(self._relative_positions, device=states.device))
         for transform in self._layers[:layer]:
@@ -126,7 +128,7 @@ def disentangled_attention(
         position_queries, position_keys: relative embeddings projected, those of `Positions.reached`:
             (heads, n, d).
         positions: `Positions.rows`, (2 N - 1,).
-        mask: (B, 1, 1, N) bool, the keys of each row; None for all.
+        mask: of `Lengths`; None for none.
     """
     queries = queries.flip(2)
     rows, heads, count, _ = queries.shape
@@ -134,7 +136,7 @@ def disentangled_attention(
     bias = torch.gather(queries @ position_keys.transpose(1, 2), 3, distances)
     bias += torch.gather(position_queries @ keys.transpose(2, 3), 2, distances)
     if mask is not None:
-        bias.masked_fill_(~mask, -torch.inf)
+        bias += mask
     # the product of contents, the softmax and the mean of the values by torch, which keeps no scores: 1.0 to
     # 1.2 times as fast as these one after the other
     context = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)

@@ -15,7 +15,7 @@ from sewcli.pipeline.consumer import SkipsSilence
 from sewcli.pipeline.line import Job
 
 #: rows of a batch: each may hold an open file
-_MOST_ROWS = 64
+MOST_ROWS = 64
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -55,7 +55,7 @@ class Batcher(Generic[ResultT_co]):
         if self._rows and _padded_seconds([*self._rows, row]) > seconds:
             self.run()
         self._rows.append(row)
-        if _padded_seconds(self._rows) >= seconds or len(self._rows) >= _MOST_ROWS:
+        if _padded_seconds(self._rows) >= seconds or len(self._rows) >= MOST_ROWS:
             self.run()
 
     def run(self) -> None:

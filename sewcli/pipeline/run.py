@@ -21,7 +21,7 @@ from sewcli.chunking import Chunk, ChunkPlan
 from sewcli.errors import InputError
 from sewcli.inputs.sources import Source
 from sewcli.pipeline.ahead import Ahead
-from sewcli.pipeline.batching import Batcher
+from sewcli.pipeline.batching import MOST_ROWS, Batcher
 from sewcli.pipeline.consumer import Consumer
 from sewcli.pipeline.line import Job, Line, Makers
 from sewcli.reading.activity_options import ActivityOptions
@@ -38,6 +38,8 @@ _MOST_PENDING = 256
 _GPU_READERS = 8
 #: recordings that wait for the network beside those that are being decoded
 _WAITING = 2
+#: beside a GPU: the rows of a batch, so that none is short of readers while the one before is computed
+_GPU_WAITING = MOST_ROWS
 #: seconds after which a batch that is not full runs, because no recording has come
 _PATIENCE = 0.5
 
@@ -111,14 +113,15 @@ def run(
     batcher: Batcher[ResultT_co] = Batcher(model, options.batch_seconds)
     workers = read_workers(options.read_workers, model.device)
     # one thread for each process, which is what it waits for
-    readers = max(1 if model.device == "cpu" else _GPU_READERS, workers.count if workers else 0)
+    on_cpu = model.device == "cpu"
+    readers = max(1 if on_cpu else _GPU_READERS, workers.count if workers else 0)
     stopped = threading.Event()
     ahead = Ahead(
         sources,
         lambda source: _open(source, consumer, options, stopped.is_set, workers),
         lambda opened: opened.close() if isinstance(opened, Job) else None,
         workers=readers,
-        depth=readers + _WAITING,
+        depth=readers + (_WAITING if on_cpu else _GPU_WAITING),
     )
     try:
         results = ahead.results(_PATIENCE)

@@ -20,7 +20,7 @@ from sewcli.reading.measured import How, Reading, measured
 from sewcli.reading.read_worker import Answering, End, Request
 
 #: processes that auto starts at the most, and the inputs that it reads in threads before
-_MOST = 8
+_MOST = 16
 _FEW = 8
 _OPTION = "--read-workers"
 #: each computes in one thread, so that they do not take the cores from each other; the moments are the same
@@ -113,7 +113,7 @@ def read_workers(wanted: int | None, device: str) -> ReadWorkers | None:
 
     Args:
         wanted: how many; None for none beside a CPU, and beside a GPU for all but one of the cores that this
-            process may run on, 8 at the most, from the ninth file on.
+            process may run on, 16 at the most, from the ninth file on.
         device: of the network.
     """
     if wanted is not None:

@@ -39,7 +39,11 @@ def bench(
         ),
     ] = None,
     dtypes: Annotated[
-        list[str] | None, typer.Option("--dtype", help="Of the engine; may be repeated.  [default: float32]")
+        list[str] | None,
+        typer.Option(
+            "--dtype",
+            help="Of the engine; may be repeated; whole runs have float32 beside it.  [default: float32]",
+        ),
     ] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=1.0, help="Audio for the network.")] = 30.0,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Rounds; the median counts.")] = 5,
