@@ -109,7 +109,8 @@ def many_files(options: WholeOptions) -> Iterator[Table]:
         for batch in _CARD_BATCHES if options.on_card else _BATCHES:
             runs[f"pipeline, batch {batch}"] = _pipeline(options, local.directory, files, batch=batch)
         taken = _process_medians(runs.values(), options)
-    title = f"{len(files)} files of {_SHORT[0]:g} to {_SHORT[1]:g} s, {options.model}, whole processes{_IN_FLOAT32}."
+    lengths = f"{_SHORT[0]:g} to {_SHORT[1]:g} s"
+    title = f"{len(files)} files of {lengths}, {options.model}, whole processes{_IN_FLOAT32}."
     yield _against_first("many-files", title, list(runs), taken)
 
 

@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 
+from sewcli.acoustic.cuda import multiplies_bfloat16_on
 from sewcli.acoustic.forward import Model
 from sewcli.acoustic.processor import has_instructions
 from sewcli.training.recipe import Recipe
@@ -106,7 +107,7 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     """
     wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
     if matrices.is_cuda:
-        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        is_fast = multiplies_bfloat16_on(matrices.device)
     else:
         is_fast = has_instructions("amx_bf16")
     wide = wide.to(torch.bfloat16 if is_fast else torch.float32)

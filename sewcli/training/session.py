@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from sewcli.acoustic.checkpoint import family_of
-from sewcli.acoustic.cuda import settle_cuda
+from sewcli.acoustic.cuda import multiplies_bfloat16_on, settle_cuda
 from sewcli.acoustic.files import read_config
 from sewcli.acoustic.forward import Model
 from sewcli.acoustic.load import find_device
@@ -235,7 +235,7 @@ def _precision(wanted: str, device: torch.device) -> str:
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        native = multiplies_bfloat16_on(device)
     else:
         native = multiplies_bfloat16()
     return "bf16" if native else "float32"
