@@ -106,10 +106,7 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
         matrices: shape (matrices, rows, columns).
     """
     wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
-    if matrices.is_cuda:
-        is_fast = multiplies_bfloat16_on(matrices.device)
-    else:
-        is_fast = has_instructions("amx_bf16")
+    is_fast = multiplies_bfloat16_on(matrices.device) if matrices.is_cuda else has_instructions("amx_bf16")
     wide = wide.to(torch.bfloat16 if is_fast else torch.float32)
     wide = wide / wide.norm(dim=(-2, -1), keepdim=True).clamp(min=_EPSILON)
     a, b, c = _COEFFICIENTS

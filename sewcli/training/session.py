@@ -234,10 +234,7 @@ def _precision(wanted: str, device: torch.device) -> str:
     """The precision asked for, or the faster one: processors without bfloat16 emulate it, slowly."""
     if wanted != "auto":
         return wanted
-    if device.type == "cuda":
-        native = multiplies_bfloat16_on(device)
-    else:
-        native = multiplies_bfloat16()
+    native = multiplies_bfloat16_on(device) if device.type == "cuda" else multiplies_bfloat16()
     return "bf16" if native else "float32"
 
 
