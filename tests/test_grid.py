@@ -11,7 +11,7 @@ from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.engine.attention import Products, multiply_together
-from sewcli.engine.grid import on_card, on_grid, states_on_grid
+from sewcli.engine.grid import compiled_for, on_grid, states_on_grid
 from sewcli.engine.operators import find_operators
 from sewcli.hub.fetching import LocalModel
 from sewcli.registry import ModelSpec
@@ -26,7 +26,7 @@ def test_steps_grow_with_the_length(count, expected):
 
 
 def test_rows_of_the_bias_on_a_card_are_whole_groups_of_eight_states():
-    assert [on_card(frames) for frames in (0, 1, 16, 17, 1000)] == [0, 16, 16, 32, 1008]
+    assert [compiled_for(frames) for frames in (0, 1, 16, 17, 1000)] == [0, 16, 16, 32, 1008]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

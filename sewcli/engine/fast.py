@@ -12,7 +12,7 @@ from sewcli.acoustic.running import RunningModel
 from sewcli.chunking import PAIR, frame_count
 from sewcli.engine.allocator import keep_freed_memory
 from sewcli.engine.config import EngineConfig
-from sewcli.engine.grid import on_card, on_grid
+from sewcli.engine.grid import compiled_for, on_grid
 from sewcli.engine.heads import ClassificationHead, CtcHead, NoHead
 from sewcli.engine.int8 import Int8Operators, find_products
 from sewcli.engine.operators import find_operators
@@ -61,6 +61,7 @@ class FastModel(RunningModel):
             operators = Int8Operators(operators, find_products(dtype))
             self.dtype = "int8"
         self._by_matrix = operators.by_matrix
+        self._compiled = operators.compiled and config.family == "sew-d"
         weights = Weights(checkpoint, device, dtype)
         self.layers = config.layers
         encoder = Sew if config.family == "sew" else SewD
@@ -86,7 +87,7 @@ class FastModel(RunningModel):
         """See `RunningModel`."""
         if self._by_matrix:
             return on_grid(frame_count(samples))
-        return on_card(frame_count(samples)) if self.checkpoint.family == "sew-d" else PAIR
+        return compiled_for(frame_count(samples)) if self._compiled else PAIR
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """See `RunningModel`."""

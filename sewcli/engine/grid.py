@@ -21,11 +21,11 @@ def on_grid(frames: int) -> int:
     return -(-frames // step) * step
 
 
-def on_card(frames: int) -> int:
-    """The least number of frames, not less, for SEW-D on a card: whole groups of eight states.
+def compiled_for(frames: int) -> int:
+    """The least number of frames, not less, for SEW-D through torch.compile: whole groups of eight states.
 
-    Its scores of positions are a bias of torch's fused attention, which copies one whose rows have another
-    length before every layer; and torch.compile makes one function for such lengths and another for the rest.
+    It makes one function for such lengths and another for the rest, because torch's fused attention wants
+    rows of its bias to begin at multiples of eight.
     """
     return -(-frames // _LAST_STEP) * _LAST_STEP
 

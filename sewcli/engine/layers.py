@@ -33,8 +33,8 @@ _TILE_STEP = 16
 _BLOCK = 2
 #: the same where all groups are one product, whose windows are copied: the fewer, the less of that
 _BLOCK_AT_ONCE = 8
-#: columns of a mask whose multiples torch's fused attention takes without a copy
-_ALIGNED = 8
+#: columns of a mask or bias, whose multiples torch's fused attention takes without a copy
+ALIGNED = 8
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Lengths:
         if trimmed and min(rows) == width:
             return cls(rows, width)
         # and a copy of one whose rows do not begin at multiples of eight
-        columns = torch.arange(-(-width // _ALIGNED) * _ALIGNED, device=batch.frames.device)
+        columns = torch.arange(-(-width // ALIGNED) * ALIGNED, device=batch.frames.device)
         outside = columns >= batch.frames[:, None] // PAIR
         mask = torch.zeros(outside.shape, dtype=dtype, device=outside.device).masked_fill_(
             outside, -torch.inf

@@ -46,9 +46,11 @@ class Operators(Protocol):
             and not all rows and heads at once.
         fused_attention: whether torch's fused attention then is faster than the products it is made of.
         fused_with_bias: the same of attention whose scores have a bias.
+        compiled: whether `fused` compiles, which wants the same form of all tensors in all batches.
     """
 
     by_matrix: bool
+    compiled: bool
     fused_attention: bool
     fused_with_bias: bool
 
@@ -86,7 +88,7 @@ class PublicOperators(Operators):
     fused_with_bias = True
 
     def __init__(self, *, compiled: bool = False) -> None:
-        self._compiled = compiled
+        self.compiled = compiled
         #: one for all layers of a network
         self._fused: dict[Any, Any] = {}
 
@@ -109,7 +111,7 @@ class PublicOperators(Operators):
 
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """See `Operators`."""
-        if not self._compiled:
+        if not self.compiled:
             return function
         if function not in self._fused:
             self._fused[function] = Compiled(function)
@@ -128,6 +130,7 @@ class OneDnnOperators(Operators):
     """
 
     by_matrix = True
+    compiled = False
 
     def __init__(self, namespace: Any, dtype: torch.dtype) -> None:
         # the fused function multiplies blocks with MKL: by products the attention of SEW on a Zen 4 takes as

@@ -18,6 +18,7 @@ from sewcli.chunking import PAIR
 from sewcli.engine.attention import Products
 from sewcli.engine.config import EngineConfig
 from sewcli.engine.layers import (
+    ALIGNED,
     FeatureExtractor,
     FeatureProjection,
     LayerNorm,
@@ -42,7 +43,7 @@ class SewD:
 
     def __init__(self, config: EngineConfig, weights: Weights, operators: Operators) -> None:
         self._config = config
-        self._by_matrix = operators.by_matrix
+        self._operators = operators
         self._extractor = FeatureExtractor(config, weights, operators)
         self._projection = FeatureProjection(config, weights, operators)
         self._squeeze = Squeeze(config, weights, operators)
@@ -67,10 +68,12 @@ class SewD:
         features = self._projection(features, batch.frames)
         # SEWDEncoder.pos_conv_embed and pool, the squeeze of the paper: a state every 40 ms
         states = self._squeeze(features)
-        # where all rows run at once, the attention always has the same form: see `Compiled`
         lengths = (
-            Lengths.by_row(batch) if self._by_matrix else Lengths.at_once(batch, states.dtype, trimmed=False)
+            Lengths.by_row(batch)
+            if self._operators.by_matrix
+            else Lengths.at_once(batch, states.dtype, trimmed=not self._operators.compiled)
         )
+        states = states[:, : lengths.width]
         # SEWDTransformerEncoder: get_rel_pos, then its layers, the context network
         positions = functools.cache(functools.partial(self._relative_positions, device=states.device))
         for transform in self._layers[:layer]:
@@ -84,7 +87,7 @@ class SewD:
         """Those asked for last where they are for as many states: chunks of one length follow each other."""
         known, positions = self._positions
         if known != count or positions is None:
-            positions = relative_positions(count, self._config, device, trimmed=self._by_matrix)
+            positions = relative_positions(count, self._config, device, trimmed=self._operators.by_matrix)
             self._positions = count, positions
         return positions
 
@@ -120,6 +123,7 @@ def disentangled_attention(
     position_keys: torch.Tensor,
     positions: torch.Tensor,
     mask: torch.Tensor | None,
+    room: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The attention of all rows and heads at once: (B, heads, N, d).
 
@@ -129,11 +133,12 @@ def disentangled_attention(
             (heads, n, d).
         positions: `Positions.rows`, (2 N - 1,).
         mask: of `Lengths`; None for none.
+        room: for the scores, (B, heads, N, N), which is overwritten; None takes some.
     """
     queries = queries.flip(2)
     rows, heads, count, _ = queries.shape
     distances = positions.as_strided((count, count), (1, 1)).expand(rows, heads, count, count)
-    bias = torch.gather(queries @ position_keys.transpose(1, 2), 3, distances)
+    bias = torch.gather(queries @ position_keys.transpose(1, 2), 3, distances, out=room)
     bias += torch.gather(position_queries @ keys.transpose(2, 3), 2, distances)
     if mask is not None:
         bias += mask
@@ -231,7 +236,13 @@ class _Attention:
     def _at_once(self, projected: torch.Tensor, lengths: Lengths, positions: PositionsOf) -> torch.Tensor:
         """All rows and heads: (B, N, heads, d)."""
         queries, keys, values = projected
-        known = positions(queries.shape[2])
+        rows, heads, count, _ = queries.shape
+        known = positions(count)
+        # torch's fused attention copies a bias whose rows do not begin at multiples of eight
+        aligned = -(-count // ALIGNED) * ALIGNED
+        room = (
+            None if self._operators.compiled else queries.new_empty(rows, heads, count, aligned)[..., :count]
+        )
         context = self._disentangled(
             queries,
             keys,
@@ -240,6 +251,7 @@ class _Attention:
             self._position_keys[:, known.reached],
             known.rows,
             lengths.mask,
+            room,
         )
         return context.transpose(1, 2)
 
