@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from sewcli.acoustic.checkpoint import declared_task
-from sewcli.api.inputs import Place, only
+from sewcli.api.inputs import Place, ended_at_exit, listed, only
 from sewcli.api.model import METHODS, Model
-from sewcli.api.options import DecodeOptions, check_options, decoding_options
+from sewcli.api.options import DecodeOptions, checked_options, decoding_options, is_kind
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import fetch, set_offline
 from sewcli.inputs.sources import Source
@@ -55,6 +55,8 @@ def load(
         ModelError: it is not available, damaged, or not for this task.
         DeviceError: the device is not there. UsageError: an argument is wrong.
     """
+    if threads is not None and not is_kind(threads, int):
+        raise UsageError(f"threads={threads!r}: a whole number is needed")
     if offline:
         set_offline()
     registry = load_registry()
@@ -89,7 +91,8 @@ def decode_many(logits: Iterable[Place], **options: Unpack[DecodeOptions]) -> It
     """Decode files of saved logits, one result for each, in order; see `decode`."""
     from sewcli.logits import Decoding
 
-    check_options(options, DecodeOptions)
+    options = checked_options(options, DecodeOptions)
     times, workers = options.get("timestamps", "word"), options.get("decode_workers")
     task = Decoding(decoding_options(options), times, decode_workers=workers)
-    return task.results(Source(os.fspath(file), Path(file)) for file in logits)
+    sources = (Source(os.fspath(file), Path(file)) for file in listed(logits))
+    return ended_at_exit(task.results(sources))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+import weakref
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,23 +34,44 @@ Place = str | os.PathLike[str]
 Audio = Place | tuple[Array, int]
 """A file or an address, or samples of shape (samples,) or (samples, channels) with their rate."""
 
+ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT", Transcript, Classification, Embedding)
 
 
 def one_source(audio: Place | Array, sample_rate: int | None) -> Source:
     """The source of a file or an array (UsageError where the array is no audio)."""
     if isinstance(audio, str | os.PathLike):
+        if sample_rate is not None:
+            raise UsageError("sample_rate is for arrays; a file has its own", hint="leave it out")
         return _file(audio)
+    given: Any = audio
+    if isinstance(given, list | tuple) and any(isinstance(one, str | os.PathLike) for one in given):
+        raise UsageError("several files", hint="give them to transcribe_many, classify_many or embed_many")
     return array_source(audio, sample_rate)
 
 
+def listed(items: Iterable[ItemT]) -> Iterable[ItemT]:
+    """The items (UsageError, at once, for a path that is not in a list, or what is no list at all)."""
+    if isinstance(items, str | os.PathLike):
+        one = os.fspath(items)
+        raise UsageError(f"{one!r} is one input", hint=f"give a list of them: [{one!r}]")
+    given: Any = items
+    if not isinstance(given, Iterable):
+        raise UsageError(f"{type(given).__name__}: no list of inputs")
+    return items
+
+
 def any_sources(audios: Iterable[Audio]) -> Iterator[Source]:
-    """The source of each input (UsageError, at once, for one that is not in a list)."""
-    if isinstance(audios, str | os.PathLike):
-        raise UsageError(
-            f"{os.fspath(audios)!r} is one input", hint=f"give a list of them: [{os.fspath(audios)!r}]"
-        )
-    return map(any_source, audios)
+    """The source of each input; see `listed`."""
+    return map(any_source, listed(audios))
+
+
+def any_text_source(pair: tuple[Audio, str]) -> Source:
+    """The source of a recording and its text; what is wrong with one of them becomes its failure."""
+    given: Any = pair
+    if not isinstance(given, tuple | list) or len(given) != 2 or not isinstance(given[1], str):
+        return _unusable("recordings come with their texts: give (recording, text)")
+    return replace(any_source(pair[0]), text=pair[1])
 
 
 def any_source(audio: Audio) -> Source:
@@ -55,36 +79,58 @@ def any_source(audio: Audio) -> Source:
     if isinstance(audio, str | os.PathLike):
         return _file(audio)
     if not isinstance(audio, tuple | list) or len(audio) != 2:
-        problem = "samples come with their rate: give (samples, rate)"  # type: ignore[unreachable]
-        return Source(ARRAY, Path(ARRAY), error=problem)
+        return _unusable("samples come with their rate: give (samples, rate)")  # type: ignore[unreachable]
     try:
         return array_source(*audio)
-    except (TypeError, ValueError) as error:
-        return Source(ARRAY, Path(ARRAY), error=str(error))
+    except UsageError as error:
+        return _unusable(str(error))
+
+
+def _unusable(problem: str) -> Source:
+    return Source(ARRAY, Path(ARRAY), error=problem)
 
 
 def _file(audio: Place) -> Source:
     path = os.fspath(audio)
+    if not path:
+        return Source("''", Path(), error="an empty path")
     return Source(f"./{path}" if path == STDIN else path, Path(path))
 
 
 def parts(sources: Iterable[Source], options: Part) -> Iterator[Source]:
     """The part and channel of each source that the options name (UsageError at once where there is none)."""
-    channel = options.get("channel")
-    start, end = options.get("start", 0.0), options.get("end")
-    for name, value in (("start", start), ("end", end)):
-        if isinstance(value, str):
-            raise UsageError(f"{name}={value!r}: a number of seconds is needed")
-    if isinstance(channel, str):
-        raise UsageError(
-            f"channel={channel!r}: a number from 0 is needed",
-            hint="one call for each channel; leave it out for their mean",
-        )
+    start, end, channel = options.get("start") or 0.0, options.get("end"), options.get("channel")
     if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
         raise UsageError(f"start={start:g}, end={end}: no part of a recording", hint="both are seconds")
     if channel is not None and channel < 0:
         raise UsageError(f"channel={channel}: channels count from 0", hint="leave it out for their mean")
     return (replace(source, channel=channel) for source in Window(start, end).cut(sources))
+
+
+#: results that are still being taken: at the end of the program they end while all modules are there
+_OPEN: weakref.WeakSet[Generator[Any]] = weakref.WeakSet()
+
+
+def ended_at_exit(results: Iterator[ItemT]) -> Iterator[ItemT]:
+    """The results, whose threads and processes end before the interpreter does, wherever they are."""
+    taken = _each(results)
+    _OPEN.add(taken)
+    return taken
+
+
+def _each(results: Iterator[ItemT]) -> Generator[ItemT]:
+    try:
+        yield from results
+    finally:
+        if isinstance(results, Generator):
+            results.close()
+
+
+@atexit.register
+def _end_all() -> None:
+    for taken in list(_OPEN):
+        with suppress(ValueError):  # another thread is at it
+            taken.close()
 
 
 def events_only(results: Iterable[KeywordEvent | Detections | Failure]) -> Iterator[KeywordEvent]:

@@ -11,9 +11,11 @@ from sewcli.api.inputs import (
     Array,
     Audio,
     Place,
-    any_source,
     any_sources,
+    any_text_source,
+    ended_at_exit,
     events_only,
+    listed,
     logits_file,
     one_source,
     only,
@@ -26,8 +28,9 @@ from sewcli.api.options import (
     EmbedOptions,
     SpotOptions,
     TranscribeOptions,
-    check_options,
+    checked_options,
     decoding_options,
+    is_kind,
     reading_options,
 )
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
@@ -108,7 +111,7 @@ class Model:
         Raises:
             ModelError, UsageError: at once, as `transcribe`. DeviceError: while it runs.
         """
-        return self._transcripts(any_sources(audios), options, decode_workers=None)
+        return ended_at_exit(self._transcripts(any_sources(audios), options, decode_workers=None))
 
     def align(
         self,
@@ -130,6 +133,8 @@ class Model:
             UsageError: the text is empty or cannot be spelled. Others: as `transcribe`.
         """
         task = self._aligning(options, plot)
+        if not is_kind(text, str):
+            raise UsageError(f"text={text!r}: a string is needed")
         task.check(text)
         source = replace(one_source(audio, sample_rate), text=text)
         return only(task.results(parts([source], options)))
@@ -138,8 +143,8 @@ class Model:
         self, pairs: Iterable[tuple[Audio, str]], **options: Unpack[AlignOptions]
     ) -> Iterator[Transcript | Failure]:
         """Align recordings with their texts, one result for each, in order; see `align`."""
-        sources = (replace(any_source(audio), text=text) for audio, text in pairs)
-        return self._aligning(options).results(parts(sources, options))
+        sources = map(any_text_source, listed(pairs))
+        return ended_at_exit(self._aligning(options).results(parts(sources, options)))
 
     def classify(
         self,
@@ -156,7 +161,7 @@ class Model:
         self, audios: Iterable[Audio], **options: Unpack[ClassifyOptions]
     ) -> Iterator[Classification | Failure]:
         """The labels of clips, one result for each, in order; see `transcribe_many` and `ClassifyOptions`."""
-        return self._classifications(any_sources(audios), options)
+        return ended_at_exit(self._classifications(any_sources(audios), options))
 
     def spot(
         self,
@@ -178,7 +183,7 @@ class Model:
             ModelError, UsageError: at once, as `classify`. AudioError, DeviceError: while it runs.
         """
         self._require("classification")
-        check_options(options, SpotOptions)
+        options = checked_options(options, SpotOptions)
         given: dict[str, Any] = {**options}
         names = {field.name for field in fields(SpottingOptions)}
         spotting = SpottingOptions(**{name: given[name] for name in names & given.keys()})
@@ -186,7 +191,8 @@ class Model:
         padded = batch_seconds(options.get("batch_seconds"), self._network)
         engine = options.get("audio_engine", "soundfile")
         task = Spotting(self._local, self._network, spotting, padded, engine, picture_file(plot))
-        return events_only(task.results(parts([one_source(audio, sample_rate)], options)))
+        results = task.results(parts([one_source(audio, sample_rate)], options))
+        return ended_at_exit(events_only(results))
 
     def embed(
         self, audio: Place | Array, sample_rate: int | None = None, **options: Unpack[EmbedOptions]
@@ -206,7 +212,7 @@ class Model:
         self, audios: Iterable[Audio], **options: Unpack[EmbedOptions]
     ) -> Iterator[Embedding | Failure]:
         """The hidden states of recordings, one result for each, in order; see `transcribe_many`, `embed`."""
-        return self._embeddings(any_sources(audios), options)
+        return ended_at_exit(self._embeddings(any_sources(audios), options))
 
     def _transcripts(
         self,
@@ -217,7 +223,7 @@ class Model:
         decode_workers: int | None = 0,
     ) -> Iterator[Transcript | Failure]:
         self._require("ctc")
-        check_options(options, TranscribeOptions)
+        options = checked_options(options, TranscribeOptions)
         decoding = decoding_options(options, self._local.spec.defaults_for(self.task))
         how = self._reading(options)
         times = options.get("timestamps", "word")
@@ -230,7 +236,7 @@ class Model:
 
     def _aligning(self, options: AlignOptions, plot: Place | None = None) -> Aligning:
         self._require("ctc")
-        check_options(options, AlignOptions)
+        options = checked_options(options, AlignOptions)
         how = self._reading(options)
         least, times = (
             options.get("min_confidence", DEFAULT_MIN_CONFIDENCE),
@@ -245,7 +251,7 @@ class Model:
         self, sources: Iterable[Source], options: ClassifyOptions, plot: Place | None = None
     ) -> Iterator[Classification | Failure]:
         self._require("classification")
-        check_options(options, ClassifyOptions)
+        options = checked_options(options, ClassifyOptions)
         top = options.get("top", 1)
         if top < 1:
             raise UsageError(f"top={top}: at least one label is given")
@@ -257,7 +263,7 @@ class Model:
 
     def _embeddings(self, sources: Iterable[Source], options: EmbedOptions) -> Iterator[Embedding | Failure]:
         self._require("features")
-        check_options(options, EmbedOptions)
+        options = checked_options(options, EmbedOptions)
         from sewcli.embedding import Encoding
 
         how = self._reading(options)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import fields
+from numbers import Integral, Real
+from types import NoneType
 from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from sewcli.casing import Case
@@ -13,6 +17,16 @@ from sewcli.errors import UsageError
 from sewcli.model_defaults import OptionDefaults
 from sewcli.pipeline.run import Options
 from sewcli.reading.activity_options import ActivityOptions
+
+_TOLD = {int: "a whole number", float: "a number", bool: "True or False", str: "a string"}
+#: the least and the most of a number, where what uses it does not say
+_RANGES = {
+    "batch_seconds": (0, math.inf),
+    "decode_workers": (0, math.inf),
+    "beam_width": (1, math.inf),
+    "n_best": (1, math.inf),
+    "min_confidence": (0, 1),
+}
 
 
 class Part(TypedDict, total=False):
@@ -158,16 +172,58 @@ class SpotOptions(Part, total=False):
     labels: Sequence[str]
 
 
-def check_options(options: Any, known: Any) -> None:
-    """Refuse an option that there is not (TypeError), and no choice or no list for a value (UsageError)."""
+def checked_options(options: Any, known: Any) -> Any:
+    """The options that are given; None is as if one were not, where it says nothing of its own.
+
+    Args:
+        options: by name.
+        known: the class of those there are.
+
+    Raises:
+        TypeError: there is no such option. UsageError: a value is of another type or out of range.
+    """
     hints = get_type_hints(known)
+    given = {}
     for name, value in options.items():
         if name not in hints:
             raise TypeError(f"unknown option {name!r}; there are {', '.join(hints)}")
-        if hints[name] == Sequence[str] and isinstance(value, str):
+        if value is None and NoneType not in get_args(hints[name]):
+            continue
+        _check(name, value, hints[name])
+        given[name] = value
+    return given
+
+
+def _check(name: str, value: Any, hint: Any) -> None:
+    """Refuse a value that an option cannot have (UsageError)."""
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise UsageError(f"{name}={value!r}", hint=f"one of {', '.join(get_args(hint))}")
+        return
+    if hint == Sequence[str]:
+        if isinstance(value, str):
             raise UsageError(f"{name}={value!r}: a list of words is needed", hint=f"{name}=[{value!r}]")
-        if get_origin(hints[name]) is Literal and value not in get_args(hints[name]):
-            raise UsageError(f"{name}={value!r}", hint=f"one of {', '.join(get_args(hints[name]))}")
+        if not (isinstance(value, Sequence) and all(isinstance(one, str) for one in value)):
+            raise UsageError(f"{name}={value!r}: a list of words is needed")
+        if name == "labels" and not value:
+            raise UsageError("labels=[] would find nothing", hint="leave it out for all labels")
+        return
+    kinds = get_args(hint) or (hint,)
+    if not any(is_kind(value, kind) for kind in kinds):
+        told = " or ".join(_TOLD.get(kind, kind.__name__) for kind in kinds if kind is not NoneType)
+        raise UsageError(f"{name}={value!r}: {told} is needed")
+    least, most = _RANGES.get(name, (-math.inf, math.inf))
+    if value is not None and name in _RANGES and not least <= value <= most:
+        upper = f" to {most}" if most < math.inf else " up"
+        raise UsageError(f"{name}={value!r}: a number from {least}{upper} is needed")
+
+
+def is_kind(value: Any, kind: Any) -> bool:
+    """Whether a value is of a kind; numbers of numpy are numbers, and truth values are none."""
+    if kind in (int, float):
+        number = Integral if kind is int else Real
+        return isinstance(value, number) and not isinstance(value, bool)
+    return isinstance(value, str | os.PathLike if kind is str else kind)
 
 
 def decoding_options(options: Any, defaults: OptionDefaults | None = None) -> DecodingOptions:

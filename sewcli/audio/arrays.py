@@ -57,9 +57,16 @@ def array_source(samples: ArrayLike, rate: int | None) -> ArraySource:
     """
     if rate is None:
         raise UsageError("an array needs its sample rate", hint="give sample_rate")
-    if not math.isfinite(rate) or rate != int(rate):
-        raise UsageError(f"sample rate {rate}: a whole number of Hz is needed")
-    given = np.asarray(samples)
+    try:
+        is_whole = math.isfinite(rate) and rate == int(rate)
+    except TypeError:
+        is_whole = False
+    if not is_whole:
+        raise UsageError(f"sample rate {rate!r}: a whole number of Hz is needed")
+    try:
+        given = np.asarray(samples)
+    except (TypeError, ValueError, RuntimeError) as error:  # the last of a tensor that learns
+        raise UsageError(f"{type(samples).__name__}: no audio: {error}", hint="give an array") from error
     if given.ndim not in (1, 2) or (given.ndim == 2 and not 0 < given.shape[1] <= _MOST_CHANNELS):
         raise UsageError(
             f"an array of shape {given.shape} is no audio",
