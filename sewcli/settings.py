@@ -143,11 +143,15 @@ def _read_file(file: SettingsFile, known: Known) -> Iterator[Setting]:
 def _settings(
     file: SettingsFile, table: Mapping[str, Any], command: str | None, keys: Iterable[str]
 ) -> Iterator[Setting]:
+    spelled: dict[str, str] = {}
     for name, value in table.items():
         key = name.replace("_", "-")
+        if key in spelled:
+            raise _bad(file, f"{spelled[key]} and {name} are one setting")
+        spelled[key] = name
         where = f"[{command}] {name}" if command else name
         if key not in keys:
-            hint = f"keys are the long options of `sew {command or 'transcribe'} --help`"
+            hint = f"keys are the options that have a variable in `sew {command or 'transcribe'} --help`"
             raise _unknown(file, f"key {where}", key, keys, hint)
         if isinstance(value, list):
             yield Setting(key, command, [_text(file, where, item) for item in value], file)

@@ -76,6 +76,24 @@ def test_the_tables_hold_every_utterance_with_its_alignment(sew, ctc, manifest, 
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".sew-")]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_scores_are_told_where_the_table_cannot_be_written(sew, ctc, manifest, tmp_path, monkeypatch):
+    """A disk that is full by the second utterance."""
+    place = Path.open
+
+    def opened(file, *mode, **how):
+        return place(Path("/dev/full") if file.name.startswith(".sew-") else file, *mode, **how)
+
+    expected = sew("evaluate", manifest, "-m", ctc, "-f", "json").records[0]
+    monkeypatch.setattr(Path, "open", opened)
+    done = sew("evaluate", manifest, "-m", ctc, "-f", "json", "--table", tmp_path / "t.jsonl")
+    assert done.code == 1, done.err
+    assert done.records, done.err
+    assert done.records[0]["wer"] == expected["wer"]
+    assert "t.jsonl: No space left on device" in done.err
+    assert not list(tmp_path.glob("*t.jsonl"))
+
+
 def test_a_table_is_not_replaced_unasked(sew, ctc, manifest, tmp_path):
     table = tmp_path / "t.tsv"
     table.write_text("mine")

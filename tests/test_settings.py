@@ -92,6 +92,20 @@ def test_config_show_tells_value_and_place(
     assert cells.keys() == rows.keys()
 
 
+def test_config_show_marks_what_a_command_would_refuse(
+    sew: Sew, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "sew.toml").write_text('dtype = "int4"\nthreads = 2\n')
+    monkeypatch.setenv("SEW_BEAM_WIDTH", "many")
+    rows = {row["key"]: row for row in sew("config", "show", "-f", "json").records[0]["settings"]}
+    assert (rows["threads"]["value"], rows["threads"]["problem"]) == (2, None)
+    assert rows["dtype"]["value"] == "int4"
+    assert "bfloat16" in rows["dtype"]["problem"]
+    assert "integer" in rows["beam-width"]["problem"]
+    shown = {line.split()[0]: line for line in sew("config", "show").lines}
+    assert "sew.toml: 'int4' is not one of" in shown["dtype"]
+
+
 def test_every_option_of_a_command_can_stand_in_a_file(sew: Sew, project: Path) -> None:
     keys = {name.split(".")[-1] for name in shown(sew)}
     assert {"device", "batch-seconds", "format", "output", "model", "offline", "hotword"} <= keys
@@ -108,6 +122,7 @@ def test_every_option_of_a_command_can_stand_in_a_file(sew: Sew, project: Path) 
         ("\xff", ["not valid TOML"]),
         ("chnk = 3", ["unknown key chnk", "did you mean chunk"]),
         ("[transcribe]\ntop = 3", ["unknown key [transcribe] top"]),
+        ("beam_width = 5\nbeam-width = 6", ["beam_width and beam-width are one setting"]),
         ("[transcrib]\n", ["unknown table [transcrib]", "did you mean transcribe"]),
         ("[tool.sew]\nchunk = 3", ["unknown table [tool]"]),
         ("threads = 2.5", ["threads = 2.5"]),

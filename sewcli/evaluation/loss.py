@@ -143,6 +143,7 @@ class LossOfRecording:
             yield np.frombuffer(block, dtype=np.float32).reshape(-1, columns)
 
 
+@np.errstate(invalid="ignore")  # where a network gives no numbers, the loss is none
 def negative_log_likelihood(
     log_posteriors: Iterable[NDArray[np.float32]], frames: int, tokens: Sequence[int], blank: int
 ) -> float:

@@ -37,8 +37,10 @@ class Table:
         file: to write; its suffix tells the format.
         task: "ctc" or "classification".
 
+    Where it cannot be written, the utterances are scored all the same: that is told at its end.
+
     Raises:
-        SewError: it cannot be written.
+        SewError: it cannot be written; at its beginning and its end.
     """
 
     def __init__(self, file: Path, task: str) -> None:
@@ -47,6 +49,7 @@ class Table:
         self._columns = _COLUMNS[task]
         self._tabbed = file.suffix.lower() == ".tsv"
         self._stream: BinaryIO | None = None
+        self._failed: OSError | None = None
 
     def __enter__(self) -> Table:
         try:
@@ -63,15 +66,17 @@ class Table:
         assert self._stream is not None  # since __enter__
         try:
             self._stream.close()
-            if kind is None:
+            if self._failed is None and kind is None:
                 self._temporary.replace(self._target)
         except OSError as failed:
-            raise self._error(failed) from failed
+            self._failed = self._failed or failed
         finally:
             self._temporary.unlink(missing_ok=True)
+        if self._failed is not None and kind is None:
+            raise self._error(self._failed) from self._failed
 
     def add(self, utterance: Scored, score: WordScore | None) -> None:
-        """Write the line of an utterance (SewError where it cannot be)."""
+        """Write the line of an utterance."""
         fields = as_object(utterance, score)
         if not self._tabbed:
             self._write(dump({"schema_version": SCHEMA_VERSION, **fields}))
@@ -89,10 +94,11 @@ class Table:
 
     def _write(self, line: bytes) -> None:
         assert self._stream is not None  # since __enter__
-        try:
-            self._stream.write(line)
-        except OSError as error:
-            raise self._error(error) from error
+        if self._failed is None:
+            try:
+                self._stream.write(line)
+            except OSError as error:
+                self._failed = error
 
     def _error(self, error: OSError) -> SewError:
         return SewError(f"cannot write {self._target}: {error.strerror}", code="output")

@@ -34,6 +34,12 @@ log = logging.getLogger("sewcli")
 
 #: logit a fresh head gives the blank: most frames are blank where a model has converged
 BLANK_BIAS = 2.0
+_TOO_LONG = "text longer than its frames"
+
+
+def _frames_needed(tokens: list[int]) -> int:
+    """Frames that CTC needs: one a token, and a blank between equal neighbours."""
+    return len(tokens) + sum(a == b for a, b in pairwise(tokens))
 
 
 class Target(NamedTuple):
@@ -147,30 +153,42 @@ class CtcTask:
         """The dev clips that are not too long and whose text can be spelled; the others are told."""
         left_out = LeftOut("dev", len(dev), skip_bad=skip_bad)
         short = usable_dev_clips(dev, self._recipe.max_seconds)
-        kept = [clip for clip in short.tolist() if self._spelled(dev.rows[clip], left_out) is not None]
+        kept = [clip for clip in short.tolist() if self._fits(dev, clip, left_out)]
         left_out.tell()
         if not kept:
-            raise UsageError("dev: no text can be spelled", hint="the messages above say why")
+            raise UsageError(
+                "dev: no text can be spelled and fits its clip", hint="the messages above say why"
+            )
         return np.array(kept, dtype=np.int64)
+
+    def _fits(self, dev: AudioCache, clip: int, left_out: LeftOut) -> bool:
+        """Whether a dev clip can be scored; else what is wrong with it is told."""
+        row = dev.rows[clip]
+        ids = self._spelled(row, left_out)
+        frames = frame_count(int(dev.lengths[clip]))
+        if ids is not None and _frames_needed(ids) > frames:
+            left_out.unfit(row, _TOO_LONG, f"its text needs {_frames_needed(ids)} frames and has {frames}")
+            return False
+        return ids is not None
 
     def _encoded(self, row: Row, samples: int, left_out: LeftOut) -> list[int] | None:
         """The ids of the text of a training clip, or None after telling why it cannot be used."""
         recipe, seconds = self._recipe, samples / SAMPLE_RATE
         if not recipe.min_seconds <= seconds <= recipe.max_seconds:
             limits = f"outside {recipe.min_seconds:g} to {recipe.max_seconds:g} s"
-            left_out.unfit(row, limits, f"{seconds:.1f} s, {limits}")
+            left_out.unfit(row, limits, f"{seconds:.3g} s, {limits}")
             return None
         ids = self._spelled(row, left_out)
         if ids is None:
             return None
-        # CTC needs a frame a token and a blank between equal neighbours; leave room for speed-up
-        needed = len(ids) + sum(a == b for a, b in pairwise(ids))
+        needed = _frames_needed(ids)
+        # room for speed-up
         frames = frame_count(int(samples / max(recipe.speeds)))
         if recipe.keep_features:
             frames = tempo_frames(frames, max(recipe.feature_tempo))
         if needed > frames // PAIR * PAIR:
             fits = f"its text needs {needed} frames and has {frames // PAIR * PAIR} at the highest speed"
-            left_out.unfit(row, "text longer than its frames", fits)
+            left_out.unfit(row, _TOO_LONG, fits)
             return None
         return ids
 

@@ -35,6 +35,7 @@ from sewcli.training.checkpoint import (
     save_checkpoint,
     settings_of,
 )
+from sewcli.training.course import Course
 from sewcli.training.feed import Feed
 from sewcli.training.initialise import teach_front_end
 from sewcli.training.interfaces import Observer, Task
@@ -93,6 +94,7 @@ class Trainer:
         self.best_step = 0
         #: evaluations since that one
         self.waited = 0
+        self._course = Course(recipe, directory)
         #: update of the last evaluation
         self._evaluated = 0
         self._accelerator = accelerator
@@ -107,6 +109,9 @@ class Trainer:
         """Train to the recipe's last step, from the checkpoint if there is one.
 
         SIGINT and SIGTERM let the update in hand finish, write a checkpoint and raise KeyboardInterrupt.
+
+        Raises:
+            UsageError: the training has diverged: weights, gradients or the loss on dev are no numbers.
         """
         # as the main process finds it: it may be the first to write here, while others are still to look
         found, chosen = self._of_main([has_checkpoint(self.directory, kind) for kind in (STATE, CHOSEN)])
@@ -187,7 +192,9 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         if not torch.isfinite(norm):
             log.warning("step %d skipped: the gradient is not finite", self.step)
+            self._course.skipped(self.model, self.step)
             return math.nan, seconds
+        self._course.made()
         for optimizer in self.optimizers:
             optimizer.step()
         self.average.update_parameters(self.model)
@@ -214,11 +221,13 @@ class Trainer:
             loss = float(self._accelerator.reduce(mean, reduction="mean"))
         if self._accelerator.is_main_process:
             model = self.average.module.eval()
+            self._course.check(model, self.step)
             metrics, pairs = self.task.evaluate(model, int(4 * self.recipe.batch_seconds * SAMPLE_RATE))
             record = {"step": self.step, "train_loss": loss, "speed": speed, **metrics}
             for observer in self._observers:
                 observer.evaluated(record, pairs)
             score = tuple(metrics[name] for name in self.task.selection_metrics)
+            self._course.check_loss(metrics["loss"], self.step)
             better = self.best is None or score < self.best
             self.waited = 0 if better else self.waited + 1
             if better:

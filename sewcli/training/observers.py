@@ -129,7 +129,8 @@ class MessageLog:
 def evaluation_lines(record: dict[str, Any], pairs: list[tuple[str, str]]) -> list[str]:
     """What to tell of an evaluation: the metrics in all (not by set), then (reference | answer) samples."""
     shown = [f"{key} {value:.4f}" for key, value in record.items() if is_metric(key) and "_" not in key]
-    head = f"step {record['step']}: train loss {record['train_loss']:.3f}; {', '.join(shown)}"
+    learned = "" if math.isnan(record["train_loss"]) else f"train loss {record['train_loss']:.3f}; "
+    head = f"step {record['step']}: {learned}{', '.join(shown)}"
     return [head, *(f"    {reference} | {answer}" for reference, answer in spread(pairs))]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import errno
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,7 @@ from sewcli.acoustic.load import find_device
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.processor import multiplies_bfloat16
 from sewcli.acoustic.running import is_out_of_memory
-from sewcli.errors import DeviceError, ModelError, UsageError
+from sewcli.errors import DeviceError, ModelError, SewError, UsageError
 from sewcli.hub.fetching import fetch
 from sewcli.registry import resolve
 from sewcli.training.augment import check_recordings
@@ -46,6 +48,8 @@ from sewcli.training.recipe import Recipe
 log = logging.getLogger("sewcli")
 
 #: what oneDNN has compiled for the shapes of batches stays: 1024 are not enough for a training
+_ERROR_NUMBER = re.compile(r"os error (\d+)")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PRIMITIVES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")
 
 
@@ -77,7 +81,7 @@ def train_model(
     """
     check_kept_features(recipe)
     check_effects(recipe)
-    with held(directory):
+    with held(directory), _room_told(directory):
         _train(recipe, directory, device, threads, observers, offline=offline, skip_bad=skip_bad)
 
 
@@ -175,6 +179,27 @@ def _memory_told(recipe: Recipe) -> Iterator[None]:
         raise DeviceError(
             f"not enough memory for a batch of {recipe.batch_seconds:g} s",
             hint=f"--set batch_seconds={half:g} --set accumulate={twice} makes updates of the same size",
+        ) from error
+
+
+@contextmanager
+def _room_told(directory: Path) -> Iterator[None]:
+    """Say where there is no more room, and how to go on (SewError)."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        # the library for tensors gives the number of the error in its text alone
+        number = error.errno if isinstance(error, OSError) else _ERROR_NUMBER.search(str(error))
+        if isinstance(number, re.Match):
+            number = int(number[1])
+        if number not in _NO_ROOM:
+            raise
+        raise SewError(
+            f"no room in {directory}: {os.strerror(number)}",
+            hint="make some, and go on with --resume from what is there",
+            code="no_space",
         ) from error
 
 

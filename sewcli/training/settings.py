@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,8 +73,12 @@ CountOrZero = Annotated[int, Rule(lambda value: _is_whole(value) and value >= 0,
 Seed = Annotated[
     int, Rule(lambda value: _is_whole(value) and 0 <= value < 1 << 31, "a whole number from 0 to 2^31 - 1")
 ]
-Positive = Annotated[float, Rule(lambda value: _is_number(value) and value > 0, "a number above 0")]
-NotNegative = Annotated[float, Rule(lambda value: _is_number(value) and value >= 0, "a number from 0 up")]
+Positive = Annotated[
+    float, Rule(lambda value: _is_number(value) and 0 < value < math.inf, "a number above 0")
+]
+NotNegative = Annotated[
+    float, Rule(lambda value: _is_number(value) and 0 <= value < math.inf, "a number from 0 up")
+]
 Share = Annotated[float, SHARE]
 Flag = Annotated[bool, Rule(lambda value: isinstance(value, bool), "true or false")]
 Text = Annotated[str, _TEXT]

@@ -83,7 +83,12 @@ def read_vocabulary(file: Path) -> Vocabulary:
         UsageError: the file is not there, or has another name.
         ModelError: it cannot be used.
     """
-    if file.name != "vocab.json" or not file.exists():
+    if file.name != "vocab.json" and file.exists():
+        raise UsageError(
+            f"vocabulary: {file} has to be named vocab.json",
+            hint="copy it to a directory of its own: the tokenizer's other files may lie beside it",
+        )
+    if not file.exists():
         raise UsageError(
             f"vocabulary: there is no {file}",
             hint='use "auto", "english", "build" or the path of a vocab.json',

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
-from sewcli.cli.options.defaults import command_context, commands_with_settings, in_force, option_value
+from sewcli.cli.options.defaults import command_context, commands_with_settings, in_force, option_value, plain
 from sewcli.cli.parser import CommandGroup
 from sewcli.cli.preferred import PreferredModel, likely_model
 from sewcli.decoding.options import DEFAULT_ALPHA, DEFAULT_BEAM_WIDTH, DEFAULT_BETA
@@ -58,7 +58,7 @@ def show(
         write_stdout(dump({"schema_version": SCHEMA_VERSION, "files": files, "settings": rows}))
         return
     write_lines(*(f"# {file['path']}: {'read' if file['found'] else 'not there'}" for file in files))
-    write_columns([[_name(row), _readable(row["value"]), row["origin"] or row["source"]] for row in rows])
+    write_columns([[_name(row), _readable(row["value"]), _whence(row)] for row in rows])
 
 
 def _rows(root: Any) -> Iterator[dict[str, Any]]:
@@ -70,10 +70,11 @@ def _rows(root: Any) -> Iterator[dict[str, Any]]:
         context = command_context(root, name)
         of_model = _of_model(context, options, chosen, _TASKS.get(name, "ctc"))
         for key, parameter in options.items():
-            value, source, origin = _value(context, parameter, chosen.get(key))
-            if value is None and key in of_model:
+            found = _value(context, parameter, chosen.get(key))
+            if found.value is None and key in of_model:
                 value, origin = of_model[key]
-            yield {"key": key, "command": name, "value": value, "source": source, "origin": origin}
+                found = found._replace(value=value, origin=origin)
+            yield {"key": key, "command": name, **found._asdict()}
 
 
 def _of_model(
@@ -82,7 +83,7 @@ def _of_model(
     """The values of options that a model may have defaults for, each with the entry that has it, or None."""
     found: dict[str, tuple[Any, str | None]] = {key: (value, None) for key, value in _OF_NO_MODEL.items()}
     if "model" in options:
-        name, _, _ = _value(context, options["model"], chosen.get("model"))
+        name = _value(context, options["model"], chosen.get("model")).value
         try:
             spec = likely_model(None if name is None else PreferredModel(name), task)
         except SewError:  # the command will say so
@@ -96,23 +97,27 @@ def _of_model(
     return found
 
 
-def _value(context: typer.Context, parameter: Any, setting: Setting | None) -> tuple[Any, str, str | None]:
-    """The value of a setting, its source, and the variable or file that it stands in."""
+class _Found(NamedTuple):
+    """A value, its source, the variable or file that it stands in, and what is wrong with it."""
+
+    value: Any
+    source: str
+    origin: str | None = None
+    problem: str | None = None
+
+
+def _value(context: typer.Context, parameter: Any, setting: Setting | None) -> _Found:
+    """A setting as its option reads it; as it stands where the option would refuse it."""
     given = parameter.value_from_envvar(context)
-    if given is not None:
-        return _typed(context, parameter, given), "environment", parameter.envvar
-    if setting is not None:
-        value = option_value(parameter, setting)
-        return _typed(context, parameter, value), setting.file.source, setting.place
-    return _plain(parameter.get_default(context)), "default", None
-
-
-def _typed(context: typer.Context, parameter: Any, value: Any) -> Any:
-    """A value as its option reads it; as it stands where the option would refuse it."""
+    source, origin = "environment", parameter.envvar
+    if given is None:
+        if setting is None:
+            return _Found(_plain(parameter.get_default(context)), "default")
+        given, source, origin = option_value(parameter, setting), setting.file.source, setting.place
     try:
-        return _plain(parameter.process_value(context, value))
-    except typer.BadParameter:
-        return _plain(value)
+        return _Found(_plain(parameter.process_value(context, given)), source, origin)
+    except typer.BadParameter as error:
+        return _Found(_plain(given), source, origin, plain(error.message).rstrip("."))
 
 
 def _plain(value: Any) -> Any:
@@ -127,13 +132,18 @@ def _merged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     merged = []
     for key in sorted({row["key"] for row in rows}):
         same = [row for row in rows if row["key"] == key]
-        facts = [(row["value"], row["source"], row["origin"]) for row in same]
+        facts = [tuple(row[name] for name in _Found._fields) for row in same]
         merged += [same[0] | {"command": None}] if facts.count(facts[0]) == len(facts) else same
     return merged
 
 
 def _name(row: dict[str, Any]) -> str:
     return row["key"] if row["command"] is None else f"{row['command']}.{row['key']}"
+
+
+def _whence(row: dict[str, Any]) -> str:
+    whence = str(row["origin"] or row["source"])
+    return whence if row["problem"] is None else f"{whence}: {row['problem']}"
 
 
 def _readable(value: Any) -> str:

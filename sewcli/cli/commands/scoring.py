@@ -137,12 +137,12 @@ def score(
                     report.add(item.where, item.scored)
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(f"{report.scored} utterances were scored, nothing is written") from stop
-    for message in listed(report.loss_messages, report.loss_problems):
-        log.warning("%s", message)
-    if report.scored:
-        scores = {"schema_version": SCHEMA_VERSION, **report.as_object(), **record}
-        if timed:
-            scores["wall_seconds"] = round(time.perf_counter() - started, 6)
-        outputs.show(scores, lines)
-        outputs.write_confusion(report.confusion)
+        for message in listed(report.loss_messages, report.loss_problems):
+            log.warning("%s", message)
+        if report.scored:
+            scores = {"schema_version": SCHEMA_VERSION, **report.as_object(), **record}
+            if timed:
+                scores["wall_seconds"] = round(time.perf_counter() - started, 6)
+            outputs.show(scores, lines)
+            outputs.write_confusion(report.confusion)
     return exit_code(report.scored, report.failed)
