@@ -184,6 +184,7 @@ def test_command_reads_and_writes_gzip_and_normalises(sew: Sew, tmp_path: Path) 
         (["good.txt", "--prune", "some"], "--prune some"),
         (["good.txt", "--prune", "2 1"], "--prune 2 1"),
         (["good.txt", "--prune", "0 0 1"], "no n-gram of order 3"),
+        (["good.txt", "-o", "-"], "-o -: a language model is written to a file"),
     ],
 )
 def test_command_names_what_is_wrong(sew: Sew, tmp_path: Path, arguments: list[str], named: str) -> None:
@@ -191,7 +192,7 @@ def test_command_names_what_is_wrong(sew: Sew, tmp_path: Path, arguments: list[s
     (tmp_path / "latin.txt").write_bytes(b"good\ncaf\xe9\n")
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b"a b\n" * 1000)[:-12])
     texts = [tmp_path / arguments[0], *arguments[1:]]
-    result = sew("lm", "build", *texts, "-o", tmp_path / "lm.arpa")
+    result = sew("lm", "build", "-o", tmp_path / "lm.arpa", *texts)
     assert (result.code, named in result.err) == (2, True), result.err
     assert not (tmp_path / "lm.arpa").exists()
 

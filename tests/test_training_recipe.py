@@ -95,3 +95,9 @@ def test_too_little_memory_is_told(recipe_file, tmp_path):
     with pytest.raises(DeviceError, match="not enough memory for a batch of 8 s") as caught:
         train_model(recipe, tmp_path / "run", observers=[At(1, fail)])
     assert "--set batch_seconds=4 --set accumulate=2" in caught.value.hint
+
+
+@pytest.mark.parametrize(("text", "value"), [(".5", 0.5), ("1.", 1.0), ("0.25", 0.25), ("1", 1)])
+def test_numbers_are_written_as_people_do(recipe_file, text, value):
+    recipe = load_recipe(recipe_file, EXAMPLES, [f"label_smoothing={text}"])
+    assert recipe.label_smoothing == value

@@ -62,3 +62,16 @@ def test_text_is_a_table_and_a_line_to_copy(sew: Sew, manifest: Path) -> None:
 def test_lists_that_are_none_are_wrong_usage(sew: Sew, manifest: Path, options: tuple[str, str]) -> None:
     result = sew("tune-lm", manifest, *options)
     assert (result.code, result.out, options[0] in result.err) == (2, b"", True)
+
+
+def test_weights_worse_than_no_model_and_files_that_are_gone_are_told(sew: Sew, tmp_path: Path) -> None:
+    row = json.loads(EXAMPLES.read_text().splitlines()[1])
+    row["audio_filepath"] = str(EXAMPLES.parent / row["audio_filepath"])
+    rows = [row, {"audio_filepath": "gone.wav", "text": "GO"}]
+    manifest = tmp_path / "dev.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = sew("tune-lm", manifest, "--alphas", "-3", "--betas", "9", "--beam-widths", "5")
+    assert result.code == 3
+    assert f"sew: {manifest}:2: gone.wav: no such file" in result.err
+    assert "1 utterances, 3 s, 1 failed" in result.err
+    assert "greedy decoding makes no more errors than any of these" in result.err

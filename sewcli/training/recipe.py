@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -240,7 +241,8 @@ def _override(fields: dict[str, Any], key: str, text: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text
+        # TOML wants digits on both sides of a point
+        value = float(text) if re.fullmatch(r"[+-]?(\.\d+|\d+\.)", text) else text
     table, dot, name = key.partition(".")
     if not dot:
         fields[key] = value

@@ -83,6 +83,8 @@ def build(
     run.set_up_messages(quiet=quiet)
     if case == "sentence":
         raise UsageError("--case sentence: words have one case in a model", hint="upper, lower or as-is")
+    if str(output) == "-":
+        raise UsageError("-o -: a language model is written to a file", hint="name one: -o mine.arpa.gz")
     check_file("-o", output)
     check_not_read("-o", output, (Path(text) for text in texts if text != "-"))
     if output.exists() and not overwrite:

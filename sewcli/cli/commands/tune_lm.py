@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("sewcli")
 _SEARCH = "Search"
+_EXAMPLES = {"--alphas": "0.5 1", "--betas": "0 1.5", "--beam-widths": "50 100"}
 
 
 @grouped
@@ -129,21 +131,22 @@ def tune_lm(
     kept = KeptLogits(network.columns)
     failed = 0
     with messages.display(len(rows)) as display:
-        for result in run_pipeline(
-            display.reading(row.source for row in rows), network, kept.recording, options
-        ):
+        results = run_pipeline(display.reading(row.source for row in rows), network, kept.recording, options)
+        for row, result in zip(rows, results, strict=True):
             if isinstance(result, Failure):
                 failed += 1
                 display.fail()
-                report_failure(result)
+                report_failure(replace(result, message=row.told(result.message)))
             else:
                 display.count(result.source.path, result.duration)
     if not len(kept):
         raise typer.Exit(EXIT_ALL_FAILED)
     greedy = attempt(kept, vocabulary, dec.decoding_options(None, None), normalize)
     candidates = grid(decoding, *tried)
-    _log.info("%d utterances, %.0f s; %d combinations", len(kept), kept.seconds, len(candidates))
-    trials = attempts(kept, vocabulary, candidates, normalize, decode_workers)
+    _log.info(
+        "%d utterances, %.0f s, %d failed; %d combinations", len(kept), kept.seconds, failed, len(candidates)
+    )
+    trials = _and_tell(greedy, attempts(kept, vocabulary, candidates, normalize, decode_workers))
     if form == "text":
         _show(greedy, trials)
     else:
@@ -176,6 +179,19 @@ def _rows(context: Any, manifest: Path, limit: int | None, *, skip_bad: bool) ->
     if limit is None or limit >= len(rows):
         return rows
     return [rows[index * len(rows) // limit] for index in range(limit)]
+
+
+def _and_tell(greedy: Trial, trials: Iterable[Trial]) -> Iterator[Trial]:
+    """The trials; after the last one a warning where none is better than greedy decoding."""
+    from sewcli.evaluation.tuning import edits
+
+    fewest = edits(greedy)
+    is_better = False
+    for trial in trials:
+        is_better = is_better or edits(trial) < fewest
+        yield trial
+    if not is_better:
+        _log.warning("greedy decoding makes no more errors than any of these")
 
 
 def _show(greedy: Trial, trials: Iterable[Trial]) -> None:
@@ -220,7 +236,9 @@ def numbers(option: str, given: str) -> list[float]:
     except ValueError:
         values = []
     if not values or not all(map(math.isfinite, values)):
-        raise UsageError(f"{option} {given!r}: it is a list of numbers", hint=f"as {option} '0.5 1'")
+        raise UsageError(
+            f"{option} {given!r}: it is a list of numbers", hint=f"as {option} '{_EXAMPLES[option]}'"
+        )
     return list(dict.fromkeys(values))
 
 
