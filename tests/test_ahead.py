@@ -41,6 +41,30 @@ def test_no_more_than_the_depth_is_begun_before_it_is_wanted() -> None:
     ahead.stop()
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_more_is_begun_than_may_wait_by_its_weight(workers: int) -> None:
+    """But what is waited for is, whatever the weight of those behind it that are done."""
+    weights = [1, 50, 1, 1, 30, 1, 1, 1, 1, 40, 1, 1] * 20
+    done: list[int] = []
+    heaviest = []
+
+    def work(number: int) -> int:
+        time.sleep(0.001 * (number % 3 == 0))
+        done.append(number)
+        return number
+
+    ahead = Ahead(
+        range(len(weights)), work, ignore, workers=workers, depth=60, weigh=weights.__getitem__, most=20
+    )
+    for taken, found in enumerate(ahead.results()):
+        assert found == taken
+        heaviest.append(sum(weights[number] for number in done if number > taken))
+        time.sleep(0.0005)
+    assert len(done) == len(weights)
+    # 20, and what was under way when that was reached
+    assert max(heaviest) <= 20 + workers * 50
+
+
 def test_work_goes_on_while_nobody_takes() -> None:
     done = threading.Event()
     ahead = Ahead([1, 2], lambda number: done.set() if number == 2 else None, ignore, depth=2)

@@ -51,6 +51,8 @@ def test_others_are_refused_too(nano: sewcli.Model) -> None:
     for call, told in (
         (lambda: nano.align(CLIP, "GO", min_confidence=5), "min_confidence=5: a number from 0 to 1"),
         (lambda: nano.align(SECOND, 16_000, "GO"), "text=16000: a string"),  # type: ignore[arg-type]
+        (lambda: nano.align(CLIP, CLIP), "text=.*: a string"),  # type: ignore[arg-type]
+        (lambda: nano.transcribe(SECOND, 10**400), "a whole number of Hz"),
         (lambda: keywords.spot(CLIP, labels=[]), "would find nothing"),
         (lambda: keywords.classify(CLIP, top=1.5), "top=1.5: a whole number"),  # type: ignore[typeddict-item]
         (lambda: sewcli.load("nano", threads="2"), "threads='2': a whole number"),  # type: ignore[arg-type]
@@ -71,6 +73,19 @@ def test_none_is_as_if_nothing_were_given(nano: sewcli.Model) -> None:
     options: Any = dict.fromkeys(("start", "end", "channel", "chunk", "stride", "beam_width", "vad", "lm"))
     assert nano.transcribe(CLIP, **options) == expected
     assert nano.transcribe(CLIP, start=np.float32(0), chunk=np.int64(8)).text == expected.text
+
+
+@pytest.mark.parametrize(
+    "words", [{"GO"}, ("GO",), np.array(["GO"]), {"GO": 1}.keys(), (word for word in ["GO"])]
+)
+def test_words_come_in_any_collection(nano: sewcli.Model, words: Any) -> None:
+    pytest.importorskip("pyctcdecode")
+    assert nano.transcribe(CLIP, decoder="beam", hotwords=words).hotwords == {"GO": 1}
+
+
+def test_truth_values_of_numpy_are_some(nano: sewcli.Model) -> None:
+    given: Any = {"ignore_punctuation": np.True_}
+    assert nano.align(CLIP, "GO!", **given).text == nano.align(CLIP, "GO!", ignore_punctuation=True).text
 
 
 def test_one_that_cannot_be_used_is_a_failure_among_many(nano: sewcli.Model) -> None:

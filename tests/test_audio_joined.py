@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from audio_files import failure, read, signal, written
 
-from sewcli.audio import SAMPLE_RATE, read_blocks
+from sewcli.audio import SAMPLE_RATE, ogg, read_blocks
 from sewcli.inputs.sources import Source
 
 JOINABLE = [
@@ -102,7 +102,41 @@ class TestReadAsOne:
             assert failure(tmp_path / name).code == "damaged"
 
 
+class TestLengthsOfMp3ThatAreWrong:
+    """The bytes of a Xing header, which say where another recording may begin."""
+
+    @pytest.mark.parametrize("short", [1, 2, 10])
+    def test_too_few_bytes_cut_nothing(self, tmp_path: Path, short: int) -> None:
+        file = tmp_path / "a.mp3"
+        soundfile.write(file, signal(16_000, 1, 3), 16_000, bitrate_mode="CONSTANT", compression_level=0.5)
+        expected, data = read(file), bytearray(file.read_bytes())
+        tag = max(data.find(b"Xing"), data.find(b"Info"))
+        size = int.from_bytes(data[tag + 12 : tag + 16], "big")
+        frame = data.index(b"\xff\xf3", tag) - data.index(b"\xff\xf3")
+        data[tag + 12 : tag + 16] = (size - short * frame).to_bytes(4, "big")
+        file.write_bytes(data)
+        np.testing.assert_array_equal(read(file), expected)
+
+
 class TestNotReadAsOne:
+    @pytest.mark.parametrize("rates", [(44_100, 16_000), (16_000, 44_100), (44_100, 48_000)])
+    def test_mp3_of_another_rate(self, tmp_path: Path, rates: tuple[int, int]) -> None:
+        files = [written(tmp_path / f"{rate}.mp3", rate, seconds=2) for rate in rates]
+        (tmp_path / "a.mp3").write_bytes(b"".join(file.read_bytes() for file in files))
+        error = failure(tmp_path / "a.mp3")
+        assert error.code == "joined"
+        assert f"another recording of {rates[1]} Hz" in error.message
+
+    @pytest.mark.parametrize("rest", [b"Speex   1.2", b"\x80theora"])
+    def test_a_second_stream_that_nobody_reads(self, tmp_path: Path, rest: bytes) -> None:
+        file = written(tmp_path / "a.ogg")
+        page = bytearray(b"OggS\0\2" + bytes(8) + b"\1\2\3\4" + bytes(8) + bytes([1, len(rest)]) + rest)
+        page[22:26] = ogg._checksum(bytes(page))
+        file.write_bytes(file.read_bytes() + page)
+        error = failure(file)
+        assert error.code == "joined"
+        assert "and cannot be read" in error.message
+
     @pytest.mark.parametrize("engine", ["soundfile", "librosa"])
     @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.aiff", "a.rf64"])
     def test_formats_that_are_not_made_for_it(self, tmp_path: Path, name: str, engine: str) -> None:
@@ -131,6 +165,14 @@ class TestNotReadAsOne:
         file.write_bytes(file.read_bytes() + b"LIST\x04\0\0\0INFO" + b"junk\x05\0\0\0fLaC!\0")
         np.testing.assert_array_equal(read(file), expected)
 
+    def test_flac_within_the_metadata_of_flac_is_no_recording(self, tmp_path: Path) -> None:
+        file = written(tmp_path / "a.flac")
+        expected, data = read(file), file.read_bytes()
+        application = b"test" + data[:100]
+        block = bytes([2]) + len(application).to_bytes(3, "big") + application
+        file.write_bytes(data[:42] + block + data[42:])
+        np.testing.assert_array_equal(read(file), expected)
+
 
 class TestPagesOfOgg:
     @pytest.fixture
@@ -148,6 +190,30 @@ class TestPagesOfOgg:
         found = list(pages(file.read_bytes()))
         file.write_bytes(b"".join([*found[:5], found[4], *found[5:]]))
         assert "comes a second time or too late" in failure(file).message
+
+    def test_a_description_over_several_pages_whose_writer_did_not_count_again(self, file: Path) -> None:
+        """The pages on which nothing ends have the position -1, and are no audio."""
+        expected, found = read(file), list(pages(file.read_bytes()))
+        lengths = found[1][27 : 27 + found[1][26]]
+        body = found[1][27 + len(lengths) :]
+        # a comment packet of which the first page is full: 255 pieces of 255 bytes
+        first = sum(1 for _ in lengths[: lengths.index(next(n for n in lengths if n < 255)) + 1])
+        comment, rest = body[: sum(lengths[:first])], body[sum(lengths[:first]) :]
+        padded = comment + bytes(255 * 300 - len(comment) + 7)
+        numbers = iter((1, 2))
+
+        def page(flags: int, position: bytes, laced: bytes, content: bytes) -> bytes:
+            head = found[1][:4] + bytes([0, flags]) + position + found[1][14:18]
+            head += next(numbers).to_bytes(4, "little") + bytes(4) + bytes([len(laced)]) + laced
+            whole = bytearray(head + content)
+            whole[22:26] = ogg._checksum(bytes(whole))
+            return bytes(whole)
+
+        pieces = bytes([255] * 300 + [7])
+        one = page(0, b"\xff" * 8, pieces[:255], padded[: 255 * 255])
+        two = page(1, bytes(8), pieces[255:] + lengths[first:], padded[255 * 255 :] + rest)
+        file.write_bytes(b"".join([found[0], one, two, *found[2:]]))
+        np.testing.assert_array_equal(read(file), expected)
 
     def test_a_stream_recorded_from_the_middle(self, file: Path) -> None:
         found = list(pages(file.read_bytes()))

@@ -70,7 +70,7 @@ def test_the_help_of_sew_imports_no_command_and_no_rich() -> None:
     )
     loaded = process.stdout.splitlines()[-1].split()
     assert "sewcli.cli.parser" in loaded
-    assert not [name for name in loaded if name.removeprefix("sewcli.cli.") in COMMANDS_OF_SEW]
+    assert not [name for name in loaded if name.removeprefix("sewcli.cli.commands.") in COMMANDS_OF_SEW]
     assert not [name for name in loaded if name.split(".")[0] in ("rich", "filelock", *HEAVY)]
 
 

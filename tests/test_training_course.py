@@ -57,7 +57,7 @@ def test_a_full_disk_is_told_with_the_directory(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "_to_disk", full)
-    with pytest.raises(SewError, match=r"no room in .*run: No space left on device .*--resume"):
+    with pytest.raises(SewError, match=r"no room for .*run: No space left on device .*--resume"):
         train(recipe_file, tmp_path / "run")
 
 

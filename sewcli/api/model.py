@@ -30,7 +30,6 @@ from sewcli.api.options import (
     TranscribeOptions,
     checked_options,
     decoding_options,
-    is_kind,
     reading_options,
 )
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
@@ -133,7 +132,8 @@ class Model:
             UsageError: the text is empty or cannot be spelled. Others: as `transcribe`.
         """
         task = self._aligning(options, plot)
-        if not is_kind(text, str):
+        said: Any = text
+        if not isinstance(said, str):
             raise UsageError(f"text={text!r}: a string is needed")
         task.check(text)
         source = replace(one_source(audio, sample_rate), text=text)

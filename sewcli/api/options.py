@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from numbers import Integral, Real
 from types import NoneType
 from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from sewcli.casing import Case
 from sewcli.chunking import ChunkPlan
@@ -189,25 +191,25 @@ def checked_options(options: Any, known: Any) -> Any:
             raise TypeError(f"unknown option {name!r}; there are {', '.join(hints)}")
         if value is None and NoneType not in get_args(hints[name]):
             continue
-        _check(name, value, hints[name])
-        given[name] = value
+        given[name] = _checked(name, value, hints[name])
     return given
 
 
-def _check(name: str, value: Any, hint: Any) -> None:
-    """Refuse a value that an option cannot have (UsageError)."""
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    """A value as an option has it (UsageError where it cannot have it)."""
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             raise UsageError(f"{name}={value!r}", hint=f"one of {', '.join(get_args(hint))}")
-        return
+        return value
     if hint == Sequence[str]:
         if isinstance(value, str):
             raise UsageError(f"{name}={value!r}: a list of words is needed", hint=f"{name}=[{value!r}]")
-        if not (isinstance(value, Sequence) and all(isinstance(one, str) for one in value)):
+        words = tuple(value) if isinstance(value, Iterable) else (value,)
+        if not all(isinstance(one, str) for one in words):
             raise UsageError(f"{name}={value!r}: a list of words is needed")
-        if name == "labels" and not value:
+        if name == "labels" and not words:
             raise UsageError("labels=[] would find nothing", hint="leave it out for all labels")
-        return
+        return words
     kinds = get_args(hint) or (hint,)
     if not any(is_kind(value, kind) for kind in kinds):
         told = " or ".join(_TOLD.get(kind, kind.__name__) for kind in kinds if kind is not NoneType)
@@ -216,6 +218,7 @@ def _check(name: str, value: Any, hint: Any) -> None:
     if value is not None and name in _RANGES and not least <= value <= most:
         upper = f" to {most}" if most < math.inf else " up"
         raise UsageError(f"{name}={value!r}: a number from {least}{upper} is needed")
+    return bool(value) if bool in kinds and is_kind(value, bool) else value
 
 
 def is_kind(value: Any, kind: Any) -> bool:
@@ -223,6 +226,8 @@ def is_kind(value: Any, kind: Any) -> bool:
     if kind in (int, float):
         number = Integral if kind is int else Real
         return isinstance(value, number) and not isinstance(value, bool)
+    if kind is bool:
+        return isinstance(value, bool | np.bool_)
     return isinstance(value, str | os.PathLike if kind is str else kind)
 
 

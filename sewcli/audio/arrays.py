@@ -59,7 +59,7 @@ def array_source(samples: ArrayLike, rate: int | None) -> ArraySource:
         raise UsageError("an array needs its sample rate", hint="give sample_rate")
     try:
         is_whole = math.isfinite(rate) and rate == int(rate)
-    except TypeError:
+    except (TypeError, OverflowError):
         is_whole = False
     if not is_whole:
         raise UsageError(f"sample rate {rate!r}: a whole number of Hz is needed")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sewcli.audio import containers, libsndfile, mp3, ogg
 from sewcli.audio.dsp import Block, part
 from sewcli.audio.libsndfile import Stretch
-from sewcli.audio.native import NativeAudio
+from sewcli.audio.native import NativeAudio, UnreadableError
 from sewcli.errors import AudioError
 
 _FLAC = b"fLaC"
@@ -41,6 +41,16 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
     yield NativeAudio(rate, channels, None, blocks, librosa_reads_it=False)
 
 
+@contextmanager
+def _opened(name: str, file: Path, piece: Stretch) -> Iterator[NativeAudio]:
+    with ExitStack() as stack:
+        try:
+            native = stack.enter_context(libsndfile.reading(name, file, 0, None, piece))
+        except UnreadableError as error:
+            raise _joined(name, f"begins at byte {piece.start} and cannot be read ({error})") from error
+        yield native
+
+
 def check_alone(name: str, file: Path, *, to_the_end: bool) -> None:
     """Raise AudioError (joined) where a recording begins behind one that ends by its own header.
 
@@ -63,7 +73,7 @@ def _pieces(file: Path) -> list[Stretch]:
 
 def _blocks(name: str, file: Path, pieces: list[Stretch], rate: int, channels: int) -> Iterator[Block]:
     for piece in pieces:
-        with libsndfile.reading(name, file, 0, None, piece) as native:
+        with _opened(name, file, piece) as native:
             if (native.rate, native.channels) != (rate, channels):
                 raise _joined(
                     name,
@@ -76,12 +86,21 @@ def _blocks(name: str, file: Path, pieces: list[Stretch], rate: int, channels: i
 def _second_flac(file: Path) -> int | None:
     """Where the header of a second FLAC recording lies; only decoding would tell where the first one ends."""
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        position = data.find(_FLAC, len(_FLAC))
+        position = data.find(_FLAC, _behind_metadata(data))
         while position >= 0:
             if data[position + 4 : position + 8] in _FLAC_STREAMINFO:
                 return position
             position = data.find(_FLAC, position + 1)
     return None
+
+
+def _behind_metadata(data: mmap.mmap) -> int:
+    """Where the samples of a FLAC file begin: pictures and the like before them may be of any bytes."""
+    position, is_last = len(_FLAC), False
+    while not is_last and position + 4 <= len(data):
+        is_last = bool(data[position] & 0x80)
+        position += 4 + int.from_bytes(data[position + 1 : position + 4], "big")
+    return position
 
 
 def _joined(name: str, what: str) -> AudioError:

@@ -19,6 +19,9 @@ DECODER_DELAY = 529
 
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _MPEG1 = 3
+#: kbit/s by index, of MPEG 1 and of MPEG 2 and 2.5, layer III
+_BITRATES = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
+_LOWER_BITRATES = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
 _LAYER3 = 1
 _MONO = 3
 _SHORTEST_FRAME = 24
@@ -33,17 +36,22 @@ def says_its_length(file: Path, start: int = 0) -> bool:
 def starts(file: Path) -> list[int]:
     """Where each MP3 recording of a file begins, in bytes: several where files were joined.
 
-    A Xing header also holds how many bytes its recording has; where another frame of the same rate follows
-    them, behind tags perhaps, another recording begins. Without that header the rest is one recording.
+    A Xing header also holds how many bytes its recording has; where another frame follows them, behind tags
+    perhaps, another recording begins. Some writers count too few bytes, so without tags and without a header
+    of its own what follows is another recording only if all frames of this one have been there. Without that
+    header the rest is one recording.
     """
     found = [0]
     with file.open("rb") as stream:
         frame = _first_frame(stream, 0)
-        kind = _kind_of(stream, frame)
-        while (size := _xing(stream, frame).bytes) and kind is not None:
-            following = _behind_tags(stream, frame + size)
-            frame = _first_frame(stream, following)
-            if _kind_of(stream, frame) != kind:
+        while size := _xing(stream, frame).bytes:
+            end = frame + size
+            following = _behind_tags(stream, end)
+            begun, frame = frame, _first_frame(stream, following)
+            if not _is_frame(stream, frame):
+                break
+            says_so = frame > end or _xing(stream, frame) != _NO_XING
+            if not says_so and _frames_between(stream, begun, end) <= (_xing(stream, begun).frames or 0):
                 break
             found.append(following)
     return found
@@ -73,25 +81,49 @@ class _Xing(NamedTuple):
     bytes: int | None
 
 
+_NO_XING = _Xing(None, None)
+
+
 def _xing(stream: BinaryIO, frame: int) -> _Xing:
     stream.seek(frame)
     header = stream.read(4)
     if not _is_layer3(header):
-        return _Xing(None, None)
+        return _NO_XING
     tag = stream.read(_side_info(header) + 16)[_side_info(header) :]
     if tag[:4] not in {b"Xing", b"Info"} or len(tag) < 16:
-        return _Xing(None, None)
+        return _NO_XING
     flags, first, second = struct.unpack(">III", tag[4:])
     has_frames = bool(flags & 1)
     size = (second if has_frames else first) if flags & 2 else None
     return _Xing(first if has_frames else None, size)
 
 
-def _kind_of(stream: BinaryIO, frame: int) -> tuple[int, int] | None:
-    """The version and sample rate of a frame, as its header has them; None where there is no frame."""
-    stream.seek(frame)
-    header = stream.read(4)
-    return (header[1] >> 3 & 3, header[2] >> 2 & 3) if _is_layer3(header) else None
+def _is_frame(stream: BinaryIO, position: int) -> bool:
+    stream.seek(position)
+    return _is_layer3(stream.read(4))
+
+
+def _frames_between(stream: BinaryIO, position: int, end: int) -> int:
+    """How many frames lie one behind the other from one byte to another; that with a Xing header is one."""
+    count = 0
+    while position < end:
+        stream.seek(position)
+        header = stream.read(4)
+        if not _is_layer3(header) or not (size := _frame_bytes(header)):
+            break
+        position += size
+        count += 1
+    return count
+
+
+def _frame_bytes(header: bytes) -> int:
+    """The length of a frame by its header; 0 where that does not say (free format)."""
+    version = header[1] >> 3 & 3
+    rates = _BITRATES if version == _MPEG1 else _LOWER_BITRATES
+    bitrate = rates[header[2] >> 4] * 1000
+    padding = header[2] >> 1 & 1
+    slots = 144 if version == _MPEG1 else 72
+    return slots * bitrate // _RATES[version][header[2] >> 2 & 3] + padding if bitrate else 0
 
 
 def _behind_tags(stream: BinaryIO, position: int) -> int:

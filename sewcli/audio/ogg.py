@@ -19,6 +19,8 @@ _BEGINS = 2
 """The flag of the first page of a stream."""
 _ENDS = 4
 """And that of its last one."""
+_NO_POSITION = (bytes(8), b"\xff" * 8)
+"""Of a page that describes a stream, and of one on which nothing ends, as of a long description."""
 _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -86,7 +88,7 @@ class _Stream:
         number = int.from_bytes(header[18:22], "little")
         expected, self._next = self._next, (number + 1) & 0xFFFFFFFF
         had_audio = self.has_audio
-        self.has_audio = had_audio or header[6:14] != bytes(8)
+        self.has_audio = had_audio or header[6:14] not in _NO_POSITION
         self.ended = bool(header[5] & _ENDS)
         if not had_audio or expected is None or number == expected:
             return None

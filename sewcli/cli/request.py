@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sewcli.cli.output.apart import Names
-from sewcli.cli.output.failures import check_failures
+from sewcli.cli.output.failures import check_failures, check_not_output
 from sewcli.cli.output.journal import not_done, run_fingerprint
 from sewcli.cli.output.keeping import Beside
 from sewcli.cli.output.places import check_folder
@@ -24,6 +24,7 @@ from sewcli.inputs.parts import Window
 from sewcli.inputs.raw import RawAudio
 from sewcli.inputs.selection import Selection
 from sewcli.inputs.sources import STDIN, Source, check, expand
+from sewcli.inputs.urls import is_url
 from sewcli.subtitles import Shape
 from sewcli.writers import Format, Kind, Layout, formats_for
 
@@ -55,6 +56,12 @@ class InputOptions:
     raw_channels: int | None = None
     copies: ExitStack = field(default_factory=ExitStack)
     listed: tuple[Source, ...] | None = None
+
+    @property
+    def named(self) -> list[str]:
+        """The files and directories that are named, and the list."""
+        places = [*self.inputs, *([self.files_from] if self.files_from else [])]
+        return [place for place in places if place != STDIN and not is_url(place)]
 
     def check(self) -> None:
         """Refuse inputs that cannot work, before a model is loaded (UsageError)."""
@@ -160,7 +167,7 @@ class OutputOptions:
                 raise UsageError(f"{option} needs a directory", hint="add -o DIR")
         if not (math.isfinite(self.shape.max_gap) and math.isfinite(self.shape.max_duration)):
             raise UsageError("--max-gap and --max-duration are numbers of seconds")
-        check_failures(self.failures, map(Path, [*inputs.inputs, *filter(None, [inputs.files_from])]))
+        check_failures(self.failures, map(Path, inputs.named), self.directory)
 
     def times(self, wanted: str | None) -> str:
         """The timestamps asked for, or those that the formats hold (UsageError where they need more)."""
@@ -224,6 +231,7 @@ class OutputOptions:
         """
         if self.directory is not None:
             layout, planned = self.layout(inputs), self.plan(inputs, beside)
+            check_not_output(self.failures, planned)
             _make(beside)
             return Directory(
                 self.directory,

@@ -6,6 +6,7 @@ ending.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -26,7 +27,8 @@ R = TypeVar("R")
 class Ahead(Generic[T, R]):
     """Applies `work` to items ahead of the one that takes the results.
 
-    At any time at most `depth` results wait, finished or under way, however many items there are.
+    At any time at most `depth` results wait, finished or under way, however many items there are, and no work
+    begins while those that are finished weigh more than `most`, but that on the item whose turn it is.
 
     Args:
         items: pulled by a thread of their own, one after the other; an exception they raise comes out
@@ -35,6 +37,8 @@ class Ahead(Generic[T, R]):
         discard: called with each result that nobody took, at the end.
         workers: threads that work.
         depth: results that may wait.
+        weigh: how much a result weighs.
+        most: of all that wait; any one may weigh more.
     """
 
     def __init__(
@@ -45,8 +49,14 @@ class Ahead(Generic[T, R]):
         *,
         workers: int = 1,
         depth: int = 4,
+        weigh: Callable[[R], float] = lambda _: 0.0,
+        most: float = math.inf,
     ) -> None:
         self._items, self._work, self._discard = items, work, discard
+        self._weigh, self._most = weigh, most
+        self._weight = 0.0
+        #: told when a result is taken, or all is over
+        self._lighter = threading.Condition()
         self._room = threading.Semaphore(depth)
         self._stopped = threading.Event()
         self._tasks: queue.SimpleQueue[tuple[T, Future[R]] | None] = queue.SimpleQueue()
@@ -77,7 +87,11 @@ class Ahead(Generic[T, R]):
                 yield None
             self._begun.popleft()
             self._room.release()
-            yield future.result()
+            result = future.result()
+            with self._lighter:
+                self._weight -= self._weigh(result)
+                self._lighter.notify_all()
+            yield result
 
     def stop(self) -> None:
         """Begin nothing more, give back what nobody took, and wait a moment for the threads to end."""
@@ -85,6 +99,8 @@ class Ahead(Generic[T, R]):
             self._stopped.set()
             left = list(self._begun)
         self._room.release()
+        with self._lighter:
+            self._lighter.notify_all()
         for future in left:
             future.add_done_callback(self._give_back)
         latest = time.monotonic() + _GRACE
@@ -117,14 +133,25 @@ class Ahead(Generic[T, R]):
         self._begun.append(future)
         self._results.put(future)
 
+    def _wait_for_room(self, future: Future[R]) -> None:
+        def is_free() -> bool:
+            return self._weight <= self._most or self._begun[0] is future or self._stopped.is_set()
+
+        with self._lighter:
+            self._lighter.wait_for(is_free)
+
     def _serve(self) -> None:
         while (task := self._tasks.get()) is not None:
             item, future = task
+            self._wait_for_room(future)
             if self._stopped.is_set():
                 future.cancel()
                 continue
             try:
-                future.set_result(self._work(item))
+                result = self._work(item)
+                with self._lighter:
+                    self._weight += self._weigh(result)
+                future.set_result(result)
             except BaseException as error:
                 future.set_exception(error)
 

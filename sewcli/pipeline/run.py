@@ -10,6 +10,7 @@ these.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -38,8 +39,10 @@ _MOST_PENDING = 256
 _GPU_READERS = 8
 #: recordings that wait for the network beside those that are being decoded
 _WAITING = 2
-#: beside a GPU: the rows of a batch, so that none is short of readers while the one before is computed
+#: beside a GPU: the rows of a batch, so that none is short of readers while the one before is computed, as
+#: long as they are no longer than a batch: more would fill memory and the temporary directory
 _GPU_WAITING = MOST_ROWS
+_LEAST_WAITING = 120.0
 #: seconds after which a batch that is not full runs, because no recording has come
 _PATIENCE = 0.5
 
@@ -122,6 +125,8 @@ def run(
         lambda opened: opened.close() if isinstance(opened, Job) else None,
         workers=readers,
         depth=readers + (_WAITING if on_cpu else _GPU_WAITING),
+        weigh=lambda opened: opened.recording.duration if isinstance(opened, Job) else 0.0,
+        most=math.inf if on_cpu else max(_LEAST_WAITING, options.batch_seconds),
     )
     try:
         results = ahead.results(_PATIENCE)

@@ -9,7 +9,7 @@ import torch
 
 from sewcli.acoustic.forward import Model
 from sewcli.errors import UsageError
-from sewcli.training.checkpoint import has_checkpoint
+from sewcli.training.checkpoint import CHOSEN, has_checkpoint
 from sewcli.training.recipe import Recipe
 
 #: updates one after the other whose gradient may be no number: more do not come of one bad batch
@@ -54,8 +54,9 @@ class Course:
             raise self._diverged(step, "the loss on dev is no number")
 
     def _diverged(self, step: int, how: str) -> UsageError:
-        kept = "what was saved before is kept" if has_checkpoint(self._directory) else "nothing was saved"
+        kept = "; chosen-* holds what was best before" if has_checkpoint(self._directory, CHOSEN) else ""
+        slower = f"a peak_rate below {self._recipe.peak_rate:g} or a longer warmup"
         return UsageError(
-            f"the training has diverged at step {step}: {how}; {kept}",
-            hint=f"a peak_rate below {self._recipe.peak_rate:g}, or a longer warmup",
+            f"the training has diverged at step {step}: {how}{kept}",
+            hint=f"begin again in another -o, with {slower}",
         )

@@ -256,6 +256,7 @@ class Trainer:
         return True
 
     def _save(self) -> None:
+        self._course.check(self.model, self.step)
         if self._accelerator.is_main_process:
             state = {
                 "step": self.step,

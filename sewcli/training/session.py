@@ -48,9 +48,10 @@ from sewcli.training.recipe import Recipe
 log = logging.getLogger("sewcli")
 
 #: what oneDNN has compiled for the shapes of batches stays: 1024 are not enough for a training
+_PRIMITIVES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")
+#: as the library for tensors tells it
 _ERROR_NUMBER = re.compile(r"os error (\d+)")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_PRIMITIVES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")
 
 
 def train_model(
@@ -196,8 +197,9 @@ def _room_told(directory: Path) -> Iterator[None]:
             number = int(number[1])
         if number not in _NO_ROOM:
             raise
+        place = getattr(error, "filename", None) or directory
         raise SewError(
-            f"no room in {directory}: {os.strerror(number)}",
+            f"no room for {place}: {os.strerror(number)}",
             hint="make some, and go on with --resume from what is there",
             code="no_space",
         ) from error

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from sewcli.cli.output.places import check_file, check_not_read, check_place
-from sewcli.errors import SewError
+from sewcli.cli.output.targets import RESERVED, Planned
+from sewcli.errors import SewError, UsageError
 from sewcli.results import Failure
 from sewcli.writers.jsonl import as_object, dump
 
 
-def check_failures(file: Path | None, inputs: Iterable[Path]) -> None:
-    """Refuse a file that is an input, or cannot be written (UsageError)."""
+def check_failures(file: Path | None, inputs: Iterable[Path], directory: Path | None) -> None:
+    """Refuse a file that is an input, or cannot be written (UsageError).
+
+    Args:
+        file: to write, or None.
+        inputs: what is read.
+        directory: of the output, which need not be there yet.
+    """
     if file is None:
         return
     check_file("--failures", file)
     check_not_read("--failures", file, inputs)
-    if file.is_file() or not file.exists():  # neither a pipe nor a device
+    if file.name.startswith(RESERVED):
+        raise UsageError(
+            f"--failures {file}: names in {RESERVED}* are for runs with -o", hint="choose another"
+        )
+    is_special = file.exists() and not file.is_file()  # a pipe or a device
+    if not is_special and (file.parent != directory or file.parent.exists()):
         check_place("--failures", file)
+
+
+def check_not_output(file: Path | None, planned: Iterable[Planned]) -> None:
+    """Refuse a file that an input's output will be (UsageError)."""
+    if file is None:
+        return
+    place = os.path.abspath(file)  # noqa: PTH100 - resolve() follows links, which takes long for millions
+    if any(os.path.abspath(target) == place for one in planned for target in one.files):  # noqa: PTH100
+        raise UsageError(f"--failures {file} is an output of this run", hint="choose another file")
 
 
 class FailureList:
@@ -31,19 +53,19 @@ class FailureList:
 
     def __init__(self, file: Path | None) -> None:
         self._path = file
-        self._file: BinaryIO | None = None
+        self._file: int | None = None
 
     def __enter__(self) -> FailureList:
         if self._path is not None:
             try:
-                self._file = self._path.open("wb", buffering=0)
+                self._file = _opened(self._path)
             except OSError as error:
                 raise self._unwritable(error) from error
         return self
 
     def __exit__(self, *_error: object) -> None:
         if self._file is not None:
-            self._file.close()
+            os.close(self._file)
 
     def add(self, failure: Failure) -> None:
         """Write one (SewError where that cannot be)."""
@@ -51,9 +73,22 @@ class FailureList:
             line = dump(as_object(failure))
             try:
                 while line:
-                    line = line[self._file.write(line) :]
+                    line = line[os.write(self._file, line) :]
             except OSError as error:
                 raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError) -> SewError:
         return SewError(f"--failures {self._path}: cannot be written: {error.strerror}", code="output")
+
+
+def _opened(file: Path) -> int:
+    """A descriptor to write to, the file emptied.
+
+    What /dev/stdout and /dev/stderr name is written to where it is, behind what is there: a second opening
+    would have a place of its own in the same file.
+    """
+    for stream in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(stream), file.stat()):
+                return os.dup(stream)
+    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)

@@ -63,5 +63,12 @@ def check_place(option: str, file: Path) -> None:
 
 def check_not_read(option: str, file: Path, inputs: Iterable[Path]) -> None:
     """Refuse to replace what is read (UsageError); inputs need not be there."""
-    if file.exists() and any(one.exists() and file.samefile(one) for one in inputs):
+    if file.exists() and any(_is_same(file, one) for one in inputs):
         raise UsageError(f"{option} {file} is an input", hint="choose another file")
+
+
+def _is_same(file: Path, other: Path) -> bool:
+    try:
+        return other.exists() and file.samefile(other)
+    except OSError:  # a name that no file can have
+        return False
