@@ -6,10 +6,11 @@ joined so, and all of them are read as one; of the other formats it is an accide
 
 from __future__ import annotations
 
-import mmap
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from sewcli.audio import containers, libsndfile, mp3, ogg
 from sewcli.audio.dsp import Block, part
@@ -18,8 +19,10 @@ from sewcli.audio.native import NativeAudio, UnreadableError
 from sewcli.errors import AudioError
 
 _FLAC = b"fLaC"
-_FLAC_STREAMINFO = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
-"""What follows the first four bytes: the only block of 34 bytes that may, the last one or not."""
+_FLAC_HEADER = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+"""With the head of the block that has to follow, of 34 bytes, the last one or not."""
+_HEADER_BYTES = 8
+_BLOCK = 1 << 20
 
 
 @contextmanager
@@ -39,16 +42,6 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
         rate, channels = first.rate, first.channels
     blocks = part(_blocks(name, file, pieces, rate, channels), rate, offset, duration)
     yield NativeAudio(rate, channels, None, blocks, librosa_reads_it=False)
-
-
-@contextmanager
-def _opened(name: str, file: Path, piece: Stretch) -> Iterator[NativeAudio]:
-    with ExitStack() as stack:
-        try:
-            native = stack.enter_context(libsndfile.reading(name, file, 0, None, piece))
-        except UnreadableError as error:
-            raise _joined(name, f"begins at byte {piece.start} and cannot be read ({error})") from error
-        yield native
 
 
 def check_alone(name: str, file: Path, *, to_the_end: bool) -> None:
@@ -83,23 +76,40 @@ def _blocks(name: str, file: Path, pieces: list[Stretch], rate: int, channels: i
             yield from native.blocks
 
 
+@contextmanager
+def _opened(name: str, file: Path, piece: Stretch) -> Iterator[NativeAudio]:
+    with ExitStack() as stack:
+        try:
+            native = stack.enter_context(libsndfile.reading(name, file, 0, None, piece))
+        except UnreadableError as error:
+            raise _joined(name, f"begins at byte {piece.start} and cannot be read ({error})") from error
+        yield native
+
+
 def _second_flac(file: Path) -> int | None:
     """Where the header of a second FLAC recording lies; only decoding would tell where the first one ends."""
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        position = data.find(_FLAC, _behind_metadata(data))
-        while position >= 0:
-            if data[position + 4 : position + 8] in _FLAC_STREAMINFO:
-                return position
-            position = data.find(_FLAC, position + 1)
+    with file.open("rb") as stream:
+        position = _behind_metadata(stream)
+        stream.seek(position)
+        tail = b""
+        while block := stream.read(_BLOCK):
+            searched = tail + block
+            found = _FLAC_HEADER.search(searched)
+            if found is not None:
+                return position - len(tail) + found.start()
+            position += len(block)
+            tail = searched[1 - _HEADER_BYTES :]
     return None
 
 
-def _behind_metadata(data: mmap.mmap) -> int:
+def _behind_metadata(stream: BinaryIO) -> int:
     """Where the samples of a FLAC file begin: pictures and the like before them may be of any bytes."""
     position, is_last = len(_FLAC), False
-    while not is_last and position + 4 <= len(data):
-        is_last = bool(data[position] & 0x80)
-        position += 4 + int.from_bytes(data[position + 1 : position + 4], "big")
+    while not is_last:
+        stream.seek(position)
+        header = stream.read(4)
+        is_last = len(header) < 4 or bool(header[0] & 0x80)
+        position += 4 + int.from_bytes(header[1:], "big")
     return position
 
 
