@@ -95,15 +95,15 @@ def test_config_show_tells_value_and_place(
 def test_config_show_marks_what_a_command_would_refuse(
     sew: Sew, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (project / "sew.toml").write_text('dtype = "int4"\nthreads = 2\n')
+    (project / "sew.toml").write_text('statistics = "none"\nhotword-weight = 2\n')
     monkeypatch.setenv("SEW_BEAM_WIDTH", "many")
     rows = {row["key"]: row for row in sew("config", "show", "-f", "json").records[0]["settings"]}
-    assert (rows["threads"]["value"], rows["threads"]["problem"]) == (2, None)
-    assert rows["dtype"]["value"] == "int4"
-    assert "bfloat16" in rows["dtype"]["problem"]
+    assert (rows["hotword-weight"]["value"], rows["hotword-weight"]["problem"]) == (2.0, None)
+    assert rows["statistics"]["value"] == "none"
+    assert "'chunk'" in rows["statistics"]["problem"]
     assert "integer" in rows["beam-width"]["problem"]
     shown = {line.split()[0]: line for line in sew("config", "show").lines}
-    assert "sew.toml: 'int4' is not one of" in shown["dtype"]
+    assert "sew.toml: 'none' is not one of" in shown["statistics"]
 
 
 def test_every_option_of_a_command_can_stand_in_a_file(sew: Sew, project: Path) -> None:
