@@ -14,6 +14,7 @@ from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.cuda import pinned
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.engine.layers import Lengths
+from sewcli.engine.operators import PublicOperators
 
 _SETTLED = """
 import json, torch
@@ -53,11 +54,11 @@ def test_a_tensor_stays_where_it_is_without_pinned_memory() -> None:
 
 
 class TestLengths:
-    def of(self, *frames: int, trimmed: bool = True, least: int = 2) -> Lengths:
+    def of(self, *frames: int, same_form: bool = False, least: int = 2) -> Lengths:
         rows = [np.ones(80 + 320 * count, np.float32) for count in frames]
         statistics = [wave_statistics(row) for row in rows]
         batch = make_batch(rows, statistics, normalize=True, least_frames=least)
-        return Lengths.at_once(batch, torch.bfloat16, trimmed=trimmed)
+        return Lengths.of(batch, torch.bfloat16, PublicOperators(), same_form=same_form)
 
     def test_rows_of_one_length_need_no_mask(self) -> None:
         """Not for an odd last frame either, for which a batch is a state wider."""
@@ -76,7 +77,7 @@ class TestLengths:
         assert (narrow.shape[-1], narrow.stride(0)) == (10, 16)
 
     def test_one_that_is_asked_for_is_made_for_all_states(self) -> None:
-        lengths = self.of(40, 40, trimmed=False, least=48)
+        lengths = self.of(40, 40, same_form=True, least=48)
         assert lengths.width == 24
         assert lengths.mask is not None
         assert (lengths.mask[:, 0, 0] == 0).sum(1).tolist() == [20, 20]

@@ -148,7 +148,7 @@ def load_convolutions(directory: Path, dtype: torch.dtype) -> Callable[[Batch], 
     except NotCoveredError as reason:
         _log.info("the convolutions of %s run on transformers: %s", directory, reason)
         return None
-    from sewcli.engine.layers import FeatureExtractor
+    from sewcli.engine.convolutions import FeatureExtractor
     from sewcli.engine.operators import find_operators
     from sewcli.engine.weights import Weights
 

@@ -119,11 +119,7 @@ def ended_at_exit(results: Iterator[ItemT]) -> Iterator[ItemT]:
 
 
 def _each(results: Iterator[ItemT]) -> Generator[ItemT]:
-    try:
-        yield from results
-    finally:
-        if isinstance(results, Generator):
-            results.close()
+    yield from results
 
 
 @atexit.register

@@ -47,6 +47,15 @@ def damaged(name: str, what: str) -> AudioError:
     return AudioError(f"{name}: damaged or cut: {what}", hint=NOT_WHOLE, code="damaged")
 
 
+def joined(name: str, what: str) -> AudioError:
+    """The error for a file with another recording in it, which cannot be read with the first."""
+    return AudioError(
+        f"{name}: another recording {what}",
+        hint="give the recordings one by one, or join them with sox or ffmpeg",
+        code="joined",
+    )
+
+
 def check_place(name: str, file: Path) -> os.stat_result:
     """Raise AudioError unless there is something to read at a path; return its stat."""
     try:

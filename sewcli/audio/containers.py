@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from sewcli.audio import ogg
-from sewcli.audio.checks import damaged
+from sewcli.audio.checks import damaged, joined
 from sewcli.audio.prefix import open_with_prefix
 
 # Some writers count their own 44 byte header as audio; that little can be missing.
@@ -30,14 +30,28 @@ _TAG_MAGIC = b"ID3"
 
 
 def check_complete(name: str, file: Path) -> None:
-    """Raise AudioError (damaged) for a file that is shorter than announced or has a bad or lost Ogg page.
+    """Raise AudioError for a file whose containers are not one whole one.
 
-    Sizes that streaming writers leave open (0 or the largest number, as sox and ffmpeg write into a pipe)
-    announce nothing. MP3 and FLAC are not looked at: decoding counts their frames.
+    It is damaged where it is shorter than announced or has a bad or lost Ogg page, and joined where another
+    WAV or AIFF file lies behind it, which PyAV and ffmpeg pass over. Sizes that streaming writers leave open
+    (0 or the largest number, as sox and ffmpeg write into a pipe) announce nothing. MP3 and FLAC are not
+    looked at: decoding counts their frames.
     """
-    fault = ogg.scanned(file).fault if begins(file, ogg.MAGIC) else _too_short(file)
-    if fault:
-        raise damaged(name, fault)
+    with file.open("rb") as stream:
+        magic = stream.read(4)
+        stream.seek(0)
+        end = None if magic == ogg.MAGIC else announced_end(stream)
+        size = file.stat().st_size
+        if magic == ogg.MAGIC:
+            fault = ogg.scanned(file).fault
+        elif end is not None and size < end - _SLACK:
+            fault = f"the header announces {end} bytes, the file has {size}"
+        else:
+            fault = None
+        if fault:
+            raise damaged(name, fault)
+        if end is not None and (behind := _second_recording(stream, magic, end, size)) is not None:
+            raise joined(name, f"begins at byte {behind}, where the first one ends")
 
 
 def kind(file: Path) -> str | None:
@@ -56,37 +70,18 @@ def is_audio_header(head: bytes) -> bool:
     return head.startswith((*_LIBSNDFILE_MAGIC, *_FFMPEG_MAGIC, _TAG_MAGIC)) or head[4:8] == b"ftyp"
 
 
-def _too_short(file: Path) -> str | None:
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        announced = announced_end(stream)
-    if announced is None or size >= announced - _SLACK:
-        return None
-    return f"the header announces {announced} bytes, the file has {size}"
-
-
-def begins(file: Path, magic: bytes) -> bool:
-    """Whether a file begins with these bytes."""
-    with file.open("rb") as stream:
-        return stream.read(len(magic)) == magic
-
-
-def second_recording(file: Path) -> int | None:
-    """Where a WAV or AIFF file begins that lies behind the chunks of another one, in bytes, or None."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        order: Literal["little", "big"] = "big" if stream.read(4) in {b"RIFX", b"FORM"} else "little"
-        stream.seek(0)
-        position = announced_end(stream)
-        while position is not None and position + 12 <= size:
-            position += position % 2
-            stream.seek(position)
-            head = stream.read(12)
-            if (head[:4], head[8:]) in _FORMS:
-                return position
-            if not head[:4].isascii() or not any(head[:4]):
-                return None
-            position += 8 + int.from_bytes(head[4:8], order)
+def _second_recording(stream: BinaryIO, magic: bytes, position: int, size: int) -> int | None:
+    """Where a WAV or AIFF file begins behind the chunks that follow the samples of another one, or None."""
+    order: Literal["little", "big"] = "big" if magic in {b"RIFX", b"FORM"} else "little"
+    while position + 12 <= size:
+        position += position % 2
+        stream.seek(position)
+        head = stream.read(12)
+        if (head[:4], head[8:]) in _FORMS:
+            return position
+        if not head[:4].isascii() or not any(head[:4]):
+            return None
+        position += 8 + int.from_bytes(head[4:8], order)
     return None
 
 

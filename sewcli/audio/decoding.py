@@ -45,7 +45,6 @@ def decoding(
             yield native
         return
     containers.check_complete(name, file)
-    joined.check_alone(name, file, to_the_end=duration is None)
     with ExitStack() as stack:
         try:
             native = stack.enter_context(joined.reading(name, file, offset, duration))

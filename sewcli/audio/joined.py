@@ -7,16 +7,16 @@ joined so, and all of them are read as one; of the other formats it is an accide
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sewcli.audio import containers, libsndfile, mp3, ogg
+from sewcli.audio import libsndfile, mp3, ogg
+from sewcli.audio.checks import joined
 from sewcli.audio.dsp import Block, part
 from sewcli.audio.libsndfile import Stretch
 from sewcli.audio.native import NativeAudio, UnreadableError
-from sewcli.errors import AudioError
 
 _FLAC = b"fLaC"
 _FLAC_HEADER = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
@@ -33,9 +33,14 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
         UnreadableError: libsndfile does not read it.
         AudioError: as libsndfile.reading does; joined: where the recordings cannot be read as one.
     """
-    pieces = _pieces(file)
+    with file.open("rb") as stream:
+        magic = stream.read(4)
+    pieces = _pieces(file, magic)
     if len(pieces) == 1:
         with libsndfile.reading(name, file, offset, duration) as native:
+            # all of it is searched, so only where all of it is read
+            if magic == _FLAC and duration is None and (behind := _second_flac(file)) is not None:
+                raise joined(name, f"begins at byte {behind}, where the first one ends")
             yield native
         return
     with libsndfile.reading(name, file, 0, None, pieces[0]) as first:
@@ -44,31 +49,21 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
     yield NativeAudio(rate, channels, None, blocks, librosa_reads_it=False)
 
 
-def check_alone(name: str, file: Path, *, to_the_end: bool) -> None:
-    """Raise AudioError (joined) where a recording begins behind one that ends by its own header.
-
-    PyAV and ffmpeg pass over it as libsndfile does. A FLAC file has to be searched for it, so only one that
-    is read to the end is.
-    """
-    if not containers.begins(file, _FLAC):
-        behind = containers.second_recording(file)
-    else:
-        behind = _second_flac(file) if to_the_end else None
-    if behind is not None:
-        raise _joined(name, f"begins at byte {behind}, where the first one ends")
-
-
-def _pieces(file: Path) -> list[Stretch]:
-    starts = ogg.scanned(file).starts if containers.begins(file, ogg.MAGIC) else mp3.starts(file)
-    ends = [*starts[1:], None]
-    return [Stretch(start, end) for start, end in zip(starts, ends, strict=True)]
+def _pieces(file: Path, magic: bytes) -> list[Stretch]:
+    """Where the recordings of an Ogg or MP3 file lie; any other is one."""
+    starts: Sequence[int] = [0]
+    if magic == ogg.MAGIC:
+        starts = ogg.scanned(file).starts
+    elif mp3.is_header(magic):
+        starts = mp3.starts(file)
+    return [Stretch(start, end) for start, end in zip(starts, [*starts[1:], None], strict=True)]
 
 
 def _blocks(name: str, file: Path, pieces: list[Stretch], rate: int, channels: int) -> Iterator[Block]:
     for piece in pieces:
         with _opened(name, file, piece) as native:
             if (native.rate, native.channels) != (rate, channels):
-                raise _joined(
+                raise joined(
                     name,
                     f"of {native.rate} Hz and {native.channels} channels begins at byte {piece.start},"
                     f" behind one of {rate} Hz and {channels}",
@@ -82,7 +77,7 @@ def _opened(name: str, file: Path, piece: Stretch) -> Iterator[NativeAudio]:
         try:
             native = stack.enter_context(libsndfile.reading(name, file, 0, None, piece))
         except UnreadableError as error:
-            raise _joined(name, f"begins at byte {piece.start} and cannot be read ({error})") from error
+            raise joined(name, f"begins at byte {piece.start} and cannot be read ({error})") from error
         yield native
 
 
@@ -111,11 +106,3 @@ def _behind_metadata(stream: BinaryIO) -> int:
         is_last = len(header) < 4 or bool(header[0] & 0x80)
         position += 4 + int.from_bytes(header[1:], "big")
     return position
-
-
-def _joined(name: str, what: str) -> AudioError:
-    return AudioError(
-        f"{name}: another recording {what}",
-        hint="give the recordings one by one, or join them with sox or ffmpeg",
-        code="joined",
-    )

@@ -44,17 +44,25 @@ def starts(file: Path) -> list[int]:
     found = [0]
     with file.open("rb") as stream:
         frame = _first_frame(stream, 0)
-        while size := _xing(stream, frame).bytes:
-            end = frame + size
+        told = _xing(stream, frame)
+        while told.bytes:
+            end = frame + told.bytes
             following = _behind_tags(stream, end)
-            begun, frame = frame, _first_frame(stream, following)
-            if not _is_frame(stream, frame):
+            next_frame = _first_frame(stream, following)
+            if not _is_frame(stream, next_frame):
                 break
-            says_so = frame > end or _xing(stream, frame) != _NO_XING
-            if not says_so and _frames_between(stream, begun, end) <= (_xing(stream, begun).frames or 0):
+            next_told = _xing(stream, next_frame)
+            says_so = next_frame > end or next_told != _NO_XING
+            if not says_so and _frames_between(stream, frame, end) <= (told.frames or 0):
                 break
             found.append(following)
+            frame, told = next_frame, next_told
     return found
+
+
+def is_header(head: bytes) -> bool:
+    """Whether a file that begins so, with four bytes, is MP3 or begins with its tags."""
+    return head.startswith(b"ID3") or _is_layer3(head)
 
 
 def samples_per_frame(rate: int) -> int:

@@ -65,7 +65,7 @@ def _scanned(file: Path, size: int, _modified: int) -> Pages:
                     starts.append(position)
                     streams.clear()
                 streams[serial] = _Stream()
-            if serial in streams and (lost := streams[serial].lost_before(header)):
+            if serial in streams and (lost := streams[serial].take(header)):
                 return Pages(f"{lost} before the Ogg page at byte {position}", tuple(starts))
             position += len(header) + len(lengths) + len(body)
     return Pages(None, tuple(starts))
@@ -79,10 +79,10 @@ class _Stream:
         self.ended = False
         self._next: int | None = None
 
-    def lost_before(self, header: bytes) -> str | None:
-        """What is missing before a page.
+    def take(self, header: bytes) -> str | None:
+        """Take in the next page; what is missing before it.
 
-        Behind the pages that describe a stream, whose position is 0, its numbers may jump: so they do
+        Behind the pages that describe a stream, which have no position, its numbers may jump: so they do
         where a listener came in later, and programs that rewrite the description do not count again.
         """
         number = int.from_bytes(header[18:22], "little")

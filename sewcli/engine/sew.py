@@ -12,13 +12,12 @@ from torch.nn import functional as F
 from sewcli.acoustic.batch import Batch
 from sewcli.chunking import PAIR
 from sewcli.engine.config import EngineConfig
+from sewcli.engine.convolutions import FeatureExtractor, Squeeze
 from sewcli.engine.layers import (
-    FeatureExtractor,
     FeatureProjection,
     LayerNorm,
     Lengths,
     Linear,
-    Squeeze,
     Upsampling,
 )
 from sewcli.engine.operators import Operators
@@ -34,7 +33,7 @@ class Sew:
     """SEWModel."""
 
     def __init__(self, config: EngineConfig, weights: Weights, operators: Operators) -> None:
-        self._by_matrix = operators.by_matrix
+        self._operators = operators
         self._extractor = FeatureExtractor(config, weights, operators)
         self._projection = FeatureProjection(config, weights, operators)
         self._squeeze = Squeeze(config, weights, operators)
@@ -57,9 +56,7 @@ class Sew:
         features = self._projection(features, batch.frames)
         # SEWEncoder.pos_conv_embed and pool, the squeeze of the paper: a state every 40 ms; then layer_norm
         states = self._squeeze(features)
-        lengths = (
-            Lengths.by_row(batch) if self._by_matrix else Lengths.at_once(batch, states.dtype, trimmed=True)
-        )
+        lengths = Lengths.of(batch, states.dtype, self._operators)
         states = self._norm(states[:, : lengths.width])
         # SEWEncoder.layers, the context network
         for transform in self._layers[:layer]:

@@ -17,14 +17,13 @@ from sewcli.acoustic.batch import Batch
 from sewcli.chunking import PAIR
 from sewcli.engine.attention import Products
 from sewcli.engine.config import EngineConfig
+from sewcli.engine.convolutions import FeatureExtractor, Squeeze
 from sewcli.engine.layers import (
     ALIGNED,
-    FeatureExtractor,
     FeatureProjection,
     LayerNorm,
     Lengths,
     Linear,
-    Squeeze,
     Upsampling,
 )
 from sewcli.engine.operators import Operators
@@ -68,11 +67,8 @@ class SewD:
         features = self._projection(features, batch.frames)
         # SEWDEncoder.pos_conv_embed and pool, the squeeze of the paper: a state every 40 ms
         states = self._squeeze(features)
-        lengths = (
-            Lengths.by_row(batch)
-            if self._operators.by_matrix
-            else Lengths.at_once(batch, states.dtype, trimmed=not self._operators.compiled)
-        )
+        # what is compiled wants tensors of the same form in all batches: see `Compiled`
+        lengths = Lengths.of(batch, states.dtype, self._operators, same_form=self._operators.compiled)
         states = states[:, : lengths.width]
         # SEWDTransformerEncoder: get_rel_pos, then its layers, the context network
         positions = functools.cache(functools.partial(self._relative_positions, device=states.device))

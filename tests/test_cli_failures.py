@@ -1,0 +1,108 @@
+"""The file of --failures: what stands in it, and where it may not be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Sew
+
+
+def test_failures_are_listed_as_json_streams_have_them(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.wav").write_text("no audio")
+    given = ("transcribe", tmp_path / "text.wav", audio, tmp_path / "gone.wav", "-m", ctc)
+    expected = [record for record in sew(*given, "-f", "json").records if "error" in record]
+    assert [record["error"]["code"] for record in expected] == ["not_audio", "not_found"]
+    listed = tmp_path / "failures.jsonl"
+    listed.write_text("of a run before")
+    result = sew(*given, "-o", tmp_path / "out", "--failures", listed)
+    assert result.code == 3
+    assert [json.loads(line) for line in listed.read_text().splitlines()] == expected
+    assert sew("transcribe", audio / "a.wav", "-m", ctc, "--failures", listed).code == 0
+    assert listed.read_text() == ""
+
+
+def test_failures_may_be_listed_in_the_output_directory_but_not_over_an_output(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    given = (
+        "transcribe",
+        audio / "a.wav",
+        tmp_path / "gone.wav",
+        "-m",
+        ctc,
+        "-o",
+        out,
+        "-f",
+        "json",
+        "--resume",
+    )
+    assert sew(*given, "--failures", out / "failed.jsonl").code == 3
+    assert json.loads((out / "failed.jsonl").read_text())["path"] == str(tmp_path / "gone.wav")
+    before = (out / "a.json").read_text()
+    for name, told in (
+        ("a.json", "is an output of this run"),
+        (".sew-journal.jsonl", "are for runs with -o"),
+    ):
+        result = sew(*given, "--failures", out / name)
+        assert (result.code, told in result.err) == (2, True)
+    assert (out / "a.json").read_text() == before
+    assert "1 of 2" in sew(*given).err
+
+
+def test_a_name_that_no_file_can_have_is_one_failure_among_others(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    listed = tmp_path / "f.jsonl"
+    listed.touch()
+    result = sew("transcribe", "a" * 300 + ".wav", audio / "a.wav", "-m", ctc, "--failures", listed)
+    assert (result.code, len(result.lines)) == (3, 1)
+    assert json.loads(listed.read_text())["error"]["code"] == "unreadable"
+
+
+def test_failures_go_behind_what_standard_error_holds(ctc: Path, audio: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("old\n")
+    for number, stream in ((2, "/dev/stderr"), (1, "/dev/stdout")):
+        with log.open("ab") as told:
+            command = [sys.executable, "-m", "sewcli", "transcribe", "gone.wav", audio / "a.wav", "-m", ctc]
+            streams = {"stdout" if number == 1 else "stderr": told}
+            others = {"stderr" if number == 1 else "stdout": subprocess.DEVNULL}
+            subprocess.run([*command, "--failures", stream], **streams, **others, check=False)
+    lines = log.read_text().splitlines()
+    assert lines[0] == "old"
+    assert [line.split(":")[0] for line in lines[1:3]] == ["sew", '{"path"']
+    assert lines[3].startswith('{"path": "gone.wav"')
+    assert lines[4].startswith(str(audio / "a.wav"))
+
+
+@pytest.mark.parametrize("command", ["transcribe", "classify", "align", "embed"])
+def test_a_place_for_failures_that_cannot_be_is_refused_before_anything_runs(
+    sew: Sew, audio: Path, tmp_path: Path, command: str
+) -> None:
+    given = (command, audio / "a.wav", *(["--text", "a"] if command == "align" else []))
+    result = sew(*given, "--failures", tmp_path / "no" / "f.jsonl")
+    assert (result.code, result.messages[0].split(":")[1:3]) == (
+        2,
+        [f" --failures {tmp_path}/no/f.jsonl", " cannot be written"],
+    )
+    assert "a file is needed" in sew(*given, "--failures", tmp_path).err
+    inputs = tmp_path / "inputs.jsonl"
+    row = json.dumps({"audio_filepath": str(audio / "a.wav"), "text": "a"})
+    inputs.write_text(row)
+    result = sew(command, "--files-from", inputs, "--failures", inputs)
+    assert (result.code, "is an input" in result.err) == (2, True)
+    assert inputs.read_text() == row
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_under_the_list_of_failures_ends_the_run(sew: Sew, ctc: Path, tmp_path: Path) -> None:
+    result = sew("transcribe", tmp_path / "gone.wav", "-m", ctc, "--failures", "/dev/full")
+    assert result.code == 1
+    assert "sew: --failures /dev/full: cannot be written: No space left on device" in result.messages
