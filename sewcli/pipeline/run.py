@@ -39,9 +39,10 @@ _MOST_PENDING = 256
 _GPU_READERS = 8
 #: recordings that wait for the network beside those that are being decoded
 _WAITING = 2
-#: beside a GPU: the rows of a batch, so that none is short of readers while the one before is computed, as
-#: long as they are no longer than a batch: more would fill memory and the temporary directory
+#: beside a GPU: the rows of a batch, so that none is short of readers while the one before is computed
 _GPU_WAITING = MOST_ROWS
+#: as long as these last no longer than a batch, or so many seconds: more would fill memory and the temporary
+#: directory
 _LEAST_WAITING = 120.0
 #: seconds after which a batch that is not full runs, because no recording has come
 _PATIENCE = 0.5
