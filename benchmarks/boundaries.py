@@ -29,15 +29,15 @@ from numpy.typing import NDArray
 from sewcli.acoustic.load import load_model
 from sewcli.audio import SAMPLE_RATE, read_blocks
 from sewcli.chunking import ChunkPlan
+from sewcli.consumers.aligner import Aligner
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.hub.fetching import fetch
 from sewcli.inputs.manifest import Row, read_manifest
 from sewcli.inputs.sources import Source
 from sewcli.pipeline.run import Options, run
-from sewcli.recognition import Aligner
 from sewcli.registry import resolve
 from sewcli.results import Transcript
-from sewcli.tasks import model_info
+from sewcli.tasks.shared import model_info
 
 Samples = NDArray[np.float32]
 RECORDINGS, WORDS = 12, 12

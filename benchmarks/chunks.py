@@ -21,6 +21,7 @@ from sewcli.acoustic.load import load_model
 from sewcli.acoustic.running import RunningModel
 from sewcli.audio import SAMPLE_RATE, read_blocks
 from sewcli.chunking import ChunkPlan
+from sewcli.consumers.transcriber import Transcriber
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import Vocabulary, load_vocabulary
 from sewcli.evaluation import Scored, error_rates
@@ -28,7 +29,6 @@ from sewcli.hub.fetching import fetch
 from sewcli.inputs.manifest import Row, read_manifest
 from sewcli.inputs.sources import Source
 from sewcli.pipeline.run import Options, run
-from sewcli.recognition import Transcriber
 from sewcli.registry import resolve
 from sewcli.results import ModelInfo, Transcript
 

@@ -6,11 +6,9 @@ writing take from the recording, the model and the run.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.decoding.decoders import Decoder, decoders
-from sewcli.decoding.frames import FrameFile
-from sewcli.decoding.options import DecodingOptions
-from sewcli.decoding.search_workers import search_workers
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import InputError
 from sewcli.inputs.sources import Source
-from sewcli.pipeline.ahead import in_order
-from sewcli.pipeline.consumer import Consumer
-from sewcli.reading.recording import Recording
-from sewcli.recognition import Transcriber, failed
-from sewcli.results import Failure, ModelInfo, Transcript
-from sewcli.writers.arrays import safetensors
+from sewcli.results import ModelInfo
 
 #: after the stem of the input
 EXTENSION = ".logits.safetensors"
@@ -53,44 +42,6 @@ class Run:
     model: ModelInfo
     vocabulary: Vocabulary
     settings: Mapping[str, Any]
-
-
-class Saver:
-    """Consumer of one recording that writes its logits to a file and hands them on.
-
-    Args:
-        consumer: makes the result.
-        run: goes into the file.
-        write: takes the source and the content of its file (SewError where it cannot be written).
-    """
-
-    def __init__(
-        self,
-        consumer: Consumer[Transcript | Failure],
-        run: Run,
-        write: Callable[[Source, Iterable[bytes]], None],
-    ) -> None:
-        self._consumer = consumer
-        self._run = run
-        self._write = write
-        self._frames = FrameFile(len(run.vocabulary.tokens))
-
-    def push(self, output: NDArray[np.float32]) -> None:
-        """Take in the kept frames of the next chunk, shape (T, V)."""
-        self._frames.append(output)
-        self._consumer.push(output)
-
-    def result(self, recording: Recording) -> Transcript | Failure:
-        """The result, once the file is written."""
-        logits = self._frames.mapped()
-        metadata = _metadata(recording.source, recording.duration, self._run)
-        self._write(recording.source, safetensors({"logits": logits}, metadata))
-        return self._consumer.result(recording)
-
-    def close(self) -> None:
-        """Give resources back."""
-        self._frames.close()
-        self._consumer.close()
 
 
 @dataclass(frozen=True)
@@ -196,7 +147,7 @@ _KEYS = (
 )
 
 
-def _metadata(source: Source, duration: float, run: Run) -> dict[str, Any]:
+def metadata_of(source: Source, duration: float, run: Run) -> dict[str, Any]:
     """Of one file, by _KEYS; each value is JSON."""
     model, vocabulary = run.model, run.vocabulary
     told = (
@@ -212,61 +163,3 @@ def _metadata(source: Source, duration: float, run: Run) -> dict[str, Any]:
     )
     # as ASCII, in which the name of a file that is not UTF-8 has its place too
     return {key: json.dumps(value) for key, value in zip(_KEYS, told, strict=True)}
-
-
-class Decoding:
-    """Decodes saved logits.
-
-    Args:
-        decoding: how logits become text.
-        timestamps: "none", "word" or "char".
-        decode_workers: processes that beam search runs in, see `sewcli.decoding.search_workers`; they end
-            with the results.
-    """
-
-    def __init__(self, decoding: DecodingOptions, timestamps: str, *, decode_workers: int | None = 0) -> None:
-        self._decoding = decoding
-        self._timestamps = timestamps
-        self._workers = search_workers(decode_workers, decoding)
-        # most often all files are of one model
-        self._decoders: dict[Vocabulary, tuple[Callable[[], Decoder], dict[str, Any]]] = {}
-        self._lock = threading.Lock()
-
-    def results(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
-        """A transcript or a failure for each source, in order; their files hold logits.
-
-        Raises:
-            UsageError: the decoder cannot be had for a model.
-        """
-        workers = self._workers
-        results = in_order(sources, self._decoded, workers=0 if workers is None else workers.count)
-        with contextlib.ExitStack() as ends:
-            ends.enter_context(contextlib.closing(results))
-            if workers is not None:
-                ends.callback(workers.close)
-            yield from results
-
-    def _decoded(self, source: Source) -> Transcript | Failure:
-        try:
-            saved = SavedLogits.read(source.file)
-        except InputError as error:
-            return failed(source, error.code, str(error))
-        run = saved.run
-        with self._lock:
-            if run.vocabulary not in self._decoders:
-                self._decoders[run.vocabulary] = decoders(
-                    self._decoding, run.vocabulary, times=self._timestamps != "none", workers=self._workers
-                )
-        decoder, settings = self._decoders[run.vocabulary]
-        known = settings | dict(run.settings)
-        transcriber = Transcriber(decoder(), run.model, known, self._timestamps, self._decoding.case)
-        try:
-            for start in range(0, saved.logits.shape[0], _BLOCK):
-                block = np.asarray(saved.logits[start : start + _BLOCK])
-                if not np.isfinite(block).all():
-                    message = f"{source.file}: damaged: its logits are no numbers (save them again)"
-                    return failed(source, "damaged_logits", message)
-                transcriber.push(block)
-            return transcriber.result(saved)
-        finally:
-            transcriber.close()

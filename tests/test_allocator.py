@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from sewcli.engine.allocator import _DECIDED
+from sewcli.acoustic.engine.allocator import _DECIDED
 
 SCRIPT = """
 import resource
-from sewcli.engine.allocator import keep_freed_memory
+from sewcli.acoustic.engine.allocator import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -145,6 +145,9 @@ def test_saved_logits_are_decoded_again(
         sewcli.decode(file, chunk=3)  # type: ignore[call-arg]
     with pytest.raises(sewcli.SewError, match="cannot write"):
         model.transcribe(audio / "a.wav", save_logits=tmp_path / "no" / "folder")
+    with pytest.raises(sewcli.UsageError, match="vad leaves frames out"):
+        model.transcribe(audio / "a.wav", save_logits=tmp_path / "vad", vad=True)
+    assert not (tmp_path / "vad").exists()
 
 
 def test_pictures(model: sewcli.Model, classifier: Path, audio: Path, tmp_path: Path) -> None:

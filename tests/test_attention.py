@@ -8,12 +8,12 @@ import torch
 from helpers import babble, tiny_model
 from torch.nn import functional as F
 
+from sewcli.acoustic.engine import sew
+from sewcli.acoustic.engine.attention import Products
+from sewcli.acoustic.engine.operators import OneDnnOperators, find_operators
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.engine import sew
-from sewcli.engine.attention import Products
-from sewcli.engine.operators import OneDnnOperators, find_operators
 from sewcli.hub.fetching import LocalModel
 from sewcli.registry import ModelSpec
 

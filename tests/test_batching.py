@@ -14,13 +14,13 @@ import torch
 from example_runs import CLIPS, PLAN, logits, wav_samples
 from helpers import Logits
 
+from sewcli.acoustic.engine.fast import FastModel
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment, Starting, Underway
 from sewcli.acoustic.running import RunningModel, is_out_of_memory
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import ChunkPlan
-from sewcli.engine.fast import FastModel
 from sewcli.errors import DeviceError
 from sewcli.hub.fetching import fetch
 from sewcli.inputs.sources import Source

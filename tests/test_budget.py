@@ -11,11 +11,11 @@ from helpers import tiny_model
 from torch.profiler import ProfilerActivity, profile
 
 from sewcli.acoustic.budget import MOST_SECONDS, affordable_seconds, bytes_per_second, device_seconds
+from sewcli.acoustic.engine import fast
+from sewcli.acoustic.engine.operators import PublicOperators
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.engine import fast
-from sewcli.engine.operators import PublicOperators
 from sewcli.hub.fetching import LocalModel
 from sewcli.models_toml import ModelSpec
 

@@ -66,6 +66,17 @@ def test_a_name_that_no_file_can_have_is_one_failure_among_others(
     assert json.loads(listed.read_text())["error"]["code"] == "unreadable"
 
 
+def test_what_cannot_be_written_is_listed_with_its_part(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.wav").write_bytes((audio / "a.wav").read_bytes())
+    listed = tmp_path / "f.jsonl"
+    twice = (audio / "a.wav", tmp_path / "a.wav", "-f", "ctm", "--start", "0.1")
+    assert sew("transcribe", *twice, "-m", ctc, "--failures", listed).code == 3
+    (record,) = map(json.loads, listed.read_text().splitlines())
+    assert (record["path"], record["offset"]) == (str(tmp_path / "a.wav"), 0.1)
+
+
 def test_failures_go_behind_what_standard_error_holds(ctc: Path, audio: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("old\n")

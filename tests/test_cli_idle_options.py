@@ -15,8 +15,8 @@ from helpers import needs_pyctcdecode
 from sewcli.cli.app import app
 from sewcli.cli.options import idle as idle_options
 from sewcli.results import Alternative, ModelInfo, Span, Transcript
-from sewcli.subtitles import Shape
 from sewcli.writers import FORMATS, Layout
+from sewcli.writers.cues import Shape
 
 
 def idle(sew: Sew, *given: object) -> list[str]:

@@ -14,14 +14,14 @@ import pytest
 import torch
 from helpers import tiny_model
 
+from sewcli.acoustic.engine import fast, operators
+from sewcli.acoustic.engine.compiled import Compiled
+from sewcli.acoustic.engine.operators import PublicOperators
+from sewcli.acoustic.engine.sew_d import disentangled_attention
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.running import RunningModel
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.engine import fast, operators
-from sewcli.engine.compiled import Compiled
-from sewcli.engine.operators import PublicOperators
-from sewcli.engine.sew_d import disentangled_attention
 from sewcli.hub.fetching import LocalModel
 from sewcli.models_toml import ModelSpec
 

@@ -12,9 +12,9 @@ import torch
 
 from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.cuda import pinned
+from sewcli.acoustic.engine.layers import Lengths
+from sewcli.acoustic.engine.operators import PublicOperators
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.engine.layers import Lengths
-from sewcli.engine.operators import PublicOperators
 
 _SETTLED = """
 import json, torch

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sewcli.engine.attention import Products
-from sewcli.engine.positions import relative_positions
-from sewcli.engine.sew_d import disentangled_attention, disentangled_attention_by_products
+from sewcli.acoustic.engine.attention import Products
+from sewcli.acoustic.engine.positions import relative_positions
+from sewcli.acoustic.engine.sew_d import disentangled_attention, disentangled_attention_by_products
 
 HEADS, SIZE = 3, 4
 

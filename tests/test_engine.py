@@ -14,10 +14,10 @@ from helpers import babble, change_json, tiny_model
 from safetensors.torch import load_file, save_file
 
 from sewcli.acoustic.batch import make_batch
+from sewcli.acoustic.engine.operators import find_operators
 from sewcli.acoustic.load import load_convolutions, load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.engine.operators import find_operators
 from sewcli.errors import ModelError, UsageError
 from sewcli.hub.fetching import LocalModel, fetch
 from sewcli.registry import ModelSpec, resolve

@@ -7,12 +7,12 @@ import pytest
 import torch
 from helpers import babble, tiny_model
 
+from sewcli.acoustic.engine.attention import Products, multiply_together
+from sewcli.acoustic.engine.grid import compiled_for, on_grid, states_on_grid
+from sewcli.acoustic.engine.operators import find_operators
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.engine.attention import Products, multiply_together
-from sewcli.engine.grid import compiled_for, on_grid, states_on_grid
-from sewcli.engine.operators import find_operators
 from sewcli.hub.fetching import LocalModel
 from sewcli.registry import ModelSpec
 

@@ -47,9 +47,9 @@ def test_the_transcript_of_a_published_checkpoint(alias):
     import jiwer
 
     from sewcli.chunking import ChunkPlan
+    from sewcli.consumers.transcriber import Transcriber
     from sewcli.decoding.greedy import GreedyDecoder
     from sewcli.decoding.vocabulary import load_vocabulary
-    from sewcli.recognition import Transcriber
     from sewcli.results import ModelInfo, Transcript
 
     model, _ = logits_of(alias, "ctc")

@@ -12,11 +12,11 @@ import torch
 from test_parity import LENGTHS, outputs, random_model, reference, saved, utterance
 from torch.nn import functional as F
 
+from sewcli.acoustic.engine import fast, int8
+from sewcli.acoustic.engine.int8 import Int8Layer, OneDnnProduct, PublicProduct, agrees, find_products
+from sewcli.acoustic.engine.operators import find_operators
 from sewcli.acoustic.load import load_model
 from sewcli.chunking import kept_frame_count
-from sewcli.engine import fast, int8
-from sewcli.engine.int8 import Int8Layer, OneDnnProduct, PublicProduct, agrees, find_products
-from sewcli.engine.operators import find_operators
 from sewcli.errors import ModelError, UsageError
 from sewcli.hub.fetching import fetch
 from sewcli.registry import resolve

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sewcli.acoustic import processor
-from sewcli.engine import operators
-from sewcli.engine.operators import OneDnnOperators, PublicOperators, try_private
+from sewcli.acoustic.engine import operators
+from sewcli.acoustic.engine.operators import OneDnnOperators, PublicOperators, try_private
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -8,15 +8,15 @@ import torch
 import transformers
 
 from sewcli.acoustic.batch import make_batch
+from sewcli.acoustic.engine import fast
+from sewcli.acoustic.engine.attention import Products
+from sewcli.acoustic.engine.operators import OneDnnOperators, PublicOperators, find_operators
 from sewcli.acoustic.forward import ctc_logits
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.statistics import StatisticsAccumulator, wave_statistics
 from sewcli.bench.material import model_directory, plain_network
 from sewcli.chunking import frame_count, kept_frame_count
-from sewcli.engine import fast
-from sewcli.engine.attention import Products
-from sewcli.engine.operators import OneDnnOperators, PublicOperators, find_operators
 from sewcli.hub.fetching import LocalModel
 from sewcli.registry import ModelSpec
 

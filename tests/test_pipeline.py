@@ -16,6 +16,7 @@ from helpers import Logits, until_error
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.chunking import ChunkPlan, kept_frame_count
+from sewcli.consumers.transcriber import Transcriber
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.errors import UsageError
@@ -25,7 +26,6 @@ from sewcli.pipeline import line
 from sewcli.pipeline.line import Makers
 from sewcli.pipeline.run import Options, run
 from sewcli.reading.recording import Recording
-from sewcli.recognition import Transcriber
 from sewcli.registry import resolve
 from sewcli.results import Failure, ModelInfo, Transcript
 
@@ -142,7 +142,7 @@ from sewcli.hub.fetching import fetch
 from sewcli.pipeline import line
 from sewcli.pipeline.line import Makers
 from sewcli.pipeline.run import Options, run
-from sewcli.recognition import Transcriber
+from sewcli.consumers.transcriber import Transcriber
 from sewcli.registry import resolve
 from sewcli.results import ModelInfo
 from sewcli.inputs.sources import Source

@@ -15,9 +15,9 @@ from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment, Underway
 from sewcli.acoustic.running import RunningModel
 from sewcli.acoustic.statistics import wave_statistics
+from sewcli.consumers.classifier import probabilities
 from sewcli.errors import DeviceError
 from sewcli.hub.fetching import fetch
-from sewcli.recognition import probabilities
 from sewcli.registry import resolve
 from sewcli.spotting.heard import WindowScores
 from sewcli.spotting.smoothing import Scores

@@ -15,11 +15,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.checkpoint import inspect
+from sewcli.acoustic.engine.config import read_config
+from sewcli.acoustic.engine.fast import FastModel
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.acoustic.transfers import CudaTransfers, Transfers
-from sewcli.engine.config import read_config
-from sewcli.engine.fast import FastModel
 from sewcli.hub.fetching import fetch
 from sewcli.registry import resolve
 

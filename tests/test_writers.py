@@ -22,8 +22,8 @@ import webvtt
 from praatio import textgrid
 
 from sewcli.results import Failure, ModelInfo, Span, Transcript
-from sewcli.subtitles import Shape
 from sewcli.writers import FORMATS, Layout
+from sewcli.writers.cues import Shape
 
 GOLDEN = Path(__file__).parent / "golden"
 TEXT = 'HE SAID <I> DON\'T KNOW & "LEFT" THEN NAÏVE ZOË CAME BACK AFTER A VERY LONG PAUSE'

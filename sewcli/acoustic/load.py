@@ -12,9 +12,9 @@ import torch
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, inspect
 from sewcli.acoustic.cuda import fault_of, multiplies_bfloat16_on, settle_cuda
+from sewcli.acoustic.engine.config import NotCoveredError, read_config
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.running import RunningModel, is_out_of_memory, no_room_for_weights
-from sewcli.engine.config import NotCoveredError, read_config
 from sewcli.errors import DeviceError, ModelError, UsageError
 from sewcli.hub.fetching import LocalModel
 
@@ -53,18 +53,13 @@ def load_model(
         DeviceError: the device is not there, or cannot be used.
         UsageError: an unknown engine, device or dtype.
     """
+    _check(engine, dtype, threads)
     keep_safetensors(local)
     started = time.monotonic()
     checkpoint = inspect(local.directory, task)
     if threads is not None:
-        if threads < 1:
-            raise UsageError(f"threads={threads}: at least one is needed")
         torch.set_num_threads(threads)
     settle_cuda()
-    if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
-    if dtype not in ("auto", *DTYPES, INT8):
-        raise UsageError(f"unknown dtype {dtype!r}", hint=f"one of auto, {', '.join(DTYPES)}, {INT8}")
     place = find_device(device)
     if place.type == "cuda":
         if place.index is None:
@@ -72,8 +67,6 @@ def load_model(
             place = torch.device("cuda", torch.cuda.current_device())  # type: ignore[unreachable]
         if dtype == "bfloat16" and not multiplies_bfloat16_on(place):
             _log.warning("%s has no bfloat16 and emulates it, slowly: --dtype float16 is faster", place)
-    if dtype == INT8 and engine == "reference":
-        raise UsageError("transformers does not run in int8", hint="--dtype bfloat16, or --engine fast")
     if dtype == INT8 and place.type != "cpu":
         raise UsageError(f"int8 is for CPUs, not for {place}", hint="--dtype bfloat16, or --device cpu")
     if engine != "reference":
@@ -93,6 +86,18 @@ def load_model(
 
     kind = DTYPES.get(dtype, torch.float32)
     return _told(TransformersModel(checkpoint, place, kind), local, started, compiled=compiled)
+
+
+def _check(engine: str, dtype: str, threads: int | None) -> None:
+    """Refuse what no model and no device can run with (UsageError)."""
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads={threads}: at least one is needed")
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
+    if dtype not in ("auto", *DTYPES, INT8):
+        raise UsageError(f"unknown dtype {dtype!r}", hint=f"one of auto, {', '.join(DTYPES)}, {INT8}")
+    if dtype == INT8 and engine == "reference":
+        raise UsageError("transformers does not run in int8", hint="--dtype bfloat16, or --engine fast")
 
 
 def _told(model: RunningModel, local: LocalModel, started: float, *, compiled: bool) -> RunningModel:
@@ -118,8 +123,8 @@ def _fast(checkpoint: Checkpoint, device: torch.device, dtype: str, *, compiled:
     if device.type == "mps":
         raise NotCoveredError("device mps")
     config = read_config(checkpoint)
-    from sewcli.engine.fast import FastModel
-    from sewcli.engine.int8 import values_dtype
+    from sewcli.acoustic.engine.fast import FastModel
+    from sewcli.acoustic.engine.int8 import values_dtype
 
     int8 = dtype == INT8
     kind = values_dtype() if int8 else DTYPES.get(dtype, torch.float32)
@@ -148,9 +153,9 @@ def load_convolutions(directory: Path, dtype: torch.dtype) -> Callable[[Batch], 
     except NotCoveredError as reason:
         _log.info("the convolutions of %s run on transformers: %s", directory, reason)
         return None
-    from sewcli.engine.convolutions import FeatureExtractor
-    from sewcli.engine.operators import find_operators
-    from sewcli.engine.weights import Weights
+    from sewcli.acoustic.engine.convolutions import FeatureExtractor
+    from sewcli.acoustic.engine.operators import find_operators
+    from sewcli.acoustic.engine.weights import Weights
 
     place = torch.device("cpu")
     weights = Weights(checkpoint, place, dtype)

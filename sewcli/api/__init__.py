@@ -89,7 +89,7 @@ def decode(logits: Place, **options: Unpack[DecodeOptions]) -> Transcript:
 
 def decode_many(logits: Iterable[Place], **options: Unpack[DecodeOptions]) -> Iterator[Transcript | Failure]:
     """Decode files of saved logits, one result for each, in order; see `decode`."""
-    from sewcli.logits import Decoding
+    from sewcli.tasks.decoding import Decoding
 
     options = checked_options(options, DecodeOptions)
     times, workers = options.get("timestamps", "word"), options.get("decode_workers")

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-from sewcli.aligning import Aligning
 from sewcli.api.inputs import (
     Array,
     Audio,
@@ -39,7 +38,11 @@ from sewcli.inputs.sources import Source
 from sewcli.pipeline.run import Options
 from sewcli.results import Classification, Embedding, Failure, KeywordEvent, Transcript
 from sewcli.spotting.options import SpottingOptions
-from sewcli.tasks import Classifying, Spotting, Transcribing, batch_seconds
+from sewcli.tasks.aligning import Aligning
+from sewcli.tasks.classifying import Classifying
+from sewcli.tasks.shared import batch_seconds
+from sewcli.tasks.spotting import Spotting
+from sewcli.tasks.transcribing import Transcribing
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
@@ -264,7 +267,7 @@ class Model:
     def _embeddings(self, sources: Iterable[Source], options: EmbedOptions) -> Iterator[Embedding | Failure]:
         self._require("features")
         options = checked_options(options, EmbedOptions)
-        from sewcli.embedding import Encoding
+        from sewcli.tasks.embedding import Encoding
 
         how = self._reading(options)
         task = Encoding(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from sewcli.acoustic.cuda import settle_cuda
+from sewcli.acoustic.engine.operators import OneDnnOperators, find_operators
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.running import RunningModel
@@ -21,7 +22,6 @@ from sewcli.bench.material import WAV2VEC2_BASE, batch_of_speech, model_director
 from sewcli.bench.table import Table
 from sewcli.bench.timing import medians
 from sewcli.chunking import ChunkPlan, kept_frame_count
-from sewcli.engine.operators import OneDnnOperators, find_operators
 
 #: models of the comparison in the paper: SEW and SEW-D against wav2vec 2.0
 PAPER = ("sew-tiny", "sew-mid", "sew-d-tiny", "sew-d-mid")

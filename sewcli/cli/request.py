@@ -25,8 +25,8 @@ from sewcli.inputs.raw import RawAudio
 from sewcli.inputs.selection import Selection
 from sewcli.inputs.sources import STDIN, Source, check, expand
 from sewcli.inputs.urls import is_url
-from sewcli.subtitles import Shape
 from sewcli.writers import Format, Kind, Layout, formats_for
+from sewcli.writers.cues import Shape
 
 
 @dataclass(frozen=True)

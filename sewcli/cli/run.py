@@ -184,7 +184,8 @@ def _written(result: Result, sink: Sink) -> Failure | None:
     try:
         sink.write(result)
     except InputError as error:
-        return Failure(result.path, error.code, str(error), result.channel)
+        part = None if isinstance(result, KeywordEvent) else result.offset
+        return Failure(result.path, error.code, str(error), result.channel, part)
     return result if isinstance(result, Failure) else None
 
 

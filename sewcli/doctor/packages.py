@@ -118,7 +118,7 @@ def _optional(package: str, require: Callable[[], object]) -> Check:
 
 def extras() -> Iterator[Check]:
     """The extras of the package, by its own metadata."""
-    from sewcli.extras import missing_requirements
+    from sewcli.doctor.extras import missing_requirements
 
     try:
         metadata = importlib.metadata.metadata("sewcli")

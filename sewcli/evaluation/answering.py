@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sewcli.consumers.classifier import Classifier
+from sewcli.consumers.transcriber import Transcriber
 from sewcli.decoding.decoders import decoders
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.pauses import PausingDecoder
@@ -21,9 +23,8 @@ from sewcli.evaluation.scores import Scored
 from sewcli.inputs.sources import Source
 from sewcli.pipeline.consumer import Consumer
 from sewcli.pipeline.run import Options, run
-from sewcli.recognition import Classifier, Transcriber
 from sewcli.results import Classification, Failure, Transcript
-from sewcli.tasks import chunk_settings, model_info, run_settings
+from sewcli.tasks.shared import chunk_settings, model_info, run_settings
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel

@@ -18,7 +18,6 @@ from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.scores import Scored
 from sewcli.inputs.faults import told
 from sewcli.inputs.manifest import Row, Task
-from sewcli.inputs.sources import Source
 
 #: what tells an input: its path and where in the file it begins
 Key = tuple[str, float | None]
@@ -87,7 +86,7 @@ def with_references(answers: Sequence[Answer], rows: Sequence[Row], task: Task) 
     by_name = {answer.key: answer for answer in answers}
     matched: list[Answer | None] = []
     for row in rows:
-        offset = _offset(row.source)
+        offset = row.source.part[0]
         found = by_file.get((os.path.realpath(row.source.file), offset))
         found = found or by_name.get((row.source.path, offset))
         if found is not None:
@@ -96,11 +95,6 @@ def with_references(answers: Sequence[Answer], rows: Sequence[Row], task: Task) 
             found = replace(found, scored=scored, has_reference=True)
         matched.append(found)
     return matched
-
-
-def _offset(source: Source) -> float | None:
-    """Where a row's part of a file begins, as results tell it; None for a whole file."""
-    return source.offset if source.offset or source.duration is not None else None
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.evaluation.loss import Loss, LossOfRecording
-from sewcli.pipeline.consumer import Consumer, SkipsSilence
+from sewcli.pipeline.consumer import Consumer
 from sewcli.reading.recording import Recording
 from sewcli.results import Failure
 
@@ -74,7 +74,7 @@ class Stopwatch:
         return self._shares.popleft()
 
 
-class MeasuringConsumer(Generic[AnswerT]):
+class MeasuringConsumer(Consumer[Measured[AnswerT] | Failure], Generic[AnswerT]):
     """A consumer of one recording around the one that makes the answer.
 
     Args:
@@ -100,8 +100,7 @@ class MeasuringConsumer(Generic[AnswerT]):
 
     def skip(self, frames: int) -> None:
         """Hand on that frames were not run."""
-        if isinstance(self._consumer, SkipsSilence):
-            self._consumer.skip(frames)
+        self._consumer.skip(frames)
 
     def result(self, recording: Recording) -> Measured[AnswerT] | Failure:
         """The answer, and the loss of the text of the recording's source."""

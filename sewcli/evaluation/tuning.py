@@ -19,6 +19,7 @@ from sewcli.errors import DeviceError, InputError
 from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.rates import Edits, character_edits, folded, word_edits
 from sewcli.pipeline.ahead import in_order
+from sewcli.pipeline.consumer import Consumer
 from sewcli.reading.recording import Recording
 
 _BLOCK = 4096
@@ -32,6 +33,7 @@ class KeptLogits:
     """
 
     def __init__(self, columns: int) -> None:
+        self.columns = columns
         self._frames = FrameFile(columns)
         self._ends: list[int] = []
         self.texts: list[str] = []
@@ -41,13 +43,13 @@ class KeptLogits:
         return len(self.texts)
 
     def recording(self) -> _Keeper:
-        """A consumer for one recording; they must not overlap."""
+        """A consumer for one recording."""
         return _Keeper(self)
 
-    def append(self, frames: list[NDArray[np.float32]], text: str, seconds: float) -> None:
-        """Take in one recording."""
-        for piece in frames:
-            self._frames.append(piece)
+    def append(self, frames: NDArray[np.float32], text: str, seconds: float) -> None:
+        """Take in one recording, logits of shape (T, V)."""
+        for start in range(0, frames.shape[0], _BLOCK):
+            self._frames.append(frames[start : start + _BLOCK])
         self._ends.append(len(self._frames))
         self.texts.append(text)
         self.seconds += seconds
@@ -65,25 +67,25 @@ class KeptLogits:
         self._frames.close()
 
 
-class _Keeper:
+class _Keeper(Consumer[Recording]):
     """Keeps the logits of one recording."""
 
     def __init__(self, kept: KeptLogits) -> None:
         self._kept = kept
-        self._pieces: list[NDArray[np.float32]] = []
+        self._frames = FrameFile(kept.columns)
 
     def push(self, output: NDArray[np.float32]) -> None:
         """Take in the kept frames of the next chunk, shape (T, V)."""
-        self._pieces.append(np.array(output, dtype=np.float32))
+        self._frames.append(output)
 
     def result(self, recording: Recording) -> Recording:
         """The recording, once its logits are kept."""
-        self._kept.append(self._pieces, recording.source.text or "", recording.duration)
+        self._kept.append(self._frames.mapped(), recording.source.text or "", recording.duration)
         return recording
 
     def close(self) -> None:
-        """Let go of the logits."""
-        self._pieces.clear()
+        """Give the temporary file back."""
+        self._frames.close()
 
 
 @dataclass(frozen=True)

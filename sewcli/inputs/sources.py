@@ -25,6 +25,7 @@ from sewcli.inputs.formats import INSTALL_MEDIA
 from sewcli.inputs.raw import RawAudio
 from sewcli.inputs.selection import EVERYTHING, Selection
 from sewcli.inputs.urls import check_url, is_url
+from sewcli.results import Failure
 
 STDIN = "-"
 
@@ -67,6 +68,10 @@ class Source:
         if self.duration is None:
             return self.offset or None, None
         return self.offset, self.offset + self.duration
+
+    def failure(self, code: str, message: str) -> Failure:
+        """What stands in the place of its result."""
+        return Failure(self.path, code, message, self.channel, self.part[0])
 
     @property
     def is_stdin(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from sewcli.inputs.sources import Source
 from sewcli.pictures.draw import draw
 from sewcli.pictures.overview import OverviewBuilder
 from sewcli.pictures.trace import TraceBuilder
-from sewcli.pipeline.consumer import Consumer, SkipsSilence
+from sewcli.pipeline.consumer import Consumer
 from sewcli.reading.recording import Recording
 from sewcli.results import Classification, Failure, Span, Transcript
 
@@ -24,7 +24,7 @@ _READ_SAMPLES = 1 << 17
 _DRAWING = threading.Lock()
 
 
-class Picturing(Generic[ResultT]):
+class Picturing(Consumer[ResultT]):
     """Consumer of one recording that has another make the result, and draws both.
 
     Args:
@@ -42,8 +42,7 @@ class Picturing(Generic[ResultT]):
 
     def skip(self, frames: int) -> None:
         """Hand on that frames were not run."""
-        if isinstance(self._consumer, SkipsSilence):
-            self._consumer.skip(frames)
+        self._consumer.skip(frames)
 
     def result(self, recording: Recording) -> ResultT:
         """The result, once the picture is written; a failure has none."""

@@ -124,7 +124,9 @@ class Ahead(Generic[T, R]):
         except BaseException as error:
             failed: Future[R] = Future()
             failed.set_exception(error)
-            self._begin(failed)
+            with self._lock:
+                if not self._stopped.is_set():
+                    self._begin(failed)
         self._results.put(None)
         for _ in range(self._workers):
             self._tasks.put(None)

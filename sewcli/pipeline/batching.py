@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sewcli.acoustic.in_order import InOrder
 from sewcli.acoustic.model import AcousticModel, Attending, Segment
 from sewcli.chunking import SAMPLE_RATE, Chunk
-from sewcli.pipeline.consumer import SkipsSilence
 from sewcli.pipeline.line import Job
 
 #: rows of a batch: each may hold an open file
@@ -84,7 +83,7 @@ class Batcher(Generic[ResultT_co]):
                     row.job.consumer.attend(attentions, row.chunk)
         # fewer outputs where something goes wrong within the batch
         for (job, chunk, _), output in zip(rows, outputs, strict=False):
-            if chunk.skipped and isinstance(job.consumer, SkipsSilence):
+            if chunk.skipped:
                 job.consumer.skip(chunk.skipped)
             job.consumer.push(output[chunk.keep_from : chunk.keep_to] if output.ndim > 1 else output)
             job.waiting -= 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,10 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 class Consumer(Protocol[ResultT_co]):
-    """Takes the outputs of one recording's chunks, in order, and makes a result of them."""
+    """Takes the outputs of one recording's chunks, in order, and makes a result of them.
+
+    Consumers inherit from it, so that one which cannot do without the outputs of silence says so.
+    """
 
     def push(self, output: NDArray[np.float32]) -> None:
         """Take in the output of the next chunk: kept frames (T, V), or label logits (labels,)."""
@@ -21,13 +24,13 @@ class Consumer(Protocol[ResultT_co]):
     def result(self, recording: Recording) -> ResultT_co:
         """The result, once every chunk has been pushed."""
 
+    def skip(self, frames: int) -> None:
+        """Take note that so many frames are silence and were not run.
+
+        Raises:
+            TypeError: the result needs the outputs of all frames.
+        """
+        raise TypeError(f"{type(self).__name__} needs all frames, and {frames} were left out")
+
     def close(self) -> None:
         """Give resources back."""
-
-
-@runtime_checkable
-class SkipsSilence(Protocol):
-    """A consumer that can do without the outputs of silence."""
-
-    def skip(self, frames: int) -> None:
-        """Take note that so many frames are silence and were not run."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sewcli.errors import InputError
 from sewcli.reading.recording import Recording
-from sewcli.recognition import failed
 from sewcli.results import Failure
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Job(Generic[ResultT_co]):
         try:
             return self.consumer.result(self.recording)
         except InputError as error:
-            return failed(self.recording.source, error.code, str(error))
+            return self.recording.source.failure(error.code, str(error))
 
     def close(self) -> None:
         """Give its resources back."""

@@ -28,7 +28,6 @@ from sewcli.pipeline.line import Job, Line, Makers
 from sewcli.reading.activity_options import ActivityOptions
 from sewcli.reading.read_workers import ReadWorkers, check_read_workers, read_workers
 from sewcli.reading.recording import Recording
-from sewcli.recognition import failed
 from sewcli.results import Failure
 
 #: seconds; a clip is classified as one piece, whose memory grows with its square
@@ -185,7 +184,7 @@ def _open(
             workers=workers,
         )
     except InputError as error:
-        return failed(source, error.code, str(error))
+        return source.failure(error.code, str(error))
     waiting = sum(1 for _ in options.plan.chunks_of(recording.pieces))
     return Job(recording, consumer(), waiting)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.in_order import InOrder
 from sewcli.acoustic.model import AcousticModel, Segment
-from sewcli.recognition import probabilities
+from sewcli.consumers.classifier import probabilities
 from sewcli.spotting.smoothing import Scores
 from sewcli.spotting.windows import Window
 

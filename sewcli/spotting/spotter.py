@@ -19,7 +19,6 @@ from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import InputError
 from sewcli.inputs.sources import Source
-from sewcli.recognition import failed, part_offset
 from sewcli.results import Detections, Failure, KeywordEvent, ModelInfo
 from sewcli.spotting.events import EventFinder, Run
 from sewcli.spotting.heard import WindowScores
@@ -72,7 +71,7 @@ class Spotter:
                     events.append(self._event(source, run))
                     yield events[-1]
         except InputError as error:
-            yield failed(source, error.code, str(error))
+            yield source.failure(error.code, str(error))
             return
         for run in finder.finish(recording.samples):
             events.append(self._event(source, run))
@@ -82,7 +81,7 @@ class Spotter:
             recording.duration,
             tuple(events),
             self.info,
-            offset=part_offset(source),
+            offset=source.part[0],
             channel=source.channel,
         )
 

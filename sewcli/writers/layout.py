@@ -13,7 +13,7 @@ from sewcli.results import (
     Span,
     Transcript,
 )
-from sewcli.subtitles import Cue, Shape, cues
+from sewcli.writers.cues import Cue, Shape, cues
 
 Result = Transcript | Classification | KeywordEvent | Detections | Embedding | Failure
 

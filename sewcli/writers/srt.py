@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sewcli.results import Transcript
-from sewcli.subtitles import readable
+from sewcli.writers.cues import readable
 from sewcli.writers.layout import Layout, Result, cues_of, end_of, milliseconds
 
 

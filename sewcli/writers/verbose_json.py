@@ -7,8 +7,8 @@ import zlib
 from typing import Any
 
 from sewcli.results import Failure, Transcript
-from sewcli.subtitles import Cue
 from sewcli.writers import jsonl
+from sewcli.writers.cues import Cue
 from sewcli.writers.layout import Layout, Result, cues_of, words_of
 
 #: the API spells languages out

@@ -106,9 +106,9 @@ def align(
     local = chosen.fetch("ctc", progress=messages.bars)
 
     # from here on torch is needed
-    from sewcli.aligning import Aligning
     from sewcli.pipeline.run import Options
-    from sewcli.tasks import batch_seconds
+    from sewcli.tasks.aligning import Aligning
+    from sewcli.tasks.shared import batch_seconds
 
     network = chosen.load(local, "ctc")
     padded = batch_seconds(machine.batch_seconds, network)

@@ -65,7 +65,9 @@ def classify(
 
     # from here on torch is needed
     from sewcli.pipeline.run import Options
-    from sewcli.tasks import Classifying, Spotting, batch_seconds
+    from sewcli.tasks.classifying import Classifying
+    from sewcli.tasks.shared import batch_seconds
+    from sewcli.tasks.spotting import Spotting
 
     network = chosen.load(local, "classification")
     padded = batch_seconds(machine.batch_seconds, network)

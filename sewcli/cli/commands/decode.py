@@ -47,7 +47,8 @@ def decode(
     """
     from sewcli.cli import run
     from sewcli.cli.request import InputOptions
-    from sewcli.logits import Decoding, seconds_of
+    from sewcli.logits import seconds_of
+    from sewcli.tasks.decoding import Decoding
 
     messages = telling.set_up()
     written = writing.options(formats, paths, cues=cues)

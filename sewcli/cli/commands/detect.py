@@ -16,7 +16,7 @@ from sewcli.evaluation.spotted import events_of, inside, lines, read_recordings,
 from sewcli.results import Detections, Failure
 from sewcli.spotting.options import SpottingOptions
 from sewcli.spotting.spotter import Listening, Spotter
-from sewcli.tasks import batch_seconds, model_info
+from sewcli.tasks.shared import batch_seconds, model_info
 from sewcli.writers.jsonl import SCHEMA_VERSION
 
 

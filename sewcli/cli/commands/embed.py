@@ -104,9 +104,9 @@ def embed(
     local = chosen.fetch("features", progress=messages.bars)
 
     # from here on torch is needed
-    from sewcli.embedding import Encoding
     from sewcli.pipeline.run import Options
-    from sewcli.tasks import batch_seconds
+    from sewcli.tasks.embedding import Encoding
+    from sewcli.tasks.shared import batch_seconds
 
     network = chosen.load(local, "features")
     padded = batch_seconds(machine.batch_seconds, network)

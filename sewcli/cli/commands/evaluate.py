@@ -165,7 +165,7 @@ def evaluate(
     # from here on torch is needed
     from sewcli.evaluation.answering import answers
     from sewcli.pipeline.run import Options
-    from sewcli.tasks import batch_seconds
+    from sewcli.tasks.shared import batch_seconds
 
     network = chosen.load(local, task)
     padded = batch_seconds(machine.batch_seconds, network)

@@ -82,7 +82,8 @@ def transcribe(
 
     # from here on torch is needed
     from sewcli.pipeline.run import Options
-    from sewcli.tasks import Transcribing, batch_seconds
+    from sewcli.tasks.shared import batch_seconds
+    from sewcli.tasks.transcribing import Transcribing
 
     network = chosen.load(local, "ctc")
     padded = batch_seconds(machine.batch_seconds, network)

@@ -117,7 +117,7 @@ def tune_lm(
     from sewcli.evaluation.tuning import KeptLogits, attempt, attempts, grid
     from sewcli.pipeline.run import Options
     from sewcli.pipeline.run import run as run_pipeline
-    from sewcli.tasks import batch_seconds, chunk_settings
+    from sewcli.tasks.shared import batch_seconds, chunk_settings
 
     network = chosen.load(local, "ctc")
     vocabulary = load_vocabulary(local.directory, network.columns)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sewcli.cli.run import Messages, ModelOptions
     from sewcli.model_defaults import OptionDefaults
     from sewcli.spotting.options import SpottingOptions
-    from sewcli.subtitles import Shape
     from sewcli.writers import Kind
+    from sewcli.writers.cues import Shape
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Cues:
 
     def shape(self) -> Shape:
         """The same, for the writers."""
-        from sewcli.subtitles import Shape
+        from sewcli.writers.cues import Shape
 
         return Shape(self.max_chars, self.max_lines, self.max_gap, self.max_duration)
 

@@ -20,9 +20,9 @@ from typing import Any, ParamSpec, Protocol
 import torch
 from torch.nn import functional as F
 
+from sewcli.acoustic.engine.attention import Products
+from sewcli.acoustic.engine.compiled import Compiled
 from sewcli.acoustic.processor import described
-from sewcli.engine.attention import Products
-from sewcli.engine.compiled import Compiled
 
 P = ParamSpec("P")
 

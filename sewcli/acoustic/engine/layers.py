@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.engine.config import EngineConfig
+from sewcli.acoustic.engine.operators import Operators
+from sewcli.acoustic.engine.weights import Weights
 from sewcli.chunking import HOP, PAIR
-from sewcli.engine.config import EngineConfig
-from sewcli.engine.operators import Operators
-from sewcli.engine.weights import Weights
 
 #: columns of a mask or bias, whose multiples torch's fused attention takes without a copy
 ALIGNED = 8

@@ -10,18 +10,18 @@ import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
-from sewcli.chunking import PAIR
-from sewcli.engine.config import EngineConfig
-from sewcli.engine.convolutions import FeatureExtractor, Squeeze
-from sewcli.engine.layers import (
+from sewcli.acoustic.engine.config import EngineConfig
+from sewcli.acoustic.engine.convolutions import FeatureExtractor, Squeeze
+from sewcli.acoustic.engine.layers import (
     FeatureProjection,
     LayerNorm,
     Lengths,
     Linear,
     Upsampling,
 )
-from sewcli.engine.operators import Operators
-from sewcli.engine.weights import Weights
+from sewcli.acoustic.engine.operators import Operators
+from sewcli.acoustic.engine.weights import Weights
+from sewcli.chunking import PAIR
 
 #: scores of the heads that are computed together by products, for each thread
 _GROUP_SCORES = 1_000_000

@@ -16,9 +16,9 @@ from typing import Any, ParamSpec, Protocol
 import torch
 from torch.nn import functional as F
 
+from sewcli.acoustic.engine.attention import Products
+from sewcli.acoustic.engine.operators import Operators
 from sewcli.acoustic.processor import multiplies_bfloat16
-from sewcli.engine.attention import Products
-from sewcli.engine.operators import Operators
 
 P = ParamSpec("P")
 

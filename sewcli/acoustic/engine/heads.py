@@ -6,11 +6,11 @@ import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.engine.config import EngineConfig
+from sewcli.acoustic.engine.layers import Linear
+from sewcli.acoustic.engine.operators import Operators
+from sewcli.acoustic.engine.weights import Weights
 from sewcli.chunking import PAIR
-from sewcli.engine.config import EngineConfig
-from sewcli.engine.layers import Linear
-from sewcli.engine.operators import Operators
-from sewcli.engine.weights import Weights
 
 
 class CtcHead:

@@ -14,11 +14,10 @@ import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
-from sewcli.chunking import PAIR
-from sewcli.engine.attention import Products
-from sewcli.engine.config import EngineConfig
-from sewcli.engine.convolutions import FeatureExtractor, Squeeze
-from sewcli.engine.layers import (
+from sewcli.acoustic.engine.attention import Products
+from sewcli.acoustic.engine.config import EngineConfig
+from sewcli.acoustic.engine.convolutions import FeatureExtractor, Squeeze
+from sewcli.acoustic.engine.layers import (
     ALIGNED,
     FeatureProjection,
     LayerNorm,
@@ -26,9 +25,10 @@ from sewcli.engine.layers import (
     Linear,
     Upsampling,
 )
-from sewcli.engine.operators import Operators
-from sewcli.engine.positions import Positions, relative_embeddings, relative_positions
-from sewcli.engine.weights import Weights
+from sewcli.acoustic.engine.operators import Operators
+from sewcli.acoustic.engine.positions import Positions, relative_embeddings, relative_positions
+from sewcli.acoustic.engine.weights import Weights
+from sewcli.chunking import PAIR
 
 PositionsOf = Callable[[int], Positions]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewcli.results import Span
-from sewcli.subtitles import Shape, cues, readable
+from sewcli.writers.cues import Shape, cues, readable
 
 pauses = st.sampled_from([0, 20, 40, 400, 990, 1000, 1010, 5000])
 texts = st.text("ABC'é", min_size=1, max_size=12)

@@ -11,12 +11,12 @@ import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.engine.config import EngineConfig
+from sewcli.acoustic.engine.grid import on_grid
+from sewcli.acoustic.engine.operators import Operators
+from sewcli.acoustic.engine.weights import Weights
 from sewcli.acoustic.statistics import WINDOW, WINDOW_STRIDE
 from sewcli.chunking import HOP, PAIR, samples_for_frames
-from sewcli.engine.config import EngineConfig
-from sewcli.engine.grid import on_grid
-from sewcli.engine.operators import Operators
-from sewcli.engine.weights import Weights
 
 #: epsilon of torch.nn.GroupNorm, which no configuration changes
 _GROUP_EPSILON = 1e-5

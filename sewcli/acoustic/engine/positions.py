@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from sewcli.acoustic.cuda import pinned
-from sewcli.engine.config import EngineConfig
-from sewcli.engine.weights import Weights
+from sewcli.acoustic.engine.config import EngineConfig
+from sewcli.acoustic.engine.weights import Weights
 
 
 @dataclass(frozen=True)

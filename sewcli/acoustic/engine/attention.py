@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sewcli.engine.grid import states_on_grid
+from sewcli.acoustic.engine.grid import states_on_grid
 
 #: (heads, M, k) by (heads, N, k), plus (heads, M, N), which is overwritten, if given: (heads, M, N)
 Multiply = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]

@@ -1,29 +1,23 @@
-"""Hidden states and attentions of recordings: what collects them, and all that it takes."""
+"""Hidden states and attentions of one recording, collected."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.chunking import FRAME_SECONDS, PAIR, PAIR_SAMPLES, STATE_SECONDS, Chunk
 from sewcli.decoding.frames import FrameFile
-from sewcli.inputs.sources import Source
+from sewcli.pipeline.consumer import Consumer
 from sewcli.reading.recording import Recording
-from sewcli.recognition import part_offset
-from sewcli.results import Attention, Embedding, Failure, ModelInfo
-
-if TYPE_CHECKING:
-    from sewcli.acoustic.running import RunningModel
-    from sewcli.hub.fetching import LocalModel
-    from sewcli.pipeline.run import Options
+from sewcli.results import Attention, Embedding, ModelInfo
 
 
 @dataclass
-class Embedder:
+class Embedder(Consumer[Embedding]):
     """Consumer that collects the hidden states of one recording.
 
     Attributes:
@@ -80,7 +74,7 @@ class Embedder:
             frame_seconds=None if pooled else step,
             model=self.model,
             settings=self.settings,
-            offset=part_offset(recording.source),
+            offset=recording.source.part[0],
             channel=recording.source.channel,
             attentions=None if self._attentions is None else self._attentions.mapped(),
         )
@@ -122,53 +116,3 @@ class AttentionFile:
     def close(self) -> None:
         """Give the file back."""
         self._values.close()
-
-
-class Encoding:
-    """An encoder with all that decides about its hidden states.
-
-    Args:
-        local: the model's files.
-        network: the model, loaded for "features".
-        options: how recordings are read, cut and batched.
-        layer: see `Embedder`.
-        pool: "none" or "mean".
-        attentions: give these too.
-
-    Attributes:
-        settings: everything that can change the values, layer and pool aside.
-        choice: those two, and whether there are attentions.
-
-    Raises:
-        UsageError: there is no such layer, or the network never holds attentions.
-    """
-
-    def __init__(
-        self,
-        local: LocalModel,
-        network: RunningModel,
-        options: Options,
-        *,
-        layer: int | None = None,
-        pool: Literal["none", "mean"] = "none",
-        attentions: bool = False,
-    ) -> None:
-        from sewcli.tasks import chunk_settings, model_info
-
-        self._network = network.giving(layer, attentions=attentions)
-        self._options = options
-        self._info = model_info(local)
-        self._layer, self._pool, self._attentions = layer, pool, attentions
-        self.settings = chunk_settings(network, options)
-        self.choice = {"layer": layer, "pool": pool} | ({"attentions": True} if attentions else {})
-
-    def results(self, sources: Iterable[Source]) -> Iterator[Embedding | Failure]:
-        """The hidden states or a failure for each source, in order; see `sewcli.pipeline.run.run`."""
-        from sewcli.pipeline.run import run
-
-        return run(sources, self._network, self._consumer, self._options)
-
-    def _consumer(self) -> Embedder:
-        return Embedder(
-            self._network.columns, self._layer, self._pool, self._info, self.settings, self._attentions
-        )

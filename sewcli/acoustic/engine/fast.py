@@ -7,18 +7,18 @@ import torch
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, label_names
+from sewcli.acoustic.engine.allocator import keep_freed_memory
+from sewcli.acoustic.engine.config import EngineConfig
+from sewcli.acoustic.engine.grid import compiled_for, on_grid
+from sewcli.acoustic.engine.heads import ClassificationHead, CtcHead, NoHead
+from sewcli.acoustic.engine.int8 import Int8Operators, find_products
+from sewcli.acoustic.engine.operators import find_operators
+from sewcli.acoustic.engine.sew import Sew
+from sewcli.acoustic.engine.sew_d import SewD
+from sewcli.acoustic.engine.weights import Weights
 from sewcli.acoustic.lanes import lane_count
 from sewcli.acoustic.running import RunningModel
 from sewcli.chunking import PAIR, frame_count
-from sewcli.engine.allocator import keep_freed_memory
-from sewcli.engine.config import EngineConfig
-from sewcli.engine.grid import compiled_for, on_grid
-from sewcli.engine.heads import ClassificationHead, CtcHead, NoHead
-from sewcli.engine.int8 import Int8Operators, find_products
-from sewcli.engine.operators import find_operators
-from sewcli.engine.sew import Sew
-from sewcli.engine.sew_d import SewD
-from sewcli.engine.weights import Weights
 
 
 class FastModel(RunningModel):

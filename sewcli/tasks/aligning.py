@@ -1,4 +1,4 @@
-"""A CTC model at work on known texts, for `sew align` and for Python alike."""
+"""A CTC model that finds the words of known texts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import LocalModel
 from sewcli.results import Failure, Transcript
-from sewcli.tasks import chunk_settings, model_info, pictured
+from sewcli.tasks.shared import chunk_settings, model_info, pictured
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
     from sewcli.inputs.sources import Source
     from sewcli.pipeline.consumer import Consumer
     from sewcli.pipeline.run import Options
-    from sewcli.tasks import Picture
+    from sewcli.tasks.shared import Picture
 
 
 class Aligning:
@@ -84,7 +84,7 @@ class Aligning:
         return run(spelled, self._network, self._consumer, self._options)
 
     def _consumer(self) -> Consumer[Transcript | Failure]:
-        from sewcli.recognition import Aligner
+        from sewcli.consumers.aligner import Aligner
 
         aligner = Aligner(
             self._vocabulary,
