@@ -32,7 +32,7 @@ lint: $(VENV)/installed-dev ## style
 types: $(VENV)/installed-dev ## static types
 	$(BIN)/mypy
 
-check: test lint types ## what continuous integration runs
+check: test lint types ## the tests, style and types; continuous integration runs test-reference too
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

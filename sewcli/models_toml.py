@@ -73,7 +73,7 @@ class ModelSpec:
     shadows: bool = False
 
     def defaults_for(self, task: str) -> OptionDefaults:
-        """Its defaults, which are for its own task: hidden states are of chunks as long as others have."""
+        """Its defaults of options if `task` is its own; hidden states are always those of the general ones."""
         return self.defaults if self.task in (None, task) else OptionDefaults()
 
     @property

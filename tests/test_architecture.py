@@ -27,7 +27,7 @@ LAYERS = """
     registry
     models_toml settings
     model_defaults nearest prefetch results temporary toml
-    __version__ chunking errors
+    __version__ atomic chunking errors
 """
 LEVELS = {name: level for level, line in enumerate(LAYERS.split("\n")) for name in line.split()}
 #: what may import torch

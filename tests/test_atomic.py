@@ -9,7 +9,7 @@ import pytest
 from conftest import Sew
 from helpers import needs_pyctcdecode
 
-from sewcli.cli.output.atomic import write_whole
+from sewcli.atomic import write_whole
 
 
 def test_a_second_changed_file_takes_another_name(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ def test_seconds_grow_with_what_is_free_between_bounds() -> None:
 
 def test_a_cpu_takes_chunks_one_by_one() -> None:
     assert device_seconds("cpu", {}) == 0.0
-    if torch.cuda.is_available():
-        config = {"conv_dim": [64], "conv_stride": [5]}
-        assert 20 <= device_seconds("cuda", config) <= MOST_SECONDS
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+def test_a_card_takes_what_its_memory_affords() -> None:
+    config = {"conv_dim": [64], "conv_stride": [5]}
+    assert 20 <= device_seconds("cuda", config) <= MOST_SECONDS

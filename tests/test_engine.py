@@ -220,6 +220,8 @@ def test_the_text_does_not_depend_on_the_batch(sew, tmp_path):
         sew("transcribe", EXAMPLES / "speech", "--chunk", "3", "--batch-seconds", seconds)
         for seconds in ("0", "60")
     )
+    assert alone.code == together.code == 0
+    assert len(alone.lines) == len(list((EXAMPLES / "speech").glob("*.[ow]*")))
     assert alone.out == together.out
 
 

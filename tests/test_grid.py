@@ -31,7 +31,7 @@ def test_rows_of_the_bias_on_a_card_are_whole_groups_of_eight_states():
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", ["sew", "sew-d"])
-def test_clips_of_many_lengths_need_few_sizes_of_products(family, dtype, tmp_path, monkeypatch):
+def test_many_a_length_brings_no_new_size_of_products(family, dtype, tmp_path, monkeypatch):
     operators = find_operators(torch.device("cpu"), getattr(torch, dtype))
     if not operators.by_matrix:
         pytest.skip("torch has no operators of oneDNN for this dtype")
@@ -54,10 +54,9 @@ def test_clips_of_many_lengths_need_few_sizes_of_products(family, dtype, tmp_pat
     monkeypatch.setattr(operators, "products", lambda _count: products)
     directory = tiny_model(tmp_path / "model", family, "ctc")
     network = load_model(LocalModel(ModelSpec(path=directory), directory, None), "ctc", dtype=dtype)
-    known = []
-    for seconds in np.arange(0.1, 3.01, 0.05):
-        clip = babble(seconds)
+    new, lengths = 0, np.arange(0.1, 3.01, 0.05)
+    for seconds in lengths:
+        before, clip = len(sizes), babble(seconds)
         network([Segment(clip, wave_statistics(clip))])
-        known.append(len(sizes))
-    assert len(known) == 59
-    assert len(set(known)) <= 40
+        new += len(sizes) > before
+    assert 0 < new <= 2 * len(lengths) // 3

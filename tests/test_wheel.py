@@ -24,7 +24,7 @@ def test_the_wheel_holds_models_and_licences(wheel):
         names = set(archive.namelist())
         metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
     assert {"sewcli/models.toml", "sewcli/py.typed", "sewcli/schemas/transcribe.json"} <= names
-    for model in ("nano", "nano-keywords"):
+    for model in ("nano", "nano-d", "nano-keywords"):
         for file in ("config.json", "model.safetensors", "preprocessor_config.json", "README.md"):
             assert f"sewcli/models/{model}/{file}" in names
     assert "License-Expression: Apache-2.0 AND CC-BY-SA-4.0" in metadata

@@ -15,8 +15,8 @@ MOST_SECONDS = 960.0
 _LEAST_SECONDS = 20.0
 #: where the device does not say what is free (mps)
 _UNASKED = 240.0
-#: outputs of the first convolution that memory is planned for: the peak was that of 3.5 of them on the CPU
-#: for sew-tiny, sew-mid and sew-d-tiny in float32 (2.9 MB a second of audio), less in bfloat16
+#: memory is planned for so many tensors of the size of the first convolution's output: the peak was that of
+#: 3.5 on the CPU for sew-tiny, sew-mid and sew-d-tiny in float32 (2.9 MB a second of audio), less in bfloat16
 _LAYERS_ALIVE = 8
 #: of what is free; the rest is for longer pieces, whose attention grows with the square, and for others
 _SHARE = 0.5

@@ -54,7 +54,7 @@ class InLane:
 def _pool(threads: int) -> ThreadPoolExecutor:
     count = lane_count()
     pool = ThreadPoolExecutor(count, "sew-lane", initializer=_limit, initargs=(threads // count,))
-    # torch gives the number set last to all threads it meets later: set it back when the lanes have theirs
+    # what a lane sets is also the number of all threads that start later: set the old one when all are up
     all_there = threading.Barrier(count + 1)
     try:
         for _ in range(count):
@@ -69,6 +69,6 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def _limit(threads: int) -> None:
-    """Set the number of threads for this one; torch, asked first, will not set its own later."""
+    """Set the number of threads for this one; asking first keeps torch from setting its own number later."""
     torch.get_num_threads()
     torch.set_num_threads(threads)

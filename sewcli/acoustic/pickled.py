@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import pickle
-import uuid
 from pathlib import Path
 from typing import Any
 
 from sewcli.acoustic.files import damaged
+from sewcli.atomic import replacing
 from sewcli.errors import ModelError
 from sewcli.hub.cache import PICKLED, WEIGHTS, is_pickled
 from sewcli.hub.fetching import LocalModel
@@ -82,11 +82,8 @@ def write_safetensors(tensors: dict[str, Any], target: Path) -> None:
         # a safetensors file has no two names for one tensor
         own[name] = tensor.clone() if place in seen else tensor.contiguous()
         seen.add(place)
-    temporary = target.with_name(f".sew-{uuid.uuid4().hex}.incomplete")
     try:
-        save_file(own, temporary, metadata={"format": "pt"})
-        temporary.replace(target)
+        with replacing(target) as temporary:
+            save_file(own, temporary, metadata={"format": "pt"})
     except SafetensorError as error:  # which is also what a full disk becomes
         raise OSError(str(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)

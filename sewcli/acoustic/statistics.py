@@ -87,9 +87,9 @@ class StatisticsAccumulator:
         if part.size < WINDOW:
             self._rest = part
             return
-        # a window is two steps, one behind the other: their products are those of steps with themselves and
-        # with the next, which costs a fifth of multiplying windows, copied to where they do not overlap
-        # (the copy and the ones: numpy takes three times as long for A'A and five for sums down the columns)
+        # a window of 10 samples is two consecutive steps of 5, so its second moments are four blocks of
+        # products of steps: a fifth of the cost of multiplying windows copied out of each other's overlap.
+        # numpy takes 3 times as long for A'A without the copy, and 5 times for column sums without the ones
         count = (part.size - WINDOW) // WINDOW_STRIDE + 1
         steps = part[: (count + 1) * WINDOW_STRIDE].reshape(count + 1, WINDOW_STRIDE)
         first, second = steps[:-1], steps[1:]

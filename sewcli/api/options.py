@@ -175,7 +175,7 @@ class SpotOptions(Part, total=False):
 
 
 def checked_options(options: Any, known: Any) -> Any:
-    """The options that are given; None is as if one were not, where it says nothing of its own.
+    """The options that are given; None counts as not given, unless the option has a meaning for it.
 
     Args:
         options: by name.

@@ -41,8 +41,9 @@ for result in asr(given, batch_size=int(batch), **lengths):
 #: seconds of the shortest and the longest of many files
 _SHORT = (1.0, 15.0)
 _IN_FLOAT32 = " (float32 where no other dtype is named)"
-#: how often a card gets them, which is through with them before it has warmed up, and batches of the pipeline
+#: how often a card gets the list of files, or it would be through before it has warmed up
 _CARD_TIMES = 25
+#: batch sizes of the pipeline, on a CPU and on a card
 _BATCHES = (1, 8)
 _CARD_BATCHES = (1, 8, 32, 64)
 

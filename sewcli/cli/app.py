@@ -17,7 +17,7 @@ import typer
 from sewcli import __version__
 from sewcli.cli import garbage
 from sewcli.cli.options.defaults import set_defaults
-from sewcli.cli.parser import CONTEXT, EXIT_CODES, Commands
+from sewcli.cli.parser import COMPLETION, CONTEXT, EXIT_CODES, Commands
 from sewcli.cli.streams import ClosedPipe, write_message
 from sewcli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, SewError, UsageError
 from sewcli.settings import is_true
@@ -29,7 +29,7 @@ app = typer.Typer(
     epilog=EXIT_CODES,
     no_args_is_help=True,
     # `sew completion` prints the script; only what that asks for needs more of Typer
-    add_completion="_SEW_COMPLETE" in os.environ,
+    add_completion=COMPLETION in os.environ,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings=CONTEXT,

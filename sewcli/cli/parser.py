@@ -20,6 +20,8 @@ EXIT_CODES = (
     "4 every input failed, 5 model not available or of the wrong kind, 6 device or memory, 130 interrupted."
 )
 
+#: the variable by which the script of `sew completion` asks for words
+COMPLETION = "_SEW_COMPLETE"
 #: commands, each in the module of its name, with their line in the help; tests hold it against their own
 COMMANDS = {
     "transcribe": "Transcribe speech: one line of text, or one JSON object, for each input.",

@@ -12,8 +12,8 @@ bits a pair, in memory while they are few and in a temporary file when they are 
 
 Up to EXACT_FRAMES every state that can lie on a path is computed. In longer recordings only a band of pairs
 is, around the token expected at each frame; the band is widened, and the search repeated, until the path
-stays in its inner half: where the text that is spoken lies outside the band, the path does not always run
-along the edge, but it wanders. In the end the band is the whole lattice, so a path that is there is found.
+stays in its inner half: if the true path lies outside the band, the best one inside need not touch the edge,
+but it does leave the inner half. In the end the band is the whole lattice, so a path that is there is found.
 """
 
 from __future__ import annotations

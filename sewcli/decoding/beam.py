@@ -23,6 +23,12 @@ from sewcli.decoding.hotwords import RememberingScorer, found_in, spellable
 from sewcli.decoding.hypothesis import Hypothesis, Token
 from sewcli.decoding.known import KnownText
 from sewcli.decoding.language_model import LanguageModel
+from sewcli.decoding.options import (
+    DEFAULT_BEAM_PRUNE_LOGP,
+    DEFAULT_BEAM_WIDTH,
+    DEFAULT_HOTWORD_WEIGHT,
+    DEFAULT_TOKEN_MIN_LOGP,
+)
 from sewcli.decoding.support import require_pyctcdecode
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import UsageError
@@ -56,13 +62,13 @@ class BeamSearch:
         self,
         vocabulary: Vocabulary,
         *,
-        width: int = 100,
+        width: int = DEFAULT_BEAM_WIDTH,
         hotwords: Sequence[str] = (),
-        hotword_weight: float = 10.0,
+        hotword_weight: float = DEFAULT_HOTWORD_WEIGHT,
         language_model: LanguageModel | None = None,
         n_best: int = 1,
-        token_min_logp: float = -5.0,
-        beam_prune_logp: float = -10.0,
+        token_min_logp: float = DEFAULT_TOKEN_MIN_LOGP,
+        beam_prune_logp: float = DEFAULT_BEAM_PRUNE_LOGP,
         times: bool = True,
     ) -> None:
         self.hotwords = usable_hotwords(vocabulary, hotwords, hotword_weight)

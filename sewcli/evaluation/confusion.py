@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sewcli.errors import UsageError
+from sewcli.pictures.draw import require_matplotlib
 
 FORMATS = (".csv", ".png")
 #: labels up to which the counts are printed into the cells
@@ -48,7 +49,7 @@ class Confusion:
 
     def _png(self) -> bytes:
         """Colour tells the share of the row; the numbers are counts."""
-        figure_class = require_figure()
+        figure_class = _require_matplotlib()
         names, rows = self.labels, self.rows()
         shares = [[count / max(1, sum(row)) for count in row] for row in rows]
         side = max(3.5, 0.38 * len(names))
@@ -73,23 +74,11 @@ def check_target(file: Path) -> None:
     if file.suffix.lower() not in FORMATS:
         raise UsageError(f"{file}: a confusion matrix is written to a file that ends in .csv or .png")
     if file.suffix.lower() == ".png":
-        require_figure()
+        _require_matplotlib()
 
 
-def require_figure() -> Any:
-    """The class Figure of matplotlib, which draws without a display.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError(
-            "a matrix as .png needs matplotlib, which is not installed",
-            hint="pip install 'sewcli[plot]', or name a .csv file",
-        ) from error
-    return Figure
+def _require_matplotlib() -> Any:
+    return require_matplotlib("a matrix as .png", instead=", or name a .csv file")
 
 
 def _print_counts(axes: Any, rows: list[list[int]], shares: list[list[float]]) -> None:

@@ -7,11 +7,11 @@ that another normaliser may be chosen. Counts and alignment are those after norm
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from sewcli.atomic import temporary_beside
 from sewcli.errors import SewError, UsageError
 from sewcli.evaluation.scores import Scored, WordScore
 from sewcli.results import Failure
@@ -45,7 +45,7 @@ class Table:
 
     def __init__(self, file: Path, task: str) -> None:
         self._target = file
-        self._temporary = file.with_name(f".sew-{os.getpid()}-{file.name}")
+        self._temporary = temporary_beside(file)
         self._columns = _COLUMNS[task]
         self._tabbed = file.suffix.lower() == ".tsv"
         self._stream: BinaryIO | None = None

@@ -14,9 +14,9 @@ import json
 import logging
 import os
 import re
-import uuid
 from pathlib import Path
 
+from sewcli.atomic import write_whole
 from sewcli.errors import ModelError
 from sewcli.registry import DEFAULT_REVISION
 
@@ -121,12 +121,10 @@ def record_reference(repo: str, revision: str, commit: str) -> None:
     """Note in the cache which commit a branch stands for, so that it is found offline."""
     try:
         reference = _reference(repo, revision)
-        temporary = reference.with_name(f"{reference.name}.{uuid.uuid4().hex}.incomplete")
         if reference.is_file() and reference.read_text(encoding="ascii") == commit:
             return
         reference.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(commit, encoding="ascii")
-        temporary.replace(reference)
+        write_whole(reference, commit.encode("ascii"))
     except (OSError, ValueError) as error:
         # A read-only cache that holds the snapshot is good enough for this run.
         _log.debug("revision %s of %s not recorded in the cache: %s", revision, repo, error)

@@ -11,10 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import uuid
-from contextlib import suppress
 from pathlib import Path
 
+from sewcli.atomic import replacing
 from sewcli.hub.cache import WEIGHTS, cache_directory
 
 _log = logging.getLogger("sewcli")
@@ -41,16 +40,11 @@ def fetch_conversion(repo: str, commit: str) -> Path | None:
 
 def put_beside(weights: Path, snapshot: Path) -> None:
     """Give a snapshot the weights of another one of the same repository, which share its blobs (OSError)."""
-    temporary = snapshot / f".sew-{uuid.uuid4().hex}.incomplete"
-    try:
+    with replacing(snapshot / WEIGHTS) as temporary:
         if weights.is_symlink():
             temporary.symlink_to(os.path.relpath(weights.resolve(), snapshot.resolve()))
         else:
             shutil.copyfile(weights, temporary)
-        temporary.replace(snapshot / WEIGHTS)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _offered(repo: str, commit: str) -> str | None:

@@ -4,7 +4,8 @@ Embedded models and local directories are checked; hub models are looked for in 
 huggingface_hub.
 
 No file is loaded here. Weights in pickle format are carried to the cache for packaged aliases only, whose
-publisher is known, and only where the hub has no conversion of them (sewcli.hub.conversion);
+publisher is known, and for `sew models convert`, and only where the hub has no conversion of them
+(sewcli.hub.conversion);
 sewcli.acoustic.pickled reads them.
 """
 

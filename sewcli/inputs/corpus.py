@@ -18,6 +18,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sewcli.atomic import write_whole
 from sewcli.errors import UsageError
 from sewcli.inputs.formats import AUDIO_EXTENSIONS
 from sewcli.inputs.manifest import Manifest, Row, Task, load_manifest
@@ -274,8 +275,6 @@ def _unpack(audio: Mapping[str, Any], path: Path, target: Path) -> Path:
         return name if name.is_absolute() else path / name
     file = target / f"{hashlib.sha256(content).hexdigest()[:24]}{name.suffix}"
     if not file.exists():
-        # a name of its own: several processes of one training may unpack at once
-        temporary = file.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_bytes(content)
-        temporary.replace(file)
+        # several processes of one training may unpack at once
+        write_whole(file, content)
     return file

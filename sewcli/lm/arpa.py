@@ -38,7 +38,7 @@ def lines(words: Sequence[str], orders: Sequence[Estimate]) -> Iterator[bytes]:
     for order, one in enumerate(orders, start=1):
         places = np.flatnonzero(one.kept)
         values = _logarithms(one, places)
-        # of all n-grams, since those of the next order name them by their place among all
+        # for all n-grams, pruned ones too: those of the next order name their prefix by its place among all
         following = [""] * one.kept.size
         pending = [f"\n\\{order}-grams:"]
         for place, prefix, word, probability, backoff in zip(

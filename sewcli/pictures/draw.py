@@ -25,13 +25,21 @@ _CHARACTER = 0.0068
 _LEVELS = 3
 
 
-def require_matplotlib() -> Any:
-    """The class Figure of matplotlib (UsageError where it is not installed)."""
+def require_matplotlib(what: str = "--plot", instead: str = "") -> Any:
+    """The class Figure of matplotlib, which draws without a display.
+
+    Args:
+        what: is to be drawn.
+        instead: what to do without it, after how to install it.
+
+    Raises:
+        UsageError: it is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UsageError(
-            "--plot needs matplotlib, which is not installed", hint="pip install 'sewcli[plot]'"
+            f"{what} needs matplotlib, which is not installed", hint=f"pip install 'sewcli[plot]'{instead}"
         ) from error
     return Figure
 

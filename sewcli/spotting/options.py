@@ -96,6 +96,6 @@ class SpottingOptions:
 
 
 #: what is heard where no keyword is
-NO_EVENTS = ("_unknown_", "_silence_")
+NO_EVENTS = UNKNOWN, SILENCE = "_unknown_", "_silence_"
 
 DEFAULTS = SpottingOptions()

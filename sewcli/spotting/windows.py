@@ -60,7 +60,7 @@ class Windower:
             yield Window(self._next, held[first : first + self._window].copy())
             self._covered = self._next + self._window
             self._next += self._hop
-        # kept: what the next window needs, and the last W samples, of which the very last one is made
+        # kept: what the next window needs, and as many samples as the last window of the recording has
         keep = max(start, min(self._next, end - self._window))
         self._held, self._start = held[keep - start :].copy(), keep
 

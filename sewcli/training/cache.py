@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sewcli.atomic import write_whole
 from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import AudioError, UsageError
@@ -72,16 +73,13 @@ class AudioCache:
         samples_file, index_file = directory / f"{key}.int16", directory / f"{key}.json"
         if not index_file.exists():
             directory.mkdir(parents=True, exist_ok=True)
-            temporary = index_file.with_suffix(".tmp")
-            temporary.write_text(json.dumps(_decode_all(rows, samples_file)))
-            temporary.replace(index_file)
+            write_whole(index_file, json.dumps(_decode_all(rows, samples_file)).encode())
         entries: list[int | str] = json.loads(index_file.read_text())
         decoded = list(zip(rows, entries, strict=True))
-        # 0 is what an earlier version wrote for a clip that cannot be read
-        kept = [(row, entry) for row, entry in decoded if isinstance(entry, int) and entry]
+        kept = [(row, entry) for row, entry in decoded if isinstance(entry, int)]
         if len(kept) < len(decoded):
-            bad = [(row, entry) for row, entry in decoded if isinstance(entry, str) or not entry]
-            told = [row.told(str(entry or f"{row.source.path}: cannot be read")) for row, entry in bad]
+            bad = [(row, entry) for row, entry in decoded if isinstance(entry, str)]
+            told = [row.told(entry) for row, entry in bad]
             tell_bad(told, skip_bad=skip_bad, hint="mend or remove the file")
             log.warning("%d of %d clips left out: unreadable", len(bad), len(rows))
         if not kept:

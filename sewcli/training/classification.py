@@ -13,10 +13,11 @@ from sewcli.acoustic.forward import Model, class_logits
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
+from sewcli.spotting.options import NO_EVENTS, SILENCE, UNKNOWN
 from sewcli.training.augment import Samples, change_speed
 from sewcli.training.batches import batches_in_order, fingerprint
 from sewcli.training.cache import AudioCache, usable_dev_clips
-from sewcli.training.keywords import SILENCE, UNKNOWN, OtherSounds
+from sewcli.training.keywords import OtherSounds
 from sewcli.training.left_out import LeftOut
 from sewcli.training.recipe import Recipe
 
@@ -41,7 +42,7 @@ class ClassificationTask:
     def __init__(self, recipe: Recipe, train: AudioCache, dev: AudioCache, other: OtherSounds | None) -> None:
         names = sorted({row.label for row in train.rows if row.label})
         if other is not None:  # which adds to those that the data may have
-            names = [name for name in names if name not in (SILENCE, UNKNOWN)]
+            names = [name for name in names if name not in NO_EVENTS]
         self.labels = [*names, SILENCE, UNKNOWN] if other is not None else names
         if len(self.labels) < 2:
             raise UsageError(
@@ -141,7 +142,7 @@ class ClassificationTask:
             loss += float(torch.nn.functional.cross_entropy(logits, wanted, reduction="sum"))
             best = logits.argmax(-1).tolist()
             pairs += [(label, self.labels[i]) for (_, label), i in zip(group, best, strict=True)]
-        labelled = [pair for pair in pairs if pair[0] not in (UNKNOWN, SILENCE)]
+        labelled = [pair for pair in pairs if pair[0] not in NO_EVENTS]
         metrics = {
             "error": sum(a != b for a, b in pairs) / len(pairs),
             "accuracy": sum(a == b for a, b in pairs) / len(pairs),

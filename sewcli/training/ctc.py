@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.forward import Model, ctc_logits
 from sewcli.chunking import PAIR, SAMPLE_RATE, frame_count
+from sewcli.decoding.alignment import frames_needed
 from sewcli.errors import UsageError
 from sewcli.inputs.manifest import Row
 from sewcli.training.augment import Samples, change_speed
@@ -35,11 +35,6 @@ log = logging.getLogger("sewcli")
 #: logit a fresh head gives the blank: most frames are blank where a model has converged
 BLANK_BIAS = 2.0
 _TOO_LONG = "text longer than its frames"
-
-
-def _frames_needed(tokens: list[int]) -> int:
-    """Frames that CTC needs: one a token, and a blank between equal neighbours."""
-    return len(tokens) + sum(a == b for a, b in pairwise(tokens))
 
 
 class Target(NamedTuple):
@@ -166,8 +161,8 @@ class CtcTask:
         row = dev.rows[clip]
         ids = self._spelled(row, left_out)
         frames = frame_count(int(dev.lengths[clip]))
-        if ids is not None and _frames_needed(ids) > frames:
-            left_out.unfit(row, _TOO_LONG, f"its text needs {_frames_needed(ids)} frames and has {frames}")
+        if ids is not None and frames_needed(ids) > frames:
+            left_out.unfit(row, _TOO_LONG, f"its text needs {frames_needed(ids)} frames and has {frames}")
             return False
         return ids is not None
 
@@ -181,7 +176,7 @@ class CtcTask:
         ids = self._spelled(row, left_out)
         if ids is None:
             return None
-        needed = _frames_needed(ids)
+        needed = frames_needed(ids)
         # room for speed-up
         frames = frame_count(int(samples / max(recipe.speeds)))
         if recipe.keep_features:

@@ -23,6 +23,7 @@ from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.forward import Model, base_model, convolutions
 from sewcli.acoustic.load import load_convolutions
 from sewcli.acoustic.statistics import wave_statistics
+from sewcli.atomic import write_whole
 from sewcli.chunking import PAIR, SAMPLE_RATE, frame_count
 from sewcli.errors import UsageError
 from sewcli.training.augment import Augmentation, change_speed, recordings_of
@@ -198,9 +199,7 @@ def _compute(
         for found in _in_threads(features, clips):
             found.tofile(out)
             frames.append(len(found))
-    temporary = target.with_suffix(".tmp")
-    temporary.write_text(json.dumps(frames))
-    temporary.replace(target.with_suffix(".json"))
+    write_whole(target.with_suffix(".json"), json.dumps(frames).encode())
 
 
 def _in_threads(features: Callable[[int], Features], clips: NDArray[np.int64]) -> Iterator[Features]:

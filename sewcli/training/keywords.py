@@ -15,7 +15,6 @@ from sewcli.errors import UsageError
 from sewcli.training.augment import Samples, cut
 from sewcli.training.cache import AudioCache
 
-UNKNOWN, SILENCE = "_unknown_", "_silence_"
 _SHORTEST, _LONGEST = 0.5, 2.5
 _QUIET_SECONDS = 0.3
 #: share of the silence that comes from the noise recordings, where there are any

@@ -285,7 +285,7 @@ class Trainer:
         self.step, self.batches, self.best_step = state["step"], state["batches"], state["best_step"]
         self.best = None if state["best"] is None else tuple(state["best"])
         self.waited = state["waited"]
-        self._evaluated = state.get("evaluated", self.step)
+        self._evaluated = state["evaluated"]
         if self.best is not None and not chosen:
             log.warning("%s holds no chosen-*: weights are chosen from here on", self.directory)
             self.best, self.best_step, self.waited = None, self.step, 0

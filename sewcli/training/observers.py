@@ -8,6 +8,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from sewcli.atomic import write_whole
+
 log = logging.getLogger("sewcli")
 
 #: updates between two lines
@@ -53,9 +55,7 @@ class MetricsLog:
         self._write([*kept, record])
 
     def _write(self, records: list[dict[str, Any]]) -> None:
-        temporary = self._file.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in records))
-        temporary.replace(self._file)
+        write_whole(self._file, "".join(json.dumps(line) + "\n" for line in records).encode())
 
     def close(self) -> None:
         """Nothing is open."""

@@ -67,7 +67,7 @@ def npz(arrays: Arrays, metadata: dict[str, Any]) -> Iterator[bytes]:
 
     stream = _Stream()
     with zipfile.ZipFile(stream, "w") as archive:
-        for name, array in (*arrays.items(), ("metadata", np.array(_dump(metadata)))):
+        for name, array in (*arrays.items(), ("metadata", np.array(json.dumps(metadata)))):
             # a fixed date: the same states are the same file
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 for piece in npy(array):
@@ -108,13 +108,9 @@ def _pieces(states: NDArray[np.generic]) -> Iterator[bytes]:
         yield values[start : start + step].tobytes()
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value)
-
-
 def _text(value: Any) -> str:
     """A value of the metadata, which may hold the name of a file that is not UTF-8."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else _dump(value)
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else json.dumps(value)
 
 
 class _Stream(io.RawIOBase):

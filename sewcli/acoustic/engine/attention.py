@@ -70,7 +70,7 @@ class Products:
             length: of the keys, those of the row itself.
             bias: (heads, N, N), which is overwritten.
         """
-        if self.by_head:  # oneDNN takes a thousand times as long where they are not
+        if self.by_head:  # oneDNN takes a thousand times as long for operands that are not contiguous
             keys, values = keys.contiguous(), values.contiguous()
         scores = self.multiply(queries, keys, bias)
         if length < scores.shape[2]:

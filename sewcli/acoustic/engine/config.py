@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sewcli.acoustic.checkpoint import Checkpoint
+from sewcli.acoustic.checkpoint import PUBLISHED_KERNELS, PUBLISHED_STRIDES, Checkpoint
 from sewcli.acoustic.files import damaged
 
 #: what SEWConfig and SEWDConfig of transformers take where config.json does not say
@@ -19,8 +19,8 @@ _DEFAULTS: dict[str, Any] = {
     "feat_extract_norm": "group",
     "feat_extract_activation": "gelu",
     "conv_dim": (64, 128, 128, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512),
-    "conv_stride": (5, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1),
-    "conv_kernel": (10, 3, 1, 3, 1, 3, 1, 3, 1, 2, 1, 2, 1),
+    "conv_stride": PUBLISHED_STRIDES,
+    "conv_kernel": PUBLISHED_KERNELS,
     "conv_bias": False,
     "num_conv_pos_embeddings": 128,
     "num_conv_pos_embedding_groups": 16,

@@ -33,7 +33,7 @@ _TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 #: family of the processors of AMD that compute 512 bits at once (Zen 5), of which MKL uses half: two cores
 #: reach 200 GFLOP/s in the products of attention, and 400 by oneDNN
 _WIDE_AMD = 26
-#: from how many states a thread (6 s) one head is enough for a product of oneDNN: attention takes 0.85 of the
+#: states a thread (150 are 6 s) from which attention takes its products head by head by oneDNN: 0.85 of the
 #: time on one thread with 150 and on two with 300, 0.66 to 0.7 with 450
 _LONG = 150
 

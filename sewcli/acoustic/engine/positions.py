@@ -16,8 +16,8 @@ class Positions:
     """Relative positions of N states.
 
     Attributes:
-        reached: the relative embeddings of the distances there are, which lie side by side, or all.
-        rows: of these, for the distances N - 1 ... 1 - N: (2 N - 1,), int64.
+        reached: the relative embeddings that the distances of N states can reach, or all.
+        rows: which of these belongs to the distances N - 1 ... 1 - N: (2 N - 1,), int64.
     """
 
     reached: slice
@@ -57,7 +57,7 @@ def relative_positions(
         count: of the states.
         config: of the model.
         device: where they are used.
-        trimmed: reach those alone that there are.
+        trimmed: leave out embeddings that no distance reaches.
     """
     distance = torch.arange(count - 1, -count, -1)
     if config.buckets > 0 and config.positions > 0:

@@ -129,7 +129,7 @@ def disentangled_attention(
             (heads, n, d).
         positions: `Positions.rows`, (2 N - 1,).
         mask: of `Lengths`; None for none.
-        room: for the scores, (B, heads, N, N), which is overwritten; None takes some.
+        room: for the scores, (B, heads, N, N), which is overwritten; None allocates it.
     """
     queries = queries.flip(2)
     rows, heads, count, _ = queries.shape

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-#: the variable by which the script asks `sew` for words
-VARIABLE = "_SEW_COMPLETE"
+from sewcli.cli.parser import COMPLETION
 
 
 def completion(
@@ -25,5 +24,5 @@ def completion(
 
     from sewcli.cli.streams import write_stdout
 
-    script = get_completion_script(prog_name="sew", complete_var=VARIABLE, shell=shell)
+    script = get_completion_script(prog_name="sew", complete_var=COMPLETION, shell=shell)
     write_stdout(f"{script}\n".encode())

@@ -72,8 +72,8 @@ def build(
 
     sew transcribe talk.wav --lm mine.arpa.gz
     """
+    from sewcli.atomic import write_whole
     from sewcli.cli import run
-    from sewcli.cli.output.atomic import write_whole
     from sewcli.cli.output.places import check_file, check_not_read
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.lm.arpa import lines, packed

@@ -82,6 +82,7 @@ def verify(
     code is 5 if one is not ok.
     """
     from sewcli.cli.streams import write_lines, write_message, write_stdout
+    from sewcli.doctor.weights import check_model
     from sewcli.registry import resolve
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
@@ -93,7 +94,7 @@ def verify(
         try:
             local = _on_this_machine(spec)
             record["directory"] = str(local.directory)
-            _verify(local)
+            check_model(local)
         except ModelError as error:
             failed = True
             verdict = "missing" if error.code == "not_cached" else "damaged"
@@ -129,48 +130,3 @@ def _here() -> Iterator[ModelSpec]:
     for spec in load_registry().models.values():
         if spec.repo is None or cached_snapshot(spec.repo, spec.revision) is not None:
             yield spec
-
-
-def _verify(local: LocalModel) -> None:
-    """Raise ModelError unless the files of a model are whole and belong together."""
-    from sewcli.acoustic.checkpoint import declared_task
-    from sewcli.hub.cache import check_hashes
-
-    check_hashes(local.directory)
-    _check_finite(local)
-    _run(local, declared_task(local.directory) or local.spec.task or "features")
-
-
-def _check_finite(local: LocalModel) -> None:
-    """Raise ModelError for a weight that is not a number; a pickle is read by the run alone."""
-    from safetensors import safe_open
-
-    from sewcli.acoustic.files import weight_files, weight_names
-
-    weight_names(local.directory)  # names files that are missing or cut
-    for file in weight_files(local.directory):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - it is no mapping
-                if not bool(tensors.get_tensor(name).isfinite().all()):
-                    raise ModelError(
-                        f"{file} is damaged: {name} holds values that are not numbers",
-                        hint="fetch the model again",
-                        code="damaged_model",
-                    )
-
-
-def _run(local: LocalModel, task: str) -> None:
-    """Load a network, which compares all names and shapes, and run it once."""
-    import numpy as np
-
-    from sewcli.acoustic.load import load_model
-    from sewcli.acoustic.model import Segment
-    from sewcli.acoustic.statistics import wave_statistics
-    from sewcli.chunking import SAMPLE_RATE
-    from sewcli.decoding.vocabulary import load_vocabulary
-
-    network = load_model(local, task, device="cpu")
-    if task == "ctc":
-        load_vocabulary(local.directory, network.columns)
-    noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32) / 8
-    network([Segment(noise, wave_statistics(noise))])

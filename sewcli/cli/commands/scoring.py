@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sewcli.atomic import write_whole
 from sewcli.cli.console import report_failure
-from sewcli.cli.output.atomic import write_whole
 from sewcli.cli.output.places import check_file, check_not_read, check_place
 from sewcli.cli.run import exit_code
 from sewcli.cli.streams import write_lines, write_stdout

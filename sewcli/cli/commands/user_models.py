@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sewcli.cli.output.atomic import write_whole
+from sewcli.atomic import write_whole
 from sewcli.errors import ModelError, SewError, UsageError
 from sewcli.models_toml import bad_registry, parse_registry, read_toml
 from sewcli.registry import find_models_toml, user_models_toml

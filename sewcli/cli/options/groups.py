@@ -48,19 +48,19 @@ class Reading:
         from sewcli.cli.request import InputOptions
 
         return InputOptions(
-            self.inputs or [],
-            self.files_from,
-            self.null,
-            tuple(self.include or ()),
-            tuple(self.exclude or ()),
-            self.start,
-            self.end,
-            self.channel,
-            text,
-            offline,
-            self.raw_rate,
-            self.raw_format,
-            self.raw_channels,
+            inputs=self.inputs or [],
+            files_from=self.files_from,
+            null_separated=self.null,
+            include=tuple(self.include or ()),
+            exclude=tuple(self.exclude or ()),
+            start=self.start,
+            end=self.end,
+            channel=self.channel,
+            text=text,
+            offline=offline,
+            raw_rate=self.raw_rate,
+            raw_format=self.raw_format,
+            raw_channels=self.raw_channels,
         )
 
 
@@ -88,16 +88,16 @@ class Writing:
 
         paths, cues = paths or Paths(), cues or Cues()
         return OutputOptions(
-            formats,
-            self.output,
-            self.output_template,
-            self.overwrite,
-            self.resume,
-            paths.with_path,
-            paths.no_path,
-            kind,
-            cues.shape(),
-            self.failures,
+            formats=formats,
+            directory=self.output,
+            template=self.output_template,
+            overwrite=self.overwrite,
+            resume=self.resume,
+            with_path=paths.with_path,
+            no_path=paths.no_path,
+            kind=kind,
+            shape=cues.shape(),
+            failures=self.failures,
         )
 
 
@@ -143,9 +143,15 @@ class Network:
         """The model in an engine."""
         from sewcli.cli.run import ModelOptions
 
-        device, dtype, threads = self.device, self.dtype, self.threads
         return ModelOptions(
-            self.model, self.revision, device, dtype, threads, engine, self.offline, self.compile
+            name=self.model,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            threads=self.threads,
+            engine=engine,
+            offline=self.offline,
+            compile=self.compile,
         )
 
 
@@ -258,6 +264,12 @@ class Telling:
         """The messages of a run, in force from now on."""
         from sewcli.cli.run import Messages
 
-        messages = Messages(self.quiet, self.verbose, self.debug, self.no_progress, self.progress)
+        messages = Messages(
+            quiet=self.quiet,
+            verbose=self.verbose,
+            debug=self.debug,
+            no_progress=self.no_progress,
+            progress=self.progress,
+        )
         messages.set_up()
         return messages

@@ -51,7 +51,7 @@ _OPPOSITE = (
 
 
 class _Rule(NamedTuple):
-    """Options, what they have no effect without or with, when that is so, and in which commands (all: "")."""
+    """Options have no effect, for a reason, when `holds(values)`; in one command, or in all if that is ""."""
 
     options: tuple[str, ...]
     reason: str

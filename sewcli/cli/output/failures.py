@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from sewcli.atomic import RESERVED
 from sewcli.cli.output.places import check_file, check_not_read, check_place
-from sewcli.cli.output.targets import RESERVED, Planned
+from sewcli.cli.output.targets import Planned
 from sewcli.errors import SewError, UsageError
 from sewcli.results import Failure
 from sewcli.writers.jsonl import as_object, dump

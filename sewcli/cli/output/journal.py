@@ -14,7 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sewcli.cli.output.targets import RESERVED, Planned
+from sewcli.atomic import RESERVED
+from sewcli.cli.output.targets import Planned
 from sewcli.inputs.sources import Source
 from sewcli.locking import lock
 
@@ -23,12 +24,12 @@ LOCK = f"{RESERVED}lock"
 
 
 class _Done(NamedTuple):
-    """How a file came about, its size in bytes and a hash of them, which old journals lack."""
+    """How a file came about, its size in bytes and a hash of them."""
 
     audio: str
     run: str
     size: int
-    content: str | None
+    content: str
 
 
 class Journal:
@@ -65,7 +66,7 @@ class Journal:
             return False
         if done is None or done.size != size:
             return True
-        return done.content is not None and done.content != _hash(file)
+        return done.content != _hash(file)
 
     def record(self, files: Sequence[Path], audio: str, run: str) -> None:
         """Note that these files are in place (OSError where there is no room for that)."""
@@ -109,10 +110,9 @@ def _read(file: Path) -> dict[str, _Done]:
             try:
                 entry = json.loads(line)
                 audio, run = str(entry["audio"]), str(entry["run"])
-                hashes = entry.get("hashes", {})
+                hashes = entry["hashes"]
                 done |= {
-                    name: _Done(audio, run, int(size), hashes.get(name))
-                    for name, size in entry["files"].items()
+                    name: _Done(audio, run, int(size), hashes[name]) for name, size in entry["files"].items()
                 }
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
                 continue  # half a line, or none of ours

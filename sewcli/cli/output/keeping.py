@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sewcli.cli.output.atomic import remove_stale, write_whole
+from sewcli.atomic import remove_stale, write_whole
 from sewcli.cli.output.places import make_folder
 from sewcli.cli.output.sinks import OF_ONE_FILE
 from sewcli.cli.output.targets import BY_PATH, MIRRORED, Template, plan

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from sewcli.cli.output.atomic import check_writable
+from sewcli.atomic import check_writable
 from sewcli.errors import UsageError
 
 

@@ -12,8 +12,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from sewcli.atomic import remove_stale, write_whole
 from sewcli.cli.output.apart import Names
-from sewcli.cli.output.atomic import remove_stale, write_whole
 from sewcli.cli.output.journal import Journal, audio_fingerprint
 from sewcli.cli.output.places import make_folder
 from sewcli.cli.output.targets import Planned

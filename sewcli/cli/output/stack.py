@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from sewcli.cli.output.atomic import check_writable, write_whole
+from sewcli.atomic import check_writable, write_whole
 from sewcli.cli.output.places import check_file
 from sewcli.cli.output.sinks import counted
 from sewcli.errors import SewError, UsageError

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
+from sewcli.atomic import RESERVED
 from sewcli.errors import UsageError
 from sewcli.inputs.names import part_suffix, plain_name, plain_stem
 from sewcli.inputs.sources import Source
 from sewcli.writers import Format
 
 #: begins the name of everything in an output directory that is no output
-RESERVED = ".sew-"
 MIRRORED = "{dir}/{stem}{part}.{ext}"
 #: tells files apart that are named one by one
 BY_PATH = "{parent}/{name}{part}.{ext}"

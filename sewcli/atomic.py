@@ -9,15 +9,33 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sewcli.cli.output.targets import RESERVED
-
+#: how names begin that are for sew alone, in directories of results
+RESERVED = ".sew-"
 _STALE_SECONDS = 3600.0
 _SUFFIX = ".tmp"
 _writes = itertools.count()
+
+
+def temporary_beside(target: Path) -> Path:
+    """A name for a file that will become `target`, another for every call: threads write side by side."""
+    return target.with_name(f"{_prefix()}{os.getpid()}.{next(_writes)}{_SUFFIX}")
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A name to write to; its file becomes `target` at the end, or is deleted where that fails (OSError)."""
+    temporary = temporary_beside(target)
+    try:
+        yield temporary
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_whole(target: Path, content: bytes | Iterable[bytes], *, keep: Path | None = None) -> bool:
@@ -31,19 +49,12 @@ def write_whole(target: Path, content: bytes | Iterable[bytes], *, keep: Path | 
     Returns:
         Whether one was kept.
     """
-    # a name of its own for every write: results and what is beside them are written by several threads
-    temporary = target.with_name(f"{_prefix()}{os.getpid()}.{next(_writes)}{_SUFFIX}")
-    try:
+    with replacing(target) as temporary:
         with temporary.open("wb") as file:
             file.writelines([content] if isinstance(content, bytes) else content)
         is_kept = keep is not None and target.is_file() and not filecmp.cmp(temporary, target, shallow=False)
         if keep is not None and is_kept:
             target.replace(keep)
-        temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
     return is_kept
 
 
