@@ -73,27 +73,26 @@ class SavedLogits:
                 header = json.loads(stream.read(size)) if 0 < size <= _LONGEST_HEADER else {}
             if "__metadata__" not in header:
                 raise ValueError("it has no header of theirs")  # noqa: TRY301
-            metadata = header["__metadata__"]
             place = header["logits"]
-            told = {key: json.loads(metadata[key]) for key in _KEYS}
+            metadata = {key: json.loads(header["__metadata__"][key]) for key in _KEYS}
             shape = tuple(place["shape"])
-            if told["version"] != VERSION:
+            if metadata["version"] != VERSION:
                 raise InputError(
-                    f"{file}: its logits were saved in version {told['version']} of the format",
+                    f"{file}: its logits were saved in version {metadata['version']} of the format",
                     hint="decode them with the version of sew that saved them",
                     code="unknown_version",
                 )
             logits = np.memmap(
                 file, dtype="<f4", mode="r", offset=8 + size + place["data_offsets"][0], shape=shape
             )
-            known = told["vocabulary"]
+            known = metadata["vocabulary"]
             vocabulary = Vocabulary(
                 tuple(known["tokens"]), known["blank"], known["delimiter"], frozenset(known["special"])
             )
             if len(shape) != 2 or shape[1] != len(vocabulary.tokens):
                 raise ValueError("its logits do not fit its vocabulary")  # noqa: TRY301
-            model = ModelInfo(**told["model"])
-            _check(told, place, logits)
+            model = ModelInfo(**metadata["model"])
+            _check(metadata, place, logits)
         except OSError as error:
             raise InputError(f"{file}: it cannot be read: {error.strerror}", code="not_found") from error
         except (ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError) as error:
@@ -104,14 +103,14 @@ class SavedLogits:
                 code="damaged_logits",
             ) from error
         source = Source(
-            told["path"],
+            metadata["path"],
             file,
-            told["offset"],
-            told["part"],
-            root=told["root"],
-            channel=told["channel"],
+            metadata["offset"],
+            metadata["part"],
+            root=metadata["root"],
+            channel=metadata["channel"],
         )
-        return cls(source, told["duration"], Run(model, vocabulary, told["settings"]), logits)
+        return cls(source, metadata["duration"], Run(model, vocabulary, metadata["settings"]), logits)
 
 
 def seconds_of(source: Source) -> float:
@@ -119,22 +118,22 @@ def seconds_of(source: Source) -> float:
     return SavedLogits.read(source.file).duration
 
 
-def _check(told: dict[str, Any], place: dict[str, Any], logits: NDArray[np.float32]) -> None:
+def _check(metadata: dict[str, Any], place: dict[str, Any], logits: NDArray[np.float32]) -> None:
     """Refuse what a file of these never holds (ValueError)."""
-    seconds = (told["duration"], told["offset"])
+    seconds = (metadata["duration"], metadata["offset"])
     if any(type(value) not in (int, float) or not math.isfinite(value) for value in seconds):
         raise ValueError("its times are no numbers")
-    model = told["model"]
+    model = metadata["model"]
     words = [
-        told["path"],
+        metadata["path"],
         model["id"],
-        *(one for one in (told["root"], model["revision"]) if one is not None),
+        *(one for one in (metadata["root"], model["revision"]) if one is not None),
     ]
-    numbers = [one for one in (told["channel"], told["part"]) if one is not None]
+    numbers = [one for one in (metadata["channel"], metadata["part"]) if one is not None]
     if any(type(one) is not str for one in words) or any(type(one) not in (int, float) for one in numbers):
         raise ValueError("its recording or its model is none")
-    tokens = told["vocabulary"]["tokens"]
-    if not isinstance(told["settings"], dict) or not all(isinstance(one, str) for one in tokens):
+    tokens = metadata["vocabulary"]["tokens"]
+    if not isinstance(metadata["settings"], dict) or not all(isinstance(one, str) for one in tokens):
         raise ValueError("its settings or its vocabulary are none")
     first, last = place["data_offsets"]
     if place["dtype"] != "F32" or first < 0 or last - first != logits.nbytes:
@@ -150,7 +149,7 @@ _KEYS = (
 def metadata_of(source: Source, duration: float, run: Run) -> dict[str, Any]:
     """Of one file, by _KEYS; each value is JSON."""
     model, vocabulary = run.model, run.vocabulary
-    told = (
+    metadata = (
         *(VERSION, source.path, source.root, source.offset, source.duration, source.channel, duration),
         asdict(model),
         {
@@ -162,4 +161,4 @@ def metadata_of(source: Source, duration: float, run: Run) -> dict[str, Any]:
         dict(run.settings),
     )
     # as ASCII, in which the name of a file that is not UTF-8 has its place too
-    return {key: json.dumps(value) for key, value in zip(_KEYS, told, strict=True)}
+    return {key: json.dumps(value) for key, value in zip(_KEYS, metadata, strict=True)}

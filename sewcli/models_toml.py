@@ -73,7 +73,7 @@ class ModelSpec:
     shadows: bool = False
 
     def defaults_for(self, task: str) -> OptionDefaults:
-        """Its defaults of options if `task` is its own; hidden states are always those of the general ones."""
+        """Its defaults of options if `task` is its own; hidden states go by the general ones."""
         return self.defaults if self.task in (None, task) else OptionDefaults()
 
     @property

@@ -72,7 +72,7 @@ def load_model(
     if engine != "reference":
         try:
             fast = _fast(checkpoint, place, dtype, compiled=compiled)
-            return _told(fast, local, started, compiled=compiled)
+            return _logged(fast, local, started, compiled=compiled)
         except NotCoveredError as reason:
             if engine == "fast" or dtype == INT8:
                 instead = "--engine reference" + (" --dtype float32" if dtype == INT8 else "")
@@ -85,7 +85,7 @@ def load_model(
     from sewcli.acoustic.reference import TransformersModel
 
     kind = DTYPES.get(dtype, torch.float32)
-    return _told(TransformersModel(checkpoint, place, kind), local, started, compiled=compiled)
+    return _logged(TransformersModel(checkpoint, place, kind), local, started, compiled=compiled)
 
 
 def _check(engine: str, dtype: str, threads: int | None) -> None:
@@ -100,7 +100,7 @@ def _check(engine: str, dtype: str, threads: int | None) -> None:
         raise UsageError("transformers does not run in int8", hint="--dtype bfloat16, or --engine fast")
 
 
-def _told(model: RunningModel, local: LocalModel, started: float, *, compiled: bool) -> RunningModel:
+def _logged(model: RunningModel, local: LocalModel, started: float, *, compiled: bool) -> RunningModel:
     """The model, after a line about it for --verbose, and one on `compiled` where that changes nothing."""
     fits = model.engine == "fast" and model.device.startswith("cuda") and model.checkpoint.family == "sew-d"
     if compiled and not fits:

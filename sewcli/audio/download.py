@@ -58,12 +58,12 @@ def version(url: str) -> str | None:
 
     try:
         filesystem, path = url_to_fs(url, **_options(protocols(url)))
-        told = filesystem.info(path)
+        info = filesystem.info(path)
     except Exception:
         # each protocol has a library of its own; fetching will tell what is wrong
         return None
-    size, sums, times = told.get("size"), _told(told, _SUMS), _told(told, _TIMES)
-    if told.get("type") == "directory" or not (sums or (size and times)):
+    size, sums, times = info.get("size"), _joined(info, _SUMS), _joined(info, _TIMES)
+    if info.get("type") == "directory" or not (sums or (size and times)):
         return None
     return f"{size} {sums or times}"
 
@@ -72,7 +72,7 @@ _SUMS = ("ETag", "etag", "Content-MD5", "Digest", "md5Hash", "generation")
 _TIMES = ("Last-Modified", "LastModified", "updated", "mtime")
 
 
-def _told(info: Mapping[str, Any], names: Sequence[str]) -> str:
+def _joined(info: Mapping[str, Any], names: Sequence[str]) -> str:
     return " ".join(f"{name}={info[name]}" for name in names if info.get(name))
 
 

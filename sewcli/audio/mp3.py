@@ -44,19 +44,19 @@ def starts(file: Path) -> list[int]:
     found = [0]
     with file.open("rb") as stream:
         frame = _first_frame(stream, 0)
-        told = _xing(stream, frame)
-        while told.bytes:
-            end = frame + told.bytes
+        header = _xing(stream, frame)
+        while header.bytes:
+            end = frame + header.bytes
             following = _behind_tags(stream, end)
             next_frame = _first_frame(stream, following)
             if not _is_frame(stream, next_frame):
                 break
-            next_told = _xing(stream, next_frame)
-            says_so = next_frame > end or next_told != _NO_XING
-            if not says_so and _frames_between(stream, frame, end) <= (told.frames or 0):
+            next_header = _xing(stream, next_frame)
+            says_so = next_frame > end or next_header != _NO_XING
+            if not says_so and _frames_between(stream, frame, end) <= (header.frames or 0):
                 break
             found.append(following)
-            frame, told = next_frame, next_told
+            frame, header = next_frame, next_header
     return found
 
 

@@ -21,10 +21,10 @@ def medians(runs: Sequence[Callable[[], Any]], repeats: int, *, warm_up: bool = 
     for turn in range(repeats + warm_up):
         for run, seconds in zip(runs, taken, strict=True):
             start = time.perf_counter()
-            told = run()
+            result = run()
             taken_here = time.perf_counter() - start
             if turn or not warm_up:
-                seconds.append(told if isinstance(told, float) else taken_here)
+                seconds.append(result if isinstance(result, float) else taken_here)
     return [statistics.median(seconds) for seconds in taken]
 
 

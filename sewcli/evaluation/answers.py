@@ -16,7 +16,7 @@ from typing import Any
 from sewcli.errors import UsageError
 from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.scores import Scored
-from sewcli.inputs.faults import told
+from sewcli.inputs.faults import reason_of
 from sewcli.inputs.manifest import Row, Task
 
 #: what tells an input: its path and where in the file it begins
@@ -63,7 +63,7 @@ def read_answers(path: Path) -> list[Answer]:
         try:
             answer = _answer(where, json.loads(line))
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-            reason = f"it has no {error}" if isinstance(error, KeyError) else told(error)
+            reason = f"it has no {error}" if isinstance(error, KeyError) else reason_of(error)
             raise UsageError(
                 f"{where}: not a result: {reason}",
                 hint="results are what `sew transcribe -f json` or `sew evaluate --table FILE.jsonl` writes",

@@ -79,8 +79,8 @@ def read_results(path: Path, references: References | None) -> tuple[Task, Itera
             manifest, or none of the manifest's inputs.
     """
     answers = read_answers(path)
-    told = next((answer for answer in answers if answer.task is not None), None)
-    task: Task = "ctc" if told is None or told.task is None else told.task
+    answered = next((answer for answer in answers if answer.task is not None), None)
+    task: Task = "ctc" if answered is None or answered.task is None else answered.task
     other = next((answer for answer in answers if answer.task not in (task, None)), None)
     if other is not None:
         raise UsageError(f"{other.where} is of another task than the results before it")
@@ -92,7 +92,7 @@ def read_results(path: Path, references: References | None) -> tuple[Task, Itera
                 hint="name the manifest too: sew evaluate MANIFEST --results FILE",
             )
         return task, (_item(answer.where, answer.scored.set, answer) for answer in answers)
-    if told is not None and task != references.task:
+    if answered is not None and task != references.task:
         raise UsageError(f"{path} holds {task} results, {references.path} {references.task} references")
     matched = with_references(answers, references.rows, references.task)
     found = sum(answer is not None for answer in matched)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sewcli.errors import UsageError
-from sewcli.inputs.faults import told
+from sewcli.inputs.faults import reason_of
 from sewcli.inputs.sources import Source, manifest_source
 
 log = logging.getLogger("sewcli")
@@ -193,7 +193,7 @@ def load_manifest(path: Path) -> Manifest:
                     text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                     manifest.rows.append(_row(json.loads(text), manifest, number))
                 except (ValueError, TypeError, RecursionError) as error:
-                    manifest.bad(number, "not_a_row", f"not a row of a manifest: {told(error)}")
+                    manifest.bad(number, "not_a_row", f"not a row of a manifest: {reason_of(error)}")
     except OSError as error:
         raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from error
     return manifest

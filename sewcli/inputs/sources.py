@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sewcli.errors import UsageError
-from sewcli.inputs.faults import told
+from sewcli.inputs.faults import reason_of
 from sewcli.inputs.folders import Walk, is_folder
 from sewcli.inputs.formats import INSTALL_MEDIA
 from sewcli.inputs.raw import RawAudio
@@ -261,7 +261,7 @@ def _row(line: bytes, where: str, folder: Path) -> Source:
         row = json.loads(line.decode("utf-8", "surrogateescape"))
         return manifest_source(row, folder)
     except (ValueError, OverflowError, RecursionError) as error:
-        return Source(where, Path(where), error=f"not a row of a manifest: {told(error)}")
+        return Source(where, Path(where), error=f"not a row of a manifest: {reason_of(error)}")
 
 
 def manifest_source(row: dict[str, object], folder: Path) -> Source:

@@ -48,7 +48,7 @@ class Job(Generic[ResultT_co]):
     result: Future[ResultT_co | Failure] | None = None
 
     def make(self) -> ResultT_co | Failure:
-        """Its result, or a failure where this recording alone has none: the name of its picture is too long."""
+        """Its result, or a failure where it alone has none: the name of its picture is too long."""
         try:
             return self.consumer.result(self.recording)
         except InputError as error:

@@ -86,6 +86,6 @@ def take_head(model: Model, start: Path, task: str, outputs: Sequence[str]) -> b
             head.bias[column] = weights[f"{name}.bias"][row].float()
             taken.add(output)
     what = "characters" if task == "ctc" else "labels"
-    told = "%d of %d %s are those of %s; the head is new for the others"
-    log.info(told, len(taken), len(outputs), what, start)
+    message = "%d of %d %s are those of %s; the head is new for the others"
+    log.info(message, len(taken), len(outputs), what, start)
     return not taken or (task == "ctc" and BLANK not in taken)

@@ -23,8 +23,8 @@ _GROUP_EPSILON = 1e-5
 #: frames of the feature extractor's output in one tile on the CPU, whose layers of 1.5 MB stay in the
 #: cache: 1.2 to 1.4 times as fast as untiled over 30 s
 _TILE_FRAMES = 96
-#: the length of the last of several tiles is a multiple of this, so that oneDNN compiles for few sizes: 0.91 of
-#: the time on mixed lengths; were all tiles whole, more frames would be computed twice
+#: the length of the last of several tiles is a multiple of this, so that oneDNN compiles for few sizes: 0.91
+#: of the time on mixed lengths; were all tiles whole, more frames would be computed twice
 _TILE_STEP = 16
 #: outputs in one block of the positional convolution: against conv1d of torch 1.5 (31 samples) to 1.9
 #: (128) times as fast in float32, 1 to 2.9 in bfloat16; greater blocks gain nothing and cost memory

@@ -75,13 +75,13 @@ def remove(alias: Annotated[str, typer.Argument(metavar="ALIAS", help="An alias 
         before = load_registry().defaults
         file = change(edit)
         after = load_registry().defaults
-    told = [f"{alias} is removed from {file}"]
+    done = [f"{alias} is removed from {file}"]
     if spec.shadows:
-        told.append("the packaged model of that name is back")
-    told += [
+        done.append("the packaged model of that name is back")
+    done += [
         f"the default for {task} is {after[task]} again" for task in before if before[task] != after[task]
     ]
-    write_message("; ".join(told))
+    write_message("; ".join(done))
 
 
 def default(
@@ -129,13 +129,13 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
         directory = cached_snapshot(spec.repo, spec.revision)
         where = {"repo": spec.repo, "revision": spec.revision if directory is None else directory.name}
     keys = ("family", "task", "language", "licence", "parameters", "size_mb", "description")
-    told = {key: getattr(spec, key) for key in keys if spec.task is not None}  # else nothing is known
+    facts = {key: getattr(spec, key) for key in keys if spec.task is not None}  # else nothing is known
     if directory is not None:
-        told |= told_by_files(directory)
-    return where | {key: value for key, value in told.items() if value}
+        facts |= facts_of_files(directory)
+    return where | {key: value for key, value in facts.items() if value}
 
 
-def told_by_files(directory: Path) -> dict[str, Any]:
+def facts_of_files(directory: Path) -> dict[str, Any]:
     """Family, task and size in megabytes of a model, by its files (ModelError where it is none)."""
     from sewcli.acoustic.checkpoint import declared_task, family_of
     from sewcli.acoustic.files import read_config
@@ -143,5 +143,5 @@ def told_by_files(directory: Path) -> dict[str, Any]:
     config = read_config(directory)
     family = family_of(directory, config)
     size = sum(file.stat().st_size for file in directory.glob("*.safetensors")) / 1e6
-    told = {"family": family, "task": declared_task(directory), "size_mb": round(size, 1)}
-    return {key: value for key, value in told.items() if value}
+    facts = {"family": family, "task": declared_task(directory), "size_mb": round(size, 1)}
+    return {key: value for key, value in facts.items() if value}

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sewcli.cli.commands import convert, model_aliases, model_files
-from sewcli.cli.commands.model_aliases import told_by_files
+from sewcli.cli.commands.model_aliases import facts_of_files
 from sewcli.cli.parser import CommandGroup
 from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.hub import cache
@@ -93,7 +93,7 @@ def describe(spec: ModelSpec, registry: Registry) -> dict[str, Any]:
     else:
         where = "embedded" if spec.embedded else "local"
         if spec.alias is None and (directory / "config.json").is_file():  # what no entry tells, its files do
-            spec = replace(spec, **told_by_files(directory))
+            spec = replace(spec, **facts_of_files(directory))
     return {
         "schema_version": SCHEMA_VERSION,
         "alias": spec.alias,
