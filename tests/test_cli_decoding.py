@@ -195,3 +195,10 @@ def test_normalisation_follows_the_preprocessor(sew: Sew, ctc: Path, tmp_path: P
     change_json(plain / "preprocessor_config.json", do_normalize=False)
     other = sew("transcribe", loud, quiet, "-m", plain, "-h").lines
     assert other[0] != other[1]
+    # as transformers saves a processor since its version 5
+    (plain / "preprocessor_config.json").unlink()
+    whole = plain / "processor_config.json"
+    whole.write_text(json.dumps({"feature_extractor": {"do_normalize": False}}))
+    assert sew("transcribe", loud, quiet, "-m", plain, "-h").lines == other
+    whole.write_text(json.dumps({"processor_class": "Wav2Vec2Processor"}))
+    assert sew("transcribe", loud, quiet, "-m", plain, "-h").lines == same

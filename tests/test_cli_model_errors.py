@@ -86,6 +86,12 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         lambda model: change_json(model / "preprocessor_config.json", sampling_rate=8000),
         "8000",
     ),
+    "other sampling rate in the file of the processor": (
+        lambda model: (model / "processor_config.json").write_text(
+            '{"feature_extractor": {"sampling_rate": 8000}}'
+        ),
+        "8000",
+    ),
 }
 
 

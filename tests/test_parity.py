@@ -149,6 +149,8 @@ class TestAgainstTransformers:
             {"num_conv_pos_embeddings": 3},
             {"conv_dim": (16, *(24,) * 4, *(64,) * 8)},  # as wide as the encoder: no projection
             {"layer_norm_eps": 1e-3},
+            {"num_conv_pos_embedding_groups": 64},  # one channel a group
+            {"feature_layer_norm_eps": 10.0},  # a key that SEW does not have
         ],
         ids=str,
     )
@@ -164,6 +166,9 @@ class TestAgainstTransformers:
     [
         {"position_buckets": 8, "max_position_embeddings": 20},
         {"position_buckets": -1, "max_position_embeddings": 16},
+        # buckets that do not grow with the distance
+        {"position_buckets": 32, "max_position_embeddings": 16},
+        {"position_buckets": 7, "max_position_embeddings": 4},
         {"norm_rel_ebd": "none"},
         {"feature_layer_norm_eps": 1e-2},
         {"pos_att_type": ["c2p", "p2c"]},

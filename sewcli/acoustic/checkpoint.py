@@ -90,12 +90,21 @@ def inspect(directory: Path, task: str) -> Checkpoint:
     names = weight_names(directory)
     if names is not None and task in HEADS:
         _check_head(directory, task, names)
-    preprocessor = directory / "preprocessor_config.json"
-    settings = read_json(preprocessor) if preprocessor.exists() else {}
+    settings = _preprocessor(directory)
     rate = settings.get("sampling_rate", SAMPLE_RATE)
     if rate != SAMPLE_RATE:
         raise ModelError(f"{directory} wants audio at {rate} Hz; SEW models read {SAMPLE_RATE} Hz")
     return Checkpoint(directory, config, family, task, bool(settings.get("do_normalize", True)))
+
+
+def _preprocessor(directory: Path) -> dict[str, Any]:
+    """The settings of the feature extractor; transformers saves those of a processor in one file since 5."""
+    whole, own = directory / "processor_config.json", directory / "preprocessor_config.json"
+    if whole.exists():
+        part = read_json(whole).get("feature_extractor")
+        if isinstance(part, dict):
+            return part
+    return read_json(own) if own.exists() else {}
 
 
 def check_supported(directory: Path, config: dict[str, Any], task: str) -> None:
@@ -131,6 +140,13 @@ def _refuse_unsupported(directory: Path, config: dict[str, Any], task: str) -> N
         raise ModelError(
             f"{directory}: the labels of its config.json are not numbered from 0 to {len(labels) - 1}",
             code="damaged_model",
+        )
+    kind = config.get("problem_type")
+    if task == "classification" and kind not in (None, "single_label_classification"):
+        raise ModelError(
+            f"{directory} has problem_type {kind!r}; sew names one label of several",
+            hint="use a model that was trained with single_label_classification",
+            code="problem_type",
         )
     count = len(labels) if isinstance(labels, dict) else config.get("num_labels")
     if task == "classification" and count == 1:

@@ -91,7 +91,9 @@ class BeamSearch:
         """Decode all frames of a recording, shape (T, V)."""
         best = [Alternative("", 0.0)]
         state = None
-        for start, stop in _pieces(log_posteriors, self.vocabulary):
+        delimiter = _delimiter_in(log_posteriors, self.vocabulary)
+        mark, between = (self.vocabulary.blank, "") if delimiter is None else (delimiter, " ")
+        for start, stop in _pieces(log_posteriors[:, mark]):
             if self._language_model is not None:
                 self._language_model.ends = stop == log_posteriors.shape[0]
             beams = self._decoder.decode_beams(
@@ -100,7 +102,8 @@ class BeamSearch:
                 **self._options,
             )
             state = beams[0][1]
-            best = _joined(best, [(beam[0], float(beam[4])) for beam in beams], self._n_best)
+            found = [(beam[0], float(beam[4])) for beam in beams]
+            best = _joined(best, found, self._n_best, between)
         text = best[0].text
         tokens: tuple[Token, ...] = ()
         if self._times and text:
@@ -156,27 +159,46 @@ def usable_hotwords(vocabulary: Vocabulary, hotwords: Sequence[str], weight: flo
     return spellable(vocabulary, hotwords)
 
 
-def _pieces(log_posteriors: NDArray[np.float32], vocabulary: Vocabulary) -> Iterator[tuple[int, int]]:
-    """First frame and end of each piece; a piece ends with the likeliest frame to lie between two words."""
-    mark = vocabulary.blank if vocabulary.delimiter is None else vocabulary.delimiter
-    start, frames = 0, log_posteriors.shape[0]
+def _delimiter_in(log_posteriors: NDArray[np.float32], vocabulary: Vocabulary) -> int | None:
+    """The delimiter, if one is heard in what is searched in pieces: not all languages write words apart."""
+    if vocabulary.delimiter is None or log_posteriors.shape[0] <= _LONGEST:
+        return vocabulary.delimiter
+    heard = (log_posteriors.argmax(axis=1) == vocabulary.delimiter).any()
+    return vocabulary.delimiter if heard else None
+
+
+def _pieces(mark: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
+    """First frame and end of each piece, which ends with the frame that is surest to lie between two words.
+
+    Args:
+        mark: log-posteriors of what lies between them, shape (T,).
+    """
+    start, frames = 0, mark.size
     while frames - start > _LONGEST:
-        window = log_posteriors[start + _SHORTEST : start + _LONGEST, mark]
+        window = mark[start + _SHORTEST : start + _LONGEST]
         stop = start + _SHORTEST + int(window.argmax()) + 1
         yield start, stop
         start = stop
     yield start, frames
 
 
-def _joined(before: list[Alternative], piece: list[tuple[str, float]], count: int) -> list[Alternative]:
+def _joined(
+    before: list[Alternative], piece: list[tuple[str, float]], count: int, between: str
+) -> list[Alternative]:
     """The best ways to go on from what came before with a piece, best first, each text once.
 
     Scores of pieces are added, as logarithms of probabilities are.
+
+    Args:
+        before: the best ways to the end of the piece before.
+        piece: texts and scores of this one.
+        count: how many to keep.
+        between: what stands between the texts of two pieces: a space where they end with words.
     """
     found: dict[str, float] = {}
     for one in before:
         for text, score in piece[: 2 * count]:
-            joined = f"{one.text} {text}".strip()
+            joined = f"{one.text}{between}{text}".strip()
             found[joined] = max(found.get(joined, -np.inf), one.score + score)
     best = heapq.nlargest(count, found.items(), key=lambda item: item[1])
     return [Alternative(text, score) for text, score in best]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import unicodedata
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.errors import ModelError
+
+_log = logging.getLogger("sewcli")
 
 #: what Wav2Vec2CTCTokenizer takes where its files do not say
 _DEFAULTS = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -107,10 +110,13 @@ def load_vocabulary(directory: Path, columns: int) -> Vocabulary:
             hint="such models are not supported; use one with a single vocabulary",
             code="adapters",
         )
-    ids = {**ids, **_read(directory, "added_tokens.json")}
+    added = _read(directory, "added_tokens.json")
+    ids = {**ids, **added}
     tokenizer = {**_read(directory, "special_tokens_map.json"), **_read(directory, "tokenizer_config.json")}
     if not all(isinstance(index, int) for index in ids.values()):
         raise ModelError(f"{directory}: the ids in its vocab.json are not numbers", code="damaged_model")
+    # the tokenizer adds its sentence marks behind the last token, and the head may not know of them
+    ids = {token: index for token, index in ids.items() if token not in added or index < columns}
     by_id = {index: token for token, index in ids.items()}
     if len(by_id) != len(ids) or not by_id or min(by_id) < 0 or max(by_id) >= columns:
         raise ModelError(
@@ -119,7 +125,11 @@ def load_vocabulary(directory: Path, columns: int) -> Vocabulary:
             code="damaged_model",
         )
     names = {role: _content(tokenizer.get(role), default, directory) for role, default in _DEFAULTS.items()}
-    delimiter = ids.get(_content(tokenizer.get("word_delimiter_token"), _DEFAULT_DELIMITER, directory))
+    mark = tokenizer.get("word_delimiter_token", _DEFAULT_DELIMITER)
+    delimiter = None if mark is None else ids.get(_content(mark, _DEFAULT_DELIMITER, directory))
+    between = tokenizer.get("replace_word_delimiter_char", " ")
+    if between != " ":
+        _log.warning("%s: words are joined by spaces, not by %r as its tokenizer does", directory, between)
     blank = ids.get(names["pad_token"])
     if blank is None:
         raise ModelError(
@@ -130,7 +140,18 @@ def load_vocabulary(directory: Path, columns: int) -> Vocabulary:
     special = {ids[name] for role, name in names.items() if role != "pad_token" and name in ids}
     special |= set(range(columns)) - by_id.keys()
     tokens = tuple(by_id.get(index, "") for index in range(columns))
-    return Vocabulary(tokens, blank, delimiter, frozenset(special - {blank}))
+    vocabulary = Vocabulary(tokens, blank, delimiter, frozenset(special - {blank}))
+    return _lowered(vocabulary) if tokenizer.get("do_lower_case") else vocabulary
+
+
+def _lowered(vocabulary: Vocabulary) -> Vocabulary:
+    """In lower case, as a tokenizer with `do_lower_case` writes text; as it is where it has both cases."""
+    text = vocabulary.text_tokens
+    lower = {token.lower() for token in text}
+    if len(lower) < len(text):
+        return vocabulary
+    tokens = tuple(token.lower() if token in text else token for token in vocabulary.tokens)
+    return replace(vocabulary, tokens=tokens)
 
 
 def _content(token: Any, default: str, directory: Path) -> str:

@@ -147,7 +147,8 @@ def _read(family: str, values: Mapping[str, Any]) -> EngineConfig:
         position_kernel=int(values["num_conv_pos_embeddings"]),
         position_groups=int(values["num_conv_pos_embedding_groups"]),
         epsilon=float(values["layer_norm_eps"]),
-        feature_epsilon=float(values.get("feature_layer_norm_eps", values["layer_norm_eps"])),
+        # SEWConfig has no such key, and passes over one that is there
+        feature_epsilon=float(values["feature_layer_norm_eps" if family == "sew-d" else "layer_norm_eps"]),
         columns=int(values["vocab_size"]),
         projection=int(values["classifier_proj_size"]),
     )

@@ -150,7 +150,8 @@ class Squeeze:
             toeplitz[:, output, :, output * PAIR : output * PAIR + kernel] = weight.transpose(2, 3)
         toeplitz = toeplitz.view(groups, block * width, span * width).to(weights.dtype)
         bias = weights.take(name + "bias", config.hidden).view(groups, 1, width)
-        self._biases = bias.expand(groups, block, width).reshape(groups, block * width)
+        # contiguous also where it is a view, of one channel a group: oneDNN does not look at strides
+        self._biases = bias.expand(groups, block, width).reshape(groups, block * width).contiguous()
         self._operators = operators
         if operators.by_matrix:
             self._weights = [operators.pack(matrix) for matrix in toeplitz]

@@ -1,0 +1,88 @@
+"""Vocabularies as tokenizers save them, held against Wav2Vec2CTCTokenizer."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import transformers
+from helpers import needs_pyctcdecode
+
+from sewcli.decoding.decoders import decoders
+from sewcli.decoding.options import DecodingOptions
+from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.errors import ModelError
+
+TOKENS = ["<pad>", "|", "A", "B", "Ä", "<unk>"]
+
+
+def tokenizer_of(
+    directory: Path, tokens: list[str] = TOKENS, **options: object
+) -> transformers.Wav2Vec2CTCTokenizer:
+    """Save a tokenizer as transformers does, and give it back."""
+    directory.mkdir(exist_ok=True)
+    file = directory / "tokens.json"
+    file.write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    tokenizer = transformers.Wav2Vec2CTCTokenizer(str(file), **options)
+    tokenizer.save_pretrained(directory)
+    return tokenizer
+
+
+def text_of(directory: Path, ids: list[int], columns: int, options: DecodingOptions | None = None) -> str:
+    """What a decoder makes of frames that are sure of these ids."""
+    vocabulary = load_vocabulary(directory, columns)
+    make, _ = decoders(options or DecodingOptions(), vocabulary)
+    decoder = make()
+    decoder.push(np.where(np.eye(columns)[ids] > 0, 9.0, 0.0).astype(np.float32))
+    text = decoder.finish().text
+    decoder.close()
+    return text
+
+
+IDS = [2, 2, 0, 2, 1, 3, 4, 4, 1]
+
+
+@pytest.mark.parametrize("options", [{}, {"do_lower_case": True}], ids=str)
+def test_the_text_is_that_of_the_tokenizer(tmp_path: Path, options: dict[str, bool]) -> None:
+    tokenizer = tokenizer_of(tmp_path, **options)
+    columns = len(tokenizer)
+    text = text_of(tmp_path, IDS, columns)
+    assert text == tokenizer.decode(IDS)
+    assert text == ("aa bä" if options else "AA BÄ")
+    assert load_vocabulary(tmp_path, columns).encode("Aa") == [2, 2]
+
+
+def test_sentence_marks_behind_the_last_column_are_none_of_the_model(tmp_path: Path) -> None:
+    tokenizer = tokenizer_of(tmp_path)
+    added = json.loads((tmp_path / "added_tokens.json").read_text())
+    assert set(added.values()) == {len(TOKENS), len(TOKENS) + 1}
+    assert text_of(tmp_path, IDS, len(TOKENS)) == tokenizer.decode(IDS)
+    with pytest.raises(ModelError, match="does not fit the model"):
+        load_vocabulary(tmp_path, len(TOKENS) - 1)
+
+
+def test_a_tokenizer_without_a_word_delimiter_has_no_words(tmp_path: Path) -> None:
+    tokenizer = tokenizer_of(tmp_path)
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "word_delimiter_token": None}))
+    assert text_of(tmp_path, IDS, len(tokenizer)) == "AA|BÄ|"
+
+
+def test_another_character_between_words_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tokenizer = tokenizer_of(tmp_path, replace_word_delimiter_char="-")
+    with caplog.at_level(logging.WARNING, "sewcli"):
+        assert text_of(tmp_path, IDS, len(tokenizer)) == "AA BÄ"
+    assert "not by '-'" in caplog.text
+
+
+@needs_pyctcdecode
+def test_pieces_of_a_beam_search_are_joined_by_nothing_where_there_are_no_words(tmp_path: Path) -> None:
+    tokens = ["<pad>", "你", "好", "世", "界"]
+    columns = len(tokenizer_of(tmp_path, tokens))
+    ids = [0] * 7000
+    ids[500:6500:1000] = [1, 2, 3, 4, 1, 2]
+    beam = text_of(tmp_path, ids, columns, DecodingOptions(decoder="beam"))
+    assert beam == text_of(tmp_path, ids, columns) == "你好世界你好"
