@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import librosa
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 import soundfile
 from audio_files import failure, posix, read, signal, written
 
-from sewcli.audio import SAMPLE_RATE, read_blocks
+import sewcli
+from sewcli.audio import SAMPLE_RATE, read_blocks, reader
+from sewcli.audio.decoding import decoding
 from sewcli.errors import AudioError
 from sewcli.inputs.sources import Source
 
@@ -50,6 +53,25 @@ class TestNothingToRead:
         file = tmp_path / f"a.{extension}"
         file.write_text("this is a text, and nobody reads it aloud\n" * 500)
         assert failure(file).code == "not_audio"
+
+    def test_what_no_decoder_should_raise_is_the_failure_of_one_input(
+        self, tmp_path: Path, ctc: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As a library does that has another interface in a later version."""
+
+        def opened(name: str, file: Path, *others: Any) -> Any:
+            if file.name == "b.wav":
+                raise TypeError("open() got an unexpected\nkeyword argument")
+            return decoding(name, file, *others)
+
+        monkeypatch.setattr(reader, "decoding", opened)
+        files = [written(tmp_path / f"{name}.wav") for name in "abc"]
+        before, failed, behind = sewcli.load(ctc).transcribe_many(files)
+        assert isinstance(failed, sewcli.Failure)
+        assert failed.code == "unexpected"
+        assert "b.wav: unexpected error while it is read: TypeError: open() got an" in failed.message
+        assert not isinstance(before, sewcli.Failure)
+        assert not isinstance(behind, sewcli.Failure)
 
     def test_no_samples(self, tmp_path: Path) -> None:
         file = written(tmp_path / "a.wav", seconds=0)

@@ -54,11 +54,14 @@ def neither(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
 
 
-def encode(file: Path, samples: Samples, rate: int, *, picture: float = 0.0, faststart: bool = False) -> Path:
+def encode(
+    file: Path, samples: Samples, rate: int, *, picture: float = 0.0, faststart: bool = False, title: str = ""
+) -> Path:
     """Write samples of shape (frames, channels), and a picture for so many seconds, with PyAV."""
     channels = samples.shape[1]
     options = {"movflags": "faststart"} if faststart else {}
     with av.open(str(file), "w", options=options) as container:
+        container.metadata["title"] = title
         layout = {1: "mono", 2: "stereo"}[channels]
         if picture:
             video = container.add_stream("mpeg4", rate=10)
@@ -100,6 +103,15 @@ def failure(file: Path) -> AudioError:
         list(read_blocks(Source(str(file), file)))
     assert caught.value.hint
     return caught.value
+
+
+def test_a_title_that_is_not_utf_8_is_passed_over(tmp_path: Path, decoder: str) -> None:
+    file = encode(tmp_path / "a.mkv", sound(), 48_000, title="Gruesse aus Zuerich")
+    expected = read(file)
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"Gruesse", "Grüße  ".encode("latin-1")))
+    assert file.read_bytes() != content
+    np.testing.assert_array_equal(read(file), expected)
 
 
 @pytest.mark.parametrize("extension", sorted(CODECS))

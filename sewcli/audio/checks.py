@@ -2,11 +2,12 @@
 
 Every error names the input, says what is wrong and what to do next, and has a stable code: not_found,
 is_directory, permission, unreadable, empty_file, not_audio, damaged, no_samples, not_finite, out_of_scale,
-sample_rate, channel, too_short, needs_ffmpeg, joined, download, offline, raw, source.
+sample_rate, channel, too_short, needs_ffmpeg, joined, download, offline, raw, source, unexpected.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,8 @@ from sewcli.audio.dsp import Block
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE
 from sewcli.errors import AudioError
 from sewcli.inputs.sources import STDIN, Source
+
+_log = logging.getLogger("sewcli")
 
 #: the name of standard input in messages
 STDIN_SHOWN = "standard input"
@@ -92,6 +95,17 @@ def cannot_open(name: str, error: OSError | ValueError, file: Path | None = None
     reason = error.strerror or type(error).__name__
     return AudioError(
         f"{name}: cannot be read: {reason}", hint="check the path and the disk", code="unreadable"
+    )
+
+
+def unexpected(name: str, error: Exception) -> AudioError:
+    """The error for what no decoder should raise: it costs this input, and not the others of a run."""
+    _log.debug("%s: cannot be read", name, exc_info=error)
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return AudioError(
+        f"{name}: unexpected error while it is read: {reason}",
+        hint="run it again with -v for the traceback, and report it",
+        code="unexpected",
     )
 
 

@@ -33,9 +33,7 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
     # addresses.
     with file.open("rb") as stream:
         try:
-            container: Any = av.open(
-                stream, options={"protocol_whitelist": "file"}, metadata_errors="replace"
-            )
+            container: Any = av.open(stream, options={"protocol_whitelist": "file"}, **_tolerant())
         except (av.FFmpegError, ValueError) as error:
             raise UnreadableError(_words(error)) from error
         with container:
@@ -46,6 +44,13 @@ def reading(name: str, file: Path, offset: float, duration: float | None) -> Ite
             yield NativeAudio(
                 decoder.rate, decoder.channels, decoder.announced, blocks, librosa_reads_it=False
             )
+
+
+def _tolerant() -> dict[str, Any]:
+    """Pass over titles and the like that are not UTF-8, as PyAV does by itself since its version 19."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 class _Decoder:

@@ -13,14 +13,22 @@ import soundfile
 
 from sewcli.audio import live as live_audio
 from sewcli.audio.arrays import ArraySource
-from sewcli.audio.checks import cannot_open, check_channel, check_length, check_rate, checked, shown
+from sewcli.audio.checks import (
+    cannot_open,
+    check_channel,
+    check_length,
+    check_rate,
+    checked,
+    shown,
+    unexpected,
+)
 from sewcli.audio.decoding import decoding
 from sewcli.audio.dsp import Block, one_channel, resample, to_mono
 from sewcli.audio.libsndfile import name_for_libsndfile
 from sewcli.audio.native import NativeAudio
 from sewcli.audio.spool import on_disk
 from sewcli.chunking import SAMPLE_RATE
-from sewcli.errors import AudioError
+from sewcli.errors import AudioError, SewError
 from sewcli.inputs.sources import Source
 
 ENGINES = ("soundfile", "librosa")
@@ -68,10 +76,12 @@ def _read(source: Source, engine: str, stdin: BinaryIO | None, live: bool) -> It
                 samples += len(block)
                 yield block
         check_length(name, samples)
-    except AudioError:
+    except (SewError, MemoryError):
         raise
     except OSError as error:  # the file is gone, or the disk fails, while it is read
         raise cannot_open(name, error) from error
+    except Exception as error:
+        raise unexpected(name, error) from error
 
 
 @contextmanager
