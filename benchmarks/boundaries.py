@@ -33,7 +33,7 @@ from sewcli.consumers.aligner import Aligner
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.hub.fetching import fetch
 from sewcli.inputs.manifest import Row, read_manifest
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pipeline.run import Options, run
 from sewcli.registry import resolve
 from sewcli.results import Transcript

@@ -27,7 +27,7 @@ from sewcli.decoding.vocabulary import Vocabulary, load_vocabulary
 from sewcli.evaluation import Scored, error_rates
 from sewcli.hub.fetching import fetch
 from sewcli.inputs.manifest import Row, read_manifest
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pipeline.run import Options, run
 from sewcli.registry import resolve
 from sewcli.results import ModelInfo, Transcript

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from sewcli.audio import SAMPLE_RATE, read_blocks
 from sewcli.inputs.manifest import Row, read_manifest
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 Samples = NDArray[np.float32]
 #: seconds of one recording

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.reading.read_workers import ReadWorkers
 from sewcli.reading.recording import Recording
 

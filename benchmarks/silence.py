@@ -22,7 +22,7 @@ import sewcli
 from sewcli.audio import SAMPLE_RATE, read_blocks
 from sewcli.evaluation import Scored, error_rates
 from sewcli.inputs.manifest import Row, read_manifest
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.reading.activity import LevelMeter, active, pieces
 from sewcli.reading.activity_options import ActivityOptions
 

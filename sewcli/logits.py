@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import InputError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.results import ModelInfo
 
 #: after the stem of the input

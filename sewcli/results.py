@@ -125,7 +125,7 @@ class KeywordEvent:
         label: as the model spells it.
         start, end: of the hits, see `sewcli.spotting.events`; in seconds from the beginning of the file.
         score: the highest smoothed score.
-        channel: see `Transcript`.
+        offset, channel: see `Transcript`.
     """
 
     path: str
@@ -133,6 +133,7 @@ class KeywordEvent:
     start: float
     end: float
     score: float
+    offset: float | None = None
     channel: int | None = None
 
 

@@ -12,7 +12,7 @@ import soundfile
 
 from sewcli.audio import read_blocks
 from sewcli.errors import AudioError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 Samples = npt.NDArray[np.float32]
 

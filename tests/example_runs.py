@@ -9,7 +9,7 @@ import soundfile
 from helpers import Logits
 
 from sewcli.chunking import ChunkPlan
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pipeline.run import Options, run
 
 FOLDER = Path(__file__).parent.parent / "examples" / "speech"

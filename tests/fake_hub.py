@@ -41,12 +41,12 @@ FILES = {
 DRIVER = """
 import json, logging, sys
 logging.basicConfig(format="LOG %(message)s")
-from sewcli.hub import fetching
+from sewcli.hub import fetching, offline
 from sewcli.errors import ModelError
 from sewcli.registry import ModelSpec
 kind, spec, options = json.loads(sys.argv[1])
 if kind == "set_offline":
-    fetching.set_offline()
+    offline.set_offline()
 try:
     model = fetching.fetch(ModelSpec(**spec), **options)
     files = sorted(p.name for p in model.directory.iterdir())

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from sewcli.audio import SAMPLE_RATE, read_blocks
 from sewcli.audio.dsp import cut, resample
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 192_000]
 FORMATS = [

@@ -17,7 +17,7 @@ import sewcli
 from sewcli.audio import SAMPLE_RATE, read_blocks, reader
 from sewcli.audio.decoding import decoding
 from sewcli.errors import AudioError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 
 class TestNothingToRead:

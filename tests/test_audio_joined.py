@@ -11,7 +11,7 @@ import soundfile
 from audio_files import failure, read, signal, written
 
 from sewcli.audio import SAMPLE_RATE, ogg, read_blocks
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 JOINABLE = [
     ("a.ogg", None, 44_100),

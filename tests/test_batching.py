@@ -23,7 +23,7 @@ from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import ChunkPlan
 from sewcli.errors import DeviceError
 from sewcli.hub.fetching import fetch
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pipeline.run import Options, run
 from sewcli.registry import resolve
 from sewcli.results import Failure

@@ -29,6 +29,7 @@ def test_text_does_not_depend_on_batches_threads_or_audio_engine(sew: Sew, ctc: 
         ("--batch-seconds", "0", "--threads", "1"),
         ("--batch-seconds", "5", "--threads", "2"),
         ("--batch-seconds", "100"),
+        ("--batch-seconds", "auto"),
         ("--batch-seconds", "5", "--audio-engine", "librosa"),
     ):
         assert sew(*given, *options).texts == plain, options

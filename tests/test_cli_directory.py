@@ -17,7 +17,7 @@ from helpers import files_in, write_babble
 
 from sewcli.cli.output.sinks import Directory
 from sewcli.cli.output.targets import Template
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.writers import FORMATS
 
 
@@ -206,6 +206,7 @@ def test_dry_run_lists_inputs_hours_and_files_and_touches_nothing(
     assert result.lines[-1] == "total: 4 inputs, 0.001 hours, and 1 of unknown length"
     assert "bad.wav" in result.err
     assert sew("transcribe", bad, "--dry-run").code == 4
+    assert sew("transcribe", audio, "--dry-run", "-f", "srt").code == 2  # as without
     assert sew("classify", audio / "a.wav", "--dry-run").lines[-1] == "total: 1 input, 0.001 hours"
 
 

@@ -110,6 +110,20 @@ def test_without_a_reader_of_messages_the_run_goes_on(ctc: Path, audio: Path, tm
     assert (tmp_path / "b.txt").exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+@pytest.mark.parametrize(
+    "given", ["models list", "classify {audio} -m {model}", "embed {audio}/b.wav -m {model}"]
+)
+def test_a_closed_standard_output_is_told_in_one_line(given: str, classifier: Path, audio: Path) -> None:
+    arguments = given.format(audio=audio, model=classifier)
+    command = f"{sys.executable} -m sewcli {arguments} >&-"
+    result = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert [line for line in result.stderr.splitlines() if "standard output is closed" in line]
+    assert "Traceback" not in result.stderr
+    assert "unexpected" not in result.stderr
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")
 @pytest.mark.parametrize(
     "given", ["--help", "--version", "transcribe --help", "models --help", "lm build --help"]

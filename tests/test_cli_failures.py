@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,27 @@ def test_a_name_that_no_file_can_have_is_one_failure_among_others(
     assert json.loads(listed.read_text())["error"]["code"] == "unreadable"
 
 
+def test_what_failed_is_tried_again_by_its_list(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [b"gone.wav", "caf\udce9.wav".encode(errors="surrogateescape")]
+    (tmp_path / "names").write_bytes(b"\0".join(names))
+    listed = tmp_path / "lists" / "f.jsonl"
+    listed.parent.mkdir()
+    given = ("-m", ctc, "-0", "--files-from", tmp_path / "names", "--failures", listed, "--channel", "0")
+    assert sew("transcribe", *given).code == 4
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes((audio / "b.wav").read_bytes())
+    result = sew("transcribe", "-m", ctc, "--files-from", listed, "-f", "json")
+    assert result.code == 0
+    assert [(record["path"], record["channel"]) for record in result.records] == [
+        (os.fsdecode(name), 0) for name in names
+    ]
+    (listed).write_text('{"path": "gone.wav", "offset": 1.0, "error": {}}\n{"error": {}}\n')
+    assert sew("transcribe", "-m", ctc, "--files-from", listed).err.count("not a row") == 2
+
+
 def test_what_cannot_be_written_is_listed_with_its_part(
     sew: Sew, ctc: Path, audio: Path, tmp_path: Path
 ) -> None:
@@ -104,6 +126,7 @@ def test_a_place_for_failures_that_cannot_be_is_refused_before_anything_runs(
         [f" --failures {tmp_path}/no/f.jsonl", " cannot be written"],
     )
     assert "a file is needed" in sew(*given, "--failures", tmp_path).err
+    assert "a file is needed" in sew(*given, "--failures", "-").err
     inputs = tmp_path / "inputs.jsonl"
     row = json.dumps({"audio_filepath": str(audio / "a.wav"), "text": "a"})
     inputs.write_text(row)

@@ -19,7 +19,7 @@ import sewcli
 from sewcli.audio import read_blocks
 from sewcli.errors import AudioError
 from sewcli.inputs.raw import RawAudio
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "keywords"
 SPOT = ("--window", "0.5", "--hop", "0.2", "--smooth", "1", "--threshold", "0.3", "--merge-gap", "0.1")
@@ -179,6 +179,8 @@ def test_times_are_those_of_the_file_and_channels_are_named(
     assert one == [record for record in split if record["channel"] == 1]
     part = sew(*given, "--channel", "1", "--start", "2", "--end", "5").records
     assert part
+    assert all(record["offset"] == 2.0 for record in part)
+    assert not any("offset" in record for record in one)
     sound, rate = soundfile.read(stereo, dtype="int16")
     soundfile.write(tmp_path / "cut.wav", sound[2 * rate : 5 * rate, 1], rate)
     cut = sew("classify", tmp_path / "cut.wav", "-m", classifier, *SPOT, "-f", "json").records

@@ -7,7 +7,7 @@ import pytest
 
 from sewcli.errors import ModelError
 from sewcli.hub.fetching import fetch
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pipeline.run import Options, run
 from sewcli.registry import resolve
 

@@ -26,6 +26,7 @@ from sewcli.hub import cache
     [
         ({"offline": True}, "without --offline: sew models pull tiny"),
         ({"env": {"HF_HUB_OFFLINE": "1"}}, "HF_HUB_OFFLINE=0 sew models pull tiny"),
+        ({"env": {"SEW_OFFLINE": "1"}}, "SEW_OFFLINE=0 sew models pull tiny"),
         ({"offline": True, "revision": "v2"}, "sew models pull tiny --revision v2"),
     ],
 )

@@ -19,7 +19,7 @@ from sewcli.audio import read_blocks
 from sewcli.audio.ffmpeg import reading as through_ffmpeg
 from sewcli.audio.media import reading as through_pyav
 from sewcli.errors import AudioError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 av = pytest.importorskip("av")
 pytest.importorskip("av.subtitles.stream")  # PyAV imports it late, when a test may have hidden the package

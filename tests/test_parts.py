@@ -20,7 +20,8 @@ from sewcli.audio.decoding import decoding
 from sewcli.errors import AudioError, UsageError
 from sewcli.inputs.parts import Window, parse_time
 from sewcli.inputs.selection import Selection
-from sewcli.inputs.sources import Source, check, expand
+from sewcli.inputs.source import Source
+from sewcli.inputs.sources import check, expand
 
 TREE = ["a.wav", "b.FLAC", "calls/a.wav", "calls/old/x.wav", "calls/old/y.mp3", "music/m.ogg", "notes.txt"]
 
@@ -71,7 +72,9 @@ def test_times_are_seconds_or_a_clock(text: str, seconds: float) -> None:
     assert parse_time("--start", text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "1:2:3:4", "1:-2", "1:", "1s"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "-1", "nan", "inf", "1:2:3:4", "1:-2", "1:", "1s", "0:75", "0:60:00", "2:5:99"]
+)
 def test_what_is_no_time_is_wrong_usage_that_names_the_option(text: str) -> None:
     with pytest.raises(UsageError, match="--start"):
         parse_time("--start", text)

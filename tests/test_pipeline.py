@@ -21,7 +21,7 @@ from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import fetch
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pipeline import line
 from sewcli.pipeline.line import Makers
 from sewcli.pipeline.run import Options, run
@@ -145,7 +145,7 @@ from sewcli.pipeline.run import Options, run
 from sewcli.consumers.transcriber import Transcriber
 from sewcli.registry import resolve
 from sewcli.results import ModelInfo
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 model = load_model(fetch(resolve(sys.argv[1])), "ctc", threads=1)
 vocabulary = load_vocabulary(model.checkpoint.directory, model.columns)

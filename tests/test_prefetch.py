@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from sewcli.audio import read_blocks
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.prefetch import prefetched
 
 

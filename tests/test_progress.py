@@ -18,7 +18,7 @@ from helpers import tiny_model
 import sewcli
 from sewcli.cli import run
 from sewcli.cli.console import Progress
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.results import ModelInfo, Transcript
 
 

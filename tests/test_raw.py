@@ -13,7 +13,7 @@ from helpers import Samples, babble, write_babble
 
 from sewcli.audio import read_blocks
 from sewcli.inputs.raw import RAW_FORMATS, RawAudio
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 #: largest error of a format on sound within half of full scale
 ERRORS = {"s16": 2**-15, "s24": 2**-23, "s32": 2**-23, "f32": 0, "f64": 0, "s8": 2**-7, "u8": 2**-7}

@@ -22,7 +22,7 @@ from sewcli.acoustic.statistics import WaveStatistics
 from sewcli.audio.arrays import array_source
 from sewcli.chunking import ChunkPlan
 from sewcli.errors import AudioError, InputError, UsageError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pipeline.run import Options
 from sewcli.processes.pool import DeadWorkerError
 from sewcli.reading.activity_options import ActivityOptions

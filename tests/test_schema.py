@@ -109,7 +109,12 @@ def test_transcribe_by_beam_search(sew: Sew, audio: Path, ctc: Path, valid: Any)
 def test_verbose_json(sew: Sew, audio: Path, ctc: Path, valid: Any) -> None:
     several = sew("transcribe", audio, "-m", ctc, "-f", "verbose_json").records
     assert any(record["segments"] for record in several)
-    for record in [*several, *sew("transcribe", audio / "a.wav", "-m", ctc, "-f", "verbose_json").records]:
+    given = ("transcribe", audio / "a.wav", "-m", ctc, "-f", "verbose_json")
+    parts = sew(*given, "--channel", "split", "--start", "1").records
+    assert [(record["path"], record["offset"], record["channel"]) for record in parts] == [
+        (str(audio / "a.wav"), 1.0, 0)
+    ]
+    for record in [*several, *parts, *sew(*given).records]:
         valid("verbose_json", record)
 
 

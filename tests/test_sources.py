@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from sewcli.errors import UsageError
 from sewcli.inputs.formats import AUDIO_EXTENSIONS
-from sewcli.inputs.sources import Source, check, expand
+from sewcli.inputs.source import Source
+from sewcli.inputs.sources import check, expand
 
 
 def touch(*files: Path) -> None:

@@ -15,7 +15,7 @@ from sewcli.acoustic.forward import ctc_logits
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.audio import read_blocks
 from sewcli.errors import ModelError, UsageError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.training.ctc import CtcTask, Target
 from sewcli.training.initialise import log_mel
 from sewcli.training.recipe import load_recipe

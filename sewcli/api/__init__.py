@@ -15,8 +15,9 @@ from sewcli.api.inputs import Place, ended_at_exit, listed, only
 from sewcli.api.model import METHODS, Model
 from sewcli.api.options import DecodeOptions, checked_options, decoding_options, is_kind
 from sewcli.errors import UsageError
-from sewcli.hub.fetching import fetch, set_offline
-from sewcli.inputs.sources import Source
+from sewcli.hub.fetching import fetch
+from sewcli.hub.offline import set_offline
+from sewcli.inputs.source import Source
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, Transcript
 

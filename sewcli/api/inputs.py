@@ -19,7 +19,7 @@ from sewcli.api.options import Part
 from sewcli.audio.arrays import ARRAY, array_source
 from sewcli.errors import AudioError, SewError, UsageError
 from sewcli.inputs.parts import Window
-from sewcli.inputs.sources import STDIN, Source
+from sewcli.inputs.source import STDIN, Source
 from sewcli.results import (
     Classification,
     Detections,

@@ -34,7 +34,7 @@ from sewcli.api.options import (
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
 from sewcli.errors import ModelError, UsageError
 from sewcli.hub.fetching import LocalModel
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pipeline.run import Options
 from sewcli.results import Classification, Embedding, Failure, KeywordEvent, Transcript
 from sewcli.spotting.options import SpottingOptions

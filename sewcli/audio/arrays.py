@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from sewcli.audio.dsp import Block, block_frames, part
 from sewcli.audio.native import NativeAudio
 from sewcli.errors import UsageError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 #: what results and messages call it
 ARRAY = "<array>"

@@ -10,7 +10,7 @@ from sewcli.audio.checks import shown
 from sewcli.audio.decoding import decoding
 from sewcli.audio.spool import on_disk
 from sewcli.errors import AudioError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 
 def channels_apart(sources: Iterable[Source], copies: ExitStack) -> Iterator[Source]:

@@ -18,7 +18,7 @@ import numpy as np
 from sewcli.audio.dsp import Block
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE
 from sewcli.errors import AudioError
-from sewcli.inputs.sources import STDIN, Source
+from sewcli.inputs.source import STDIN, Source
 
 _log = logging.getLogger("sewcli")
 
@@ -68,7 +68,7 @@ def check_place(name: str, file: Path) -> os.stat_result:
     if stat.S_ISDIR(status.st_mode):
         raise AudioError(
             f"{name}: is a folder",
-            hint="the commands read the audio in folders that are inputs; lists and calls name each file",
+            hint="name its files; only a command reads folders, those on its command line",
             code="is_directory",
         )
     if not os.access(file, os.R_OK):

@@ -7,7 +7,7 @@ from sewcli.audio.checks import cannot_open, check_channel, check_place, shown
 from sewcli.audio.decoding import decoding
 from sewcli.audio.native import NativeAudio, UnreadableError
 from sewcli.errors import AudioError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 
 def seconds_of(source: Source) -> float | None:

@@ -21,7 +21,7 @@ from sewcli.audio.containers import is_audio_header, is_open_size
 from sewcli.audio.dsp import Block, part
 from sewcli.audio.native import NativeAudio
 from sewcli.inputs.raw import RawAudio
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _RAW = {

@@ -29,7 +29,7 @@ from sewcli.audio.native import NativeAudio
 from sewcli.audio.spool import on_disk
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import AudioError, SewError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 ENGINES = ("soundfile", "librosa")
 

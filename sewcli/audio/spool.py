@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from sewcli.audio.checks import check_place, empty, shown
 from sewcli.errors import AudioError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.temporary import temporary_directory
 
 _COPY_BYTES = 1 << 20

@@ -134,7 +134,7 @@ def audio(options: WholeOptions) -> Iterator[Table]:
     """Decoding to 16 kHz mono against librosa.load."""
     import librosa
 
-    from sewcli.inputs.sources import Source
+    from sewcli.inputs.source import Source
     from sewcli.reading.recording import Recording
 
     seconds = options.seconds(3600.0)

@@ -70,7 +70,8 @@ def command() -> NoReturn:
         from sewcli.temporary import remove_all
 
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            if stream is not None:  # closed from the beginning
+                stream.flush()
         remove_all()  # also those that a thread is still filling
         os._exit(end.code if isinstance(end.code, int) else EXIT_UNEXPECTED)
 

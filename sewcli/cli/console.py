@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
-from sewcli.cli.streams import write_message
-from sewcli.inputs.sources import Source
+from sewcli.cli.streams import on_terminal, write_message
+from sewcli.inputs.source import Source
 from sewcli.results import Classification, Detections, Embedding, Failure, Transcript
 
 _log = logging.getLogger("sewcli")
@@ -107,7 +107,7 @@ class Progress:
 
     def make_room(self) -> None:
         """Clear the line where standard output is written to the same terminal."""
-        if self._live is not None and sys.stdout is not None and sys.stdout.isatty():
+        if self._live is not None and on_terminal():
             self.pause()
 
     def line(self) -> str:

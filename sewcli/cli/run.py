@@ -21,7 +21,8 @@ from sewcli.cli.output.stack import StackFile
 from sewcli.cli.preferred import PreferredModel, likely_model
 from sewcli.decoding.tally import Tally
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, SewError, UsageError
-from sewcli.hub.fetching import LocalModel, fetch, set_offline
+from sewcli.hub.fetching import LocalModel, fetch
+from sewcli.hub.offline import set_offline
 from sewcli.model_defaults import OptionDefaults
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, KeywordEvent, Transcript
@@ -184,8 +185,7 @@ def _written(result: Result, sink: Sink) -> Failure | None:
     try:
         sink.write(result)
     except InputError as error:
-        part = None if isinstance(result, KeywordEvent) else result.offset
-        return Failure(result.path, error.code, str(error), result.channel, part)
+        return Failure(result.path, error.code, str(error), result.channel, result.offset)
     return result if isinstance(result, Failure) else None
 
 

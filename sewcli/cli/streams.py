@@ -15,6 +15,11 @@ class ClosedPipe(Exception):  # noqa: N818 - nothing went wrong
     """
 
 
+def on_terminal() -> bool:
+    """Whether standard output is a terminal; one that is closed is none."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def write_stdout(content: bytes) -> None:
     """Write and flush bytes to standard output (ClosedPipe, or SewError where that cannot be)."""
     if sys.stdout is None:

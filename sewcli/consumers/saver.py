@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.decoding.frames import FrameFile
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.logits import Run, metadata_of
 from sewcli.pipeline.consumer import Consumer
 from sewcli.reading.recording import Recording

@@ -16,7 +16,7 @@ from sewcli.decoding.decoders import Decoder
 from sewcli.decoding.offsets import corrected
 from sewcli.decoding.pauses import PausingDecoder
 from sewcli.errors import InputError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pipeline.consumer import Consumer
 from sewcli.results import Failure, ModelInfo, Transcript
 

@@ -88,7 +88,9 @@ class DecodingOptions:
                 ("more than one transcript needs", self.n_best > 1),
             ):
                 if given:
-                    raise UsageError(f"{name} beam search", hint="add --decoder beam (decoder='beam')")
+                    raise UsageError(
+                        f"{name} beam search", hint="add --decoder beam, in Python decoder='beam'"
+                    )
             if self.lm is not None:
                 raise UsageError(
                     "a language model goes with beam search, not with greedy decoding",

@@ -62,10 +62,10 @@ def examine_cache() -> Check:
 
 def examine_hub() -> Check:
     """How the hub would be reached."""
-    from sewcli.hub.fetching import is_offline
+    from sewcli.hub.offline import offline_variables
 
-    if is_offline():
-        return found("offline, by HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE: models come from the cache alone")
+    if variables := offline_variables():
+        return found(f"offline, by {' and '.join(variables)}: models come from the cache alone")
     endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     return found(f"{endpoint}, {'with' if os.environ.get('HF_TOKEN') else 'without'} HF_TOKEN; not contacted")
 

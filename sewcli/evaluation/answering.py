@@ -20,7 +20,7 @@ from sewcli.evaluation.measuring import Measured, MeasuringConsumer, Stopwatch
 from sewcli.evaluation.normalizers import basic, unchanged
 from sewcli.evaluation.references import Item, References
 from sewcli.evaluation.scores import Scored
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pipeline.consumer import Consumer
 from sewcli.pipeline.run import Options, run
 from sewcli.results import Classification, Failure, Transcript

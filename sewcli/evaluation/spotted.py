@@ -11,7 +11,7 @@ from typing import Any
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
 from sewcli.inputs.manifest import LabelSpan, Row, load_manifest
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.spotting.events import EventFinder, Run
 from sewcli.spotting.options import SpottingOptions
 from sewcli.spotting.spotter import Listening

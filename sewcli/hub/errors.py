@@ -7,6 +7,7 @@ import shlex
 
 from sewcli.errors import ModelError
 from sewcli.hub.cache import PICKLED, cache_directory
+from sewcli.hub.offline import offline_variables
 from sewcli.registry import DEFAULT_REVISION, ModelSpec
 
 
@@ -32,7 +33,7 @@ def cached_pickle(spec: ModelSpec, why: str, *, online: bool) -> ModelError:
 
 def not_cached(spec: ModelSpec, *, by_option: bool) -> ModelError:
     """Of a run without a network, by --offline or by the environment."""
-    way = "without --offline" if by_option else "without HF_HUB_OFFLINE"
+    way = "without " + ("--offline" if by_option else " and ".join(offline_variables()))
     return ModelError(
         f"model {at_revision(spec)} is not in the cache, or not in full, and this run is offline",
         hint=f"run once {way}: {_next_command(spec, online=not by_option)}",
@@ -102,4 +103,5 @@ def at_revision(spec: ModelSpec) -> str:
 def _next_command(spec: ModelSpec, *, online: bool) -> str:
     revision = f" --revision {spec.revision}" if spec.revision not in (None, DEFAULT_REVISION) else ""
     command = f"sew models pull {spec.name}{revision}"
-    return f"HF_HUB_OFFLINE=0 {command}" if online else command
+    switches = " ".join(f"{name}=0" for name in offline_variables()) if online else ""
+    return f"{switches} {command}".strip()

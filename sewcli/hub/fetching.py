@@ -27,11 +27,11 @@ from sewcli.errors import ModelError
 from sewcli.hub.cache import PICKLED, cache_directory, cached_snapshot, is_pickled, record_reference
 from sewcli.hub.conversion import fetch_conversion, put_beside
 from sewcli.hub.errors import cached_pickle, explain, not_cached, refused_pickle
+from sewcli.hub.offline import offline_variables
 from sewcli.registry import DEFAULT_REVISION, ModelSpec
 
 _log = logging.getLogger("sewcli")
 
-_TRUE = {"1", "ON", "YES", "TRUE"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SAFETENSORS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 
@@ -51,22 +51,6 @@ class LocalModel:
     revision: str | None
 
 
-def set_offline() -> None:
-    """Keep huggingface_hub, transformers and inputs off the network for the rest of the process.
-
-    The libraries read their switch when they are imported: call this before either is.
-    """
-    os.environ["SEW_OFFLINE"] = "1"
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TRANSFORMERS_OFFLINE"] = "1"
-
-
-def is_offline() -> bool:
-    """Tell whether the environment forbids the network, by the rule huggingface_hub follows."""
-    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-    return value.upper() in _TRUE
-
-
 def fetch(
     spec: ModelSpec, *, offline: bool = False, progress: bool = True, pickles: bool = False
 ) -> LocalModel:
@@ -74,9 +58,9 @@ def fetch(
 
     A directory, embedded or not, is checked. A hub model at a commit hash comes from the cache when it is
     there; at a branch or tag the hub is asked first, and the cached copy is the fallback, with a warning in
-    the log. With `offline`, or HF_HUB_OFFLINE in the environment, only the cache counts. `progress` allows
-    progress bars on standard error where that is a terminal. Weights in pickle format are accepted from
-    packaged aliases, and with `pickles` from everyone.
+    the log. With `offline`, or HF_HUB_OFFLINE or SEW_OFFLINE in the environment, only the cache counts.
+    `progress` allows progress bars on standard error where that is a terminal. Weights in pickle format are
+    accepted from packaged aliases, and with `pickles` from everyone.
 
     Returns the directory and the exact revision. Raises ModelError, with what to do next, for everything
     that keeps the model from being there in full.
@@ -93,7 +77,7 @@ def _from_hub(spec: ModelSpec, offline: bool, progress: bool, pickles: bool) -> 
     cached = cached_snapshot(spec.repo, spec.revision)
     # another program may have fetched the pickle of a repository that has safetensors, too
     refused = cached is not None and not pickles and is_pickled(cached)
-    if offline or is_offline():
+    if offline or offline_variables():
         if cached is None:
             raise not_cached(spec, by_option=offline)
         if refused:

@@ -22,7 +22,7 @@ from sewcli.atomic import write_whole
 from sewcli.errors import UsageError
 from sewcli.inputs.formats import AUDIO_EXTENSIONS
 from sewcli.inputs.manifest import Manifest, Row, Task, load_manifest
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
 log = logging.getLogger("sewcli")
 

@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from sewcli.errors import UsageError
 from sewcli.inputs.faults import reason_of
-from sewcli.inputs.sources import Source, manifest_source
+from sewcli.inputs.lists import manifest_source
+from sewcli.inputs.source import Source
 
 log = logging.getLogger("sewcli")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from sewcli.inputs.sources import STDIN
+from sewcli.inputs.source import STDIN
 from sewcli.inputs.urls import file_name, is_url
 
 

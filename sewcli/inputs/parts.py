@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from sewcli.errors import UsageError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 
-_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d*)?)")
+#: minutes and seconds end at 59, but for what comes first
+_CLOCK = re.compile(r"(?:(\d+):(?=[0-5]?\d:))?(\d+):([0-5]?\d(?:\.\d*)?)")
 
 
 def parse_time(option: str, text: str) -> float:

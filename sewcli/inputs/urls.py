@@ -61,7 +61,7 @@ def file_name(url: str) -> str:
 
 
 def is_forbidden(url: str) -> bool:
-    """Whether an address needs a network that this process shall not use (hub.fetching.set_offline)."""
+    """Whether an address needs a network that this process shall not use (hub.offline.set_offline)."""
     return is_true(os.environ.get("SEW_OFFLINE", "")) and needs_network(url)
 
 

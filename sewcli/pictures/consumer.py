@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pictures.draw import draw
 from sewcli.pictures.overview import OverviewBuilder
 from sewcli.pictures.trace import TraceBuilder

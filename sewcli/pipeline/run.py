@@ -20,7 +20,7 @@ from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import Chunk, ChunkPlan
 from sewcli.errors import InputError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.pipeline.ahead import Ahead
 from sewcli.pipeline.batching import MOST_ROWS, Batcher
 from sewcli.pipeline.consumer import Consumer

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sewcli.acoustic.statistics import StatisticsAccumulator, WaveStatistics
 from sewcli.audio import SAMPLE_RATE, read_blocks, shown
 from sewcli.errors import AudioError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.reading.activity import LevelMeter
 
 

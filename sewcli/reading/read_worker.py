@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.processes.serving import Messages, Told, portable, serve
 from sewcli.reading.measured import How, Measures, measured
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from sewcli.audio import shown
 from sewcli.audio.arrays import ArraySource
 from sewcli.errors import InputError, UsageError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.processes import pool
 from sewcli.reading.measured import How, Reading, measured
 from sewcli.reading.read_worker import Answering, End, Request

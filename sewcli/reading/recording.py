@@ -17,7 +17,7 @@ from sewcli.acoustic.statistics import StatisticsAccumulator, WaveStatistics
 from sewcli.audio import SAMPLE_RATE, shown
 from sewcli.chunking import MIN_SAMPLES
 from sewcli.errors import AudioError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.reading.activity import active, pieces
 from sewcli.reading.activity_options import ActivityOptions
 from sewcli.reading.measured import How, Measures, Reading, measured

@@ -18,7 +18,7 @@ from sewcli.acoustic.statistics import wave_statistics
 from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import InputError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.results import Detections, Failure, KeywordEvent, ModelInfo
 from sewcli.spotting.events import EventFinder, Run
 from sewcli.spotting.heard import WindowScores
@@ -92,6 +92,7 @@ class Spotter:
             start=round(source.offset + run.start / SAMPLE_RATE, 3),
             end=round(source.offset + run.end / SAMPLE_RATE, 3),
             score=round(run.score, 4),
+            offset=source.part[0],
             channel=source.channel,
         )
 

@@ -14,7 +14,7 @@ from sewcli.tasks.shared import chunk_settings, model_info, pictured
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-    from sewcli.inputs.sources import Source
+    from sewcli.inputs.source import Source
     from sewcli.pipeline.consumer import Consumer
     from sewcli.pipeline.run import Options
     from sewcli.tasks.shared import Picture

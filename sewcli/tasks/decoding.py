@@ -15,7 +15,7 @@ from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.search_workers import search_workers
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import InputError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.logits import SavedLogits
 from sewcli.pipeline.ahead import in_order
 from sewcli.results import Failure, Transcript

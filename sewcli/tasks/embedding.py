@@ -12,7 +12,7 @@ from sewcli.tasks.shared import chunk_settings, model_info
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
     from sewcli.consumers.embedder import Embedder
-    from sewcli.inputs.sources import Source
+    from sewcli.inputs.source import Source
     from sewcli.pipeline.run import Options
 
 

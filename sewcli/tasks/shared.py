@@ -12,7 +12,7 @@ from sewcli.results import ModelInfo
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-    from sewcli.inputs.sources import Source
+    from sewcli.inputs.source import Source
     from sewcli.pipeline.consumer import Consumer
     from sewcli.pipeline.run import Options
 

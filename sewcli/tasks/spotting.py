@@ -11,7 +11,7 @@ from sewcli.tasks.shared import model_info
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
-    from sewcli.inputs.sources import Source
+    from sewcli.inputs.source import Source
     from sewcli.spotting.options import SpottingOptions
     from sewcli.tasks.shared import Picture
 

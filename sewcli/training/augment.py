@@ -12,7 +12,7 @@ from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
 from sewcli.inputs.formats import AUDIO_EXTENSIONS
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.training.recipe import Recipe
 
 Samples = NDArray[np.float32]

@@ -21,7 +21,7 @@ from sewcli.audio import read_blocks
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import AudioError, UsageError
 from sewcli.inputs.manifest import Row, tell_bad
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.training.left_out import LeftOut
 
 log = logging.getLogger("sewcli")

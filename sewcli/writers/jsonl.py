@@ -55,7 +55,7 @@ def as_object(result: Result) -> dict[str, Any]:
         case Embedding():
             return _embedding(result)
         case Failure():
-            return {"path": result.path, **_part(result), "error": _error(result)}
+            return {"path": result.path, **part_of(result), "error": _error(result)}
 
 
 def _transcript(result: Transcript) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _classification(result: Classification) -> dict[str, Any]:
 
 def _event(event: KeywordEvent) -> dict[str, Any]:
     content = {"path": event.path, "label": event.label, "start": event.start, "end": event.end}
-    return content | {"score": event.score} | _channel(event)
+    return content | {"score": event.score} | part_of(event)
 
 
 def _embedding(result: Embedding) -> dict[str, Any]:
@@ -115,15 +115,13 @@ def _embedding(result: Embedding) -> dict[str, Any]:
 
 def _head(result: Transcript | Classification | Detections | Embedding) -> dict[str, Any]:
     content = {"schema_version": SCHEMA_VERSION, "path": result.path, "duration": result.duration}
-    return content | _part(result)
+    return content | part_of(result)
 
 
-def _part(result: Transcript | Classification | Detections | Embedding | Failure) -> dict[str, Any]:
-    return ({} if result.offset is None else {"offset": result.offset}) | _channel(result)
-
-
-def _channel(result: Result) -> dict[str, Any]:
-    return {} if result.channel is None else {"channel": result.channel}
+def part_of(result: Result) -> dict[str, Any]:
+    """Which part and which channel of the input it is of; nothing for all of it."""
+    found = {"offset": result.offset, "channel": result.channel}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _error(failure: Failure) -> dict[str, str]:

@@ -20,7 +20,7 @@ def write(result: Result, layout: Layout) -> bytes:
     if isinstance(result, Failure):
         return jsonl.write(result, layout)
     assert isinstance(result, Transcript)  # the command offers it for transcripts alone
-    content: dict[str, Any] = {"path": result.path} if layout.with_path else {}
+    content: dict[str, Any] = {"path": result.path, **jsonl.part_of(result)} if layout.with_path else {}
     language = result.model.language
     content |= {
         "task": "transcribe",

@@ -13,10 +13,10 @@ from sewcli.cli.options import shared as opt
 from sewcli.cli.options.grouping import grouped
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
 from sewcli.errors import UsageError
-from sewcli.inputs.sources import STDIN
+from sewcli.inputs.source import STDIN
 
 if TYPE_CHECKING:
-    from sewcli.cli.request import InputOptions
+    from sewcli.cli.input_options import InputOptions
 
 
 @grouped

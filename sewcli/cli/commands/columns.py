@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from sewcli.cli.streams import write_lines
+from sewcli.cli.streams import on_terminal, write_lines
 
 
 def write_columns(rows: Sequence[Sequence[str]]) -> None:
     """Write rows of the same number of cells."""
-    if sys.stdout.isatty():
+    if on_terminal():
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     else:

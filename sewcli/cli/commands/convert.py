@@ -30,7 +30,8 @@ def convert(
     from sewcli.cli.run import set_up_messages
     from sewcli.cli.streams import write_lines
     from sewcli.hub.cache import PICKLED, WEIGHTS
-    from sewcli.hub.fetching import fetch, set_offline
+    from sewcli.hub.fetching import fetch
+    from sewcli.hub.offline import set_offline
     from sewcli.registry import resolve
 
     set_up_messages(quiet=quiet)

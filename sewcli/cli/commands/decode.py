@@ -16,7 +16,7 @@ from sewcli.cli.options.grouping import grouped
 from sewcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from sewcli.inputs.sources import Source
+    from sewcli.inputs.source import Source
 
 
 @grouped
@@ -46,7 +46,7 @@ def decode(
     sew decode logits/ --lm builtin --alpha 0.7
     """
     from sewcli.cli import run
-    from sewcli.cli.request import InputOptions
+    from sewcli.cli.input_options import InputOptions
     from sewcli.logits import seconds_of
     from sewcli.tasks.decoding import Decoding
 
@@ -75,7 +75,7 @@ def _sources(inputs: list[Path]) -> Iterator[Source]:
     Raises:
         UsageError: a directory holds none.
     """
-    from sewcli.inputs.sources import Source
+    from sewcli.inputs.source import Source
     from sewcli.logits import EXTENSION, SavedLogits
 
     for given in inputs:

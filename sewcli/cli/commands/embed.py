@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +10,7 @@ import typer
 from sewcli.cli.options import files, groups
 from sewcli.cli.options import shared as opt
 from sewcli.cli.options.grouping import grouped
+from sewcli.cli.streams import on_terminal
 from sewcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def embed(
     plan = chunks.plan(chosen.defaults("features"))
     if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
-    if stack is None and writing.output is None and written.chosen[0].name != "json" and sys.stdout.isatty():
+    if stack is None and writing.output is None and written.chosen[0].name != "json" and on_terminal():
         raise UsageError("hidden states are not for a terminal", hint="add -o DIR, or > FILE")
     sink: StandardOutput | Directory | StackFile | None
     if writing.dry_run:

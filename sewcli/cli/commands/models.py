@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
@@ -15,7 +14,7 @@ import typer
 from sewcli.cli.commands import convert, model_aliases, model_files
 from sewcli.cli.commands.model_aliases import facts_of_files
 from sewcli.cli.parser import CommandGroup
-from sewcli.cli.streams import write_lines, write_stdout
+from sewcli.cli.streams import on_terminal, write_lines, write_stdout
 from sewcli.hub import cache
 from sewcli.registry import ModelSpec, Registry, load_registry, resolve
 from sewcli.writers.jsonl import SCHEMA_VERSION, dump
@@ -43,7 +42,7 @@ def list_models(form: _FormatOption = "text", as_json: _JsonOption = False) -> N
     if as_json or form == "json":
         for record in records:
             write_stdout(dump(record))
-    elif sys.stdout.isatty():
+    elif on_terminal():
         _print_table(records)
     else:
         for record in records:

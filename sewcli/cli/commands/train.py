@@ -86,7 +86,7 @@ def train(
     from sewcli.cli import run
     from sewcli.cli.output.places import make_folder
     from sewcli.errors import UsageError
-    from sewcli.hub.fetching import set_offline
+    from sewcli.hub.offline import set_offline
 
     # the other processes of `accelerate launch` have nothing to say that the first does not
     run.set_up_messages(quiet=quiet or os.environ.get("RANK", "0") != "0")

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import typer
 
     from sewcli.chunking import ChunkPlan
-    from sewcli.cli.request import InputOptions, OutputOptions
+    from sewcli.cli.input_options import InputOptions
+    from sewcli.cli.output_options import OutputOptions
     from sewcli.cli.run import Messages, ModelOptions
     from sewcli.model_defaults import OptionDefaults
     from sewcli.spotting.options import SpottingOptions
@@ -45,7 +46,7 @@ class Reading:
 
     def wanted(self, *, offline: bool, text: str | None = None) -> InputOptions:
         """The inputs, each with `text` as what is said in it."""
-        from sewcli.cli.request import InputOptions
+        from sewcli.cli.input_options import InputOptions
 
         return InputOptions(
             inputs=self.inputs or [],
@@ -84,7 +85,7 @@ class Writing:
         kind: Kind = "transcript",
     ) -> OutputOptions:
         """How and where results of a kind are written."""
-        from sewcli.cli.request import OutputOptions
+        from sewcli.cli.output_options import OutputOptions
 
         paths, cues = paths or Paths(), cues or Cues()
         return OutputOptions(

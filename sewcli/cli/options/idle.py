@@ -13,7 +13,7 @@ from sewcli.cli.preferred import likely_model
 from sewcli.decoding.options import DecodingOptions, with_defaults
 from sewcli.errors import SewError
 from sewcli.inputs.folders import is_folder
-from sewcli.inputs.sources import STDIN
+from sewcli.inputs.source import STDIN
 from sewcli.model_defaults import OptionDefaults
 from sewcli.writers import formats_for
 

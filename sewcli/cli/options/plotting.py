@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from sewcli.cli.input_options import InputOptions
 from sewcli.cli.output.keeping import Beside, in_pattern
 from sewcli.cli.output.targets import Template
-from sewcli.cli.request import InputOptions
 from sewcli.errors import UsageError
 
 Plot = Annotated[

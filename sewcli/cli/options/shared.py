@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import typer
@@ -132,12 +133,28 @@ Engine = Annotated[
 Offline = Annotated[
     bool, typer.Option("--offline", envvar="SEW_OFFLINE", help="Use no network.", rich_help_panel=_RUN)
 ]
+
+
+def seconds_of_batch(given: str) -> float | None:
+    """Seconds from 0 up, None for auto."""
+    if given == "auto":
+        return None
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not (0 <= seconds < math.inf):
+        raise typer.BadParameter(f"{given!r} is neither a number of seconds from 0 up nor auto.")
+    return seconds
+
+
 BatchSeconds = Annotated[
     float | None,
     typer.Option(
         "--batch-seconds",
         envvar="SEW_BATCH_SECONDS",
-        min=0,
+        metavar="SECONDS|auto",
+        parser=seconds_of_batch,
         help="Audio seconds a batch; auto by default. The text does not depend on it.",
         rich_help_panel=_RUN,
     ),

@@ -10,7 +10,7 @@ from sewcli.cli.output.targets import Planned
 from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError
 from sewcli.inputs.names import part_suffix
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.results import Failure
 
 

@@ -11,6 +11,7 @@ from sewcli.atomic import RESERVED
 from sewcli.cli.output.places import check_file, check_not_read, check_place
 from sewcli.cli.output.targets import Planned
 from sewcli.errors import SewError, UsageError
+from sewcli.inputs.source import STDIN
 from sewcli.results import Failure
 from sewcli.writers.jsonl import as_object, dump
 
@@ -25,6 +26,11 @@ def check_failures(file: Path | None, inputs: Iterable[Path], directory: Path | 
     """
     if file is None:
         return
+    if str(file) == STDIN:
+        raise UsageError(
+            "--failures -: a file is needed; standard output has the results",
+            hint="name one, or /dev/stderr",
+        )
     check_file("--failures", file)
     check_not_read("--failures", file, inputs)
     if file.name.startswith(RESERVED):

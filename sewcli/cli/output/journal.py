@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from sewcli.atomic import RESERVED
 from sewcli.cli.output.targets import Planned
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.locking import lock
 
 JOURNAL = f"{RESERVED}journal.jsonl"

@@ -10,7 +10,7 @@ from sewcli.cli.output.places import make_folder
 from sewcli.cli.output.sinks import OF_ONE_FILE
 from sewcli.cli.output.targets import BY_PATH, MIRRORED, Template, plan
 from sewcli.errors import InputError, SewError, UsageError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.writers import Format
 
 

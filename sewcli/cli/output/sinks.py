@@ -19,7 +19,7 @@ from sewcli.cli.output.places import make_folder
 from sewcli.cli.output.targets import Planned
 from sewcli.cli.streams import write_stdout
 from sewcli.errors import InputError, SewError, UsageError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.results import Failure, Transcript
 from sewcli.writers import FORMATS, Format, Kind, Layout, Result, formats_for
 from sewcli.writers.sctk import suffix_of

@@ -12,7 +12,7 @@ from sewcli.atomic import check_writable, write_whole
 from sewcli.cli.output.places import check_file
 from sewcli.cli.output.sinks import counted
 from sewcli.errors import SewError, UsageError
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.results import Embedding
 from sewcli.writers import Result, arrays, jsonl
 

@@ -12,7 +12,7 @@ from typing import Any
 from sewcli.atomic import RESERVED
 from sewcli.errors import UsageError
 from sewcli.inputs.names import part_suffix, plain_name, plain_stem
-from sewcli.inputs.sources import Source
+from sewcli.inputs.source import Source
 from sewcli.writers import Format
 
 #: begins the name of everything in an output directory that is no output

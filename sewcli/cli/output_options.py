@@ -1,15 +1,14 @@
-"""What to read and where to write, between the parsing and the pipeline."""
+"""Where and how a command writes: its options on outputs, made into a place for results."""
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sewcli.cli.input_options import InputOptions
 from sewcli.cli.output.apart import Names
 from sewcli.cli.output.failures import check_failures, check_not_output
 from sewcli.cli.output.journal import not_done, run_fingerprint
@@ -17,127 +16,12 @@ from sewcli.cli.output.keeping import Beside
 from sewcli.cli.output.places import check_folder
 from sewcli.cli.output.sinks import HINT_OF_OUTPUT, Directory, StandardOutput, chosen_formats
 from sewcli.cli.output.targets import Planned, Template, plan, with_beside
+from sewcli.cli.streams import on_terminal
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import LocalModel
-from sewcli.inputs.folders import is_folder
-from sewcli.inputs.parts import Window
-from sewcli.inputs.raw import RawAudio
-from sewcli.inputs.selection import Selection
-from sewcli.inputs.sources import STDIN, Source, check, expand
-from sewcli.inputs.urls import is_url
+from sewcli.inputs.source import Source
 from sewcli.writers import Format, Kind, Layout, formats_for
 from sewcli.writers.cues import Shape
-
-
-@dataclass(frozen=True)
-class InputOptions:
-    """What to read.
-
-    Attributes:
-        text: what is said in every input, or None; a manifest has the text of each.
-        offline: refuse addresses that need the network.
-        raw_rate, raw_format, raw_channels: of samples without a header on standard input.
-        copies: temporary files of what can be read only once; closed at the end of the run.
-        listed: all inputs, where they are known already.
-    """
-
-    inputs: Sequence[str]
-    files_from: str | None
-    null_separated: bool
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    start: str | None = None
-    end: str | None = None
-    channel: str = "mix"
-    text: str | None = None
-    offline: bool = False
-    raw_rate: int | None = None
-    raw_format: str | None = None
-    raw_channels: int | None = None
-    copies: ExitStack = field(default_factory=ExitStack)
-    listed: tuple[Source, ...] | None = None
-
-    @property
-    def named(self) -> list[str]:
-        """The files and directories that are named, and the list."""
-        places = [*self.inputs, *([self.files_from] if self.files_from else [])]
-        return [place for place in places if place != STDIN and not is_url(place)]
-
-    def check(self) -> None:
-        """Refuse inputs that cannot work, before a model is loaded (UsageError)."""
-        if self.channel not in ("mix", "split") and not self._one_channel:
-            raise UsageError(
-                f"--channel {self.channel}: no channel", hint="give mix, split, or a number from 0"
-            )
-        self._check_raw()
-        Window.parse(self.start, self.end)
-        check(self.inputs, self.files_from, self._selection, offline=self.offline)
-
-    def _check_raw(self) -> None:
-        for option, value in (("--raw-format", self.raw_format), ("--raw-channels", self.raw_channels)):
-            if value is not None and self.raw_rate is None:
-                raise UsageError(f"{option} needs the sample rate", hint="add --raw-rate")
-        if self.raw_rate is not None and STDIN not in self.inputs:
-            raise UsageError(
-                "--raw-rate is for samples on standard input",
-                hint="name - as an input: sew transcribe - --raw-rate 16000 < FILE",
-            )
-
-    def sources(self) -> Iterator[Source]:
-        """The inputs, in order."""
-        if self.listed is not None:
-            return iter(self.listed)
-        named = expand(
-            self.inputs,
-            files_from=self.files_from,
-            null_separated=self.null_separated,
-            selection=self._selection,
-        )
-        if self.raw_rate is not None:
-            raw = RawAudio(self.raw_rate, self.raw_format or "s16le", self.raw_channels or 1)
-            named = (replace(source, raw=raw) if source.is_stdin else source for source in named)
-        parts = Window.parse(self.start, self.end).cut(named)
-        if self.text is not None:
-            parts = (replace(part, text=self.text) for part in parts)
-        if self.channel == "split":
-            from sewcli.audio import channels_apart
-
-            return channels_apart(parts, self.copies)
-        if self._one_channel:
-            return (replace(part, channel=int(self.channel)) for part in parts)
-        return parts
-
-    @property
-    def _selection(self) -> Selection:
-        return Selection(self.include, self.exclude)
-
-    @property
-    def _one_channel(self) -> bool:
-        return self.channel.isascii() and self.channel.isdigit()
-
-    @property
-    def total(self) -> int | None:
-        """How many results there will be, where that is plain without looking into directories and files."""
-        plain = self.files_from is None and self.channel != "split"
-        return len(self.inputs) if plain and not any(map(is_folder, self.inputs)) else None
-
-    @property
-    def channels_apart(self) -> bool:
-        """Whether a recording may have a result for each of its channels."""
-        if self.listed is None:
-            return self.channel == "split"
-        channels = {(source.path, source.channel) for source in self.listed}
-        return self.channel == "split" or len(channels) > len({path for path, _ in channels})
-
-    @property
-    def one_file(self) -> bool:
-        """Whether there can be only one result."""
-        return self.one_input and self.channel != "split"
-
-    @property
-    def one_input(self) -> bool:
-        """Whether there is only one recording, though perhaps a result for each of its channels."""
-        return self.files_from is None and len(self.inputs) == 1 and not is_folder(self.inputs[0])
 
 
 @dataclass(frozen=True)
@@ -242,13 +126,18 @@ class OutputOptions:
                 resume=self.resume,
                 replaces=self.replaces,
             )
-        [form] = self.chosen
-        if not (form.joins or inputs.one_file):
-            raise UsageError(f"format {form.name!r} has one file for each input", hint="add -o DIR")
-        if form.name == "parquet" and sys.stdout is not None and sys.stdout.isatty():
+        form = self._joined(inputs)
+        if form.name == "parquet" and on_terminal():
             raise UsageError("parquet is not for a terminal", hint="add -o DIR, or > FILE")
         _make(beside)
         return StandardOutput(form, self.layout(inputs), inputs.sources(), inputs.copies, inputs.total)
+
+    def _joined(self, inputs: InputOptions) -> Format:
+        """The format on standard output (UsageError where it cannot hold all results)."""
+        [form] = self.chosen
+        if not (form.joins or inputs.one_file):
+            raise UsageError(f"format {form.name!r} has one file for each input", hint="add -o DIR")
+        return form
 
     def fingerprint(self, local: LocalModel, settings: Mapping[str, Any]) -> str:
         """A hash of all that can change the content of a file; "" where nothing is remembered."""
@@ -294,7 +183,7 @@ class OutputOptions:
         seconds = seconds or seconds_of
         with inputs.copies:
             if self.directory is None:
-                [form] = self.chosen
+                form = self._joined(inputs)
                 names = Names(form.name) if form.by_name else None
                 return dry_run((Planned(source, ()) for source in inputs.sources()), seconds, names=names)
             planned = self.plan(inputs, beside)

@@ -1,0 +1,62 @@
+"""One input, as it goes from the list of inputs to the reader of its audio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sewcli.inputs.raw import RawAudio
+from sewcli.inputs.urls import is_url
+from sewcli.results import Failure
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input: a file, a part of a file, or standard input.
+
+    Attributes:
+        path: the name shown to the user and written to the output; "-" is standard input, and it may be an
+            address (sewcli.inputs.urls). Bytes that are not UTF-8 are surrogate escapes, as os.fsdecode gives
+            them.
+        file: the place to open; Path("-") for standard input, and of no meaning for an address.
+        offset: where to start, in seconds.
+        duration: how much to read, in seconds; None reads to the end.
+        text: the reference transcript of a manifest row, or None.
+        root: the folder given by the user in which the file was found, or None.
+        error: why there is nothing to open (a bad manifest row, a folder that cannot be listed), or None.
+        channel: the one to read, from 0; None mixes all.
+        raw: how its samples are written, where it has no header.
+    """
+
+    path: str
+    file: Path
+    offset: float = 0.0
+    duration: float | None = None
+    text: str | None = None
+    root: str | None = None
+    error: str | None = None
+    channel: int | None = None
+    raw: RawAudio | None = None
+
+    @property
+    def part(self) -> tuple[float | None, float | None]:
+        """Where the part of the file that is read begins and ends, in seconds; no beginning for all of it."""
+        if self.duration is None:
+            return self.offset or None, None
+        return self.offset, self.offset + self.duration
+
+    def failure(self, code: str, message: str) -> Failure:
+        """What stands in the place of its result."""
+        return Failure(self.path, code, message, self.channel, self.part[0])
+
+    @property
+    def is_stdin(self) -> bool:
+        """Whether it is read from standard input (and not from a copy of it on disk)."""
+        return self.path == STDIN == str(self.file)
+
+    @property
+    def is_url(self) -> bool:
+        """Whether it is fetched from an address."""
+        return is_url(self.path)
