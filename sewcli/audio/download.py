@@ -92,7 +92,8 @@ def _explained(name: str, error: Exception, target: Path) -> AudioError:
     """The error for what a library says when it cannot fetch."""
     reason = " ".join(str(error).split()) or type(error).__name__
     status = getattr(error, "status", None)
-    if isinstance(error, FileNotFoundError):
+    # zipfile's own KeyError, which fsspec has passed on until 2026.6
+    if isinstance(error, FileNotFoundError) or "There is no item named" in reason:
         return AudioError(f"{name}: there is no such file", hint="check the address", code="not_found")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return AudioError(
