@@ -169,7 +169,7 @@ def _writes_no_file(values: Values) -> bool:
 
 
 def _is_manifest(values: Values) -> bool:
-    return Path(values["source"]).suffix != ".toml"
+    return not str(values["source"]).endswith(".toml")
 
 
 #: what commands refuse without the others
