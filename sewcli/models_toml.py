@@ -20,9 +20,9 @@ _PACKAGE = Path(__file__).resolve().parent
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 _TEXT_KEYS = ("family", "task", "language", "licence", "description")
-_OFFSET_KEYS = ("start_offset", "end_offset")
+OFFSET_KEYS = ("start_offset", "end_offset")
 _KEYS = frozenset(
-    ("repo", "path", "revision", *_TEXT_KEYS, "parameters", "size_mb", *_OFFSET_KEYS, *OptionDefaults.names())
+    ("repo", "path", "revision", *_TEXT_KEYS, "parameters", "size_mb", *OFFSET_KEYS, *OptionDefaults.names())
 )
 #: seconds; what is further off than that is no bias
 _MOST_OFFSET = 0.5
@@ -185,9 +185,9 @@ def _parse_model(alias: str, value: Any, source: Path, *, packaged: bool) -> Mod
         source="packaged" if packaged else "user",
         parameters=_number(table, "parameters", source, where),
         size_mb=_number(table, "size_mb", source, where),
-        start_offset=_offset(table, "start_offset", source, where),
-        end_offset=_offset(table, "end_offset", source, where),
-        defaults=_option_defaults(table, source, where),
+        start_offset=read_offset(table, "start_offset", source, where),
+        end_offset=read_offset(table, "end_offset", source, where),
+        defaults=read_option_defaults(table, source, where),
     )
     if ("repo" in table) == ("path" in table):
         raise bad_registry(source, f"[{where}]: exactly one of repo and path has to be given")
@@ -251,7 +251,8 @@ def _number(table: Mapping[str, Any], key: str, source: Path, where: str) -> flo
     return float(value)
 
 
-def _offset(table: Mapping[str, Any], key: str, source: Path, where: str) -> float:
+def read_offset(table: Mapping[str, Any], key: str, source: Path, where: str) -> float:
+    """Seconds to add to starts or ends of words (ModelError, naming the file and the place in it)."""
     value = table.get(key, 0.0)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not abs(value) <= _MOST_OFFSET:
@@ -262,7 +263,8 @@ def _offset(table: Mapping[str, Any], key: str, source: Path, where: str) -> flo
     return float(value)
 
 
-def _option_defaults(table: Mapping[str, Any], source: Path, where: str) -> OptionDefaults:
+def read_option_defaults(table: Mapping[str, Any], source: Path, where: str) -> OptionDefaults:
+    """The defaults of options (ModelError likewise)."""
     try:
         return OptionDefaults.read(table)
     except ValueError as error:

@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from sewcli.errors import ModelError, UsageError
+from sewcli.model_json import with_own
 from sewcli.models_toml import DEFAULT_REVISION, ModelSpec, Registry, is_repo, parse_registry, read_toml
 from sewcli.nearest import meant
-from sewcli.settings import user_directory
+from sewcli.settings import is_closed, user_directory
 
 __all__ = ["DEFAULT_REVISION", "ModelSpec", "Registry", "find_models_toml", "load_registry", "resolve"]
 
@@ -56,7 +57,7 @@ def load_registry(path: Path | None = None) -> Registry:
     source = find_models_toml() if path is None else path
     registry = parse_registry(read_toml(source), source)
     own = user_models_toml()
-    if path is not None or not own.is_file():
+    if path is not None or is_closed(own.parent) or not own.is_file():
         return registry
     return parse_registry(read_toml(own), own, packaged=registry)
 
@@ -83,7 +84,7 @@ def find(name: str, registry: Registry, revision: str | None = None) -> ModelSpe
     if spec is None:
         raise _unknown(name, registry)
     if revision is None:
-        return spec
+        return with_own(spec)
     if spec.repo is None:
         raise UsageError(
             f"{name!r} is a local model: it has no revision {revision!r}", hint="leave --revision out"

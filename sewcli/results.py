@@ -89,11 +89,11 @@ class Transcript:
     model: ModelInfo
     words: tuple[Span, ...] | None = None
     chars: tuple[Span, ...] | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     offset: float | None = None
     channel: int | None = None
     alternatives: tuple[Alternative, ...] | None = None
-    hotwords: Mapping[str, int] | None = None
+    hotwords: Mapping[str, int] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ say (`sewcli.cli.options.defaults`).
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ _PROJECT_FILE = Path("sew.toml")
 _PYPROJECT_FILE = Path("pyproject.toml")
 _TABLE = "tool.sew"
 #: what Typer takes for yes in the variable of an option
+_log = logging.getLogger("sewcli")
+
 _TRUE = ("1", "true", "t", "yes", "y", "on")
 
 
@@ -76,6 +79,18 @@ def user_directory() -> Path:
     return user_config_path("sew", appauthor=False)
 
 
+def is_closed(folder: Path) -> bool:
+    """Whether files in it cannot even be looked for: a service may run with the HOME of another user."""
+    try:
+        (folder / "config.toml").stat()
+    except PermissionError:
+        _log.debug("%s cannot be entered: no settings are taken from there", folder)
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def settings_files() -> list[SettingsFile]:
     """Where settings are looked for, the weakest first.
 
@@ -84,7 +99,8 @@ def settings_files() -> list[SettingsFile]:
     project = SettingsFile(_PROJECT_FILE, "project")
     if not _PROJECT_FILE.exists() and _mentions_sew(_PYPROJECT_FILE):
         project = SettingsFile(_PYPROJECT_FILE, "project", _TABLE)
-    return [SettingsFile(user_directory() / "config.toml", "user"), project]
+    user = SettingsFile(user_directory() / "config.toml", "user")
+    return [project] if is_closed(user.path.parent) else [user, project]
 
 
 def _mentions_sew(pyproject: Path) -> bool:

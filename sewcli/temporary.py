@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_log = logging.getLogger("sewcli")
 
 _in_use: set[Path] = set()
 # an interrupt may find this thread in the middle of making one
@@ -25,6 +29,13 @@ def temporary_directory() -> Iterator[Path]:
     finally:
         _in_use.discard(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def tell_other_place() -> None:
+    """Warn where TMPDIR cannot be written to: the samples of long recordings then go elsewhere."""
+    wanted = os.environ.get("TMPDIR")
+    if wanted and Path(tempfile.gettempdir()) != Path(wanted).absolute():
+        _log.warning("TMPDIR %s cannot be written to: %s is taken", wanted, tempfile.gettempdir())
 
 
 def remove_all() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import subprocess
@@ -195,3 +196,27 @@ def test_examples_of_the_page_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "go-forward" in done.stdout
     assert (tmp_path / "go.png").exists()
+
+
+FORKING = """
+import os, sys
+import sewcli
+
+model = sewcli.load(sys.argv[1], threads=2)
+model.transcribe(sys.argv[2])
+if not os.fork():
+    try:
+        model.transcribe(sys.argv[2])
+    except sewcli.UsageError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_model_does_not_run_in_a_forked_process(ctc: Path, audio: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    command = [sys.executable, "-c", FORKING, ctc, audio / "b.wav"]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    assert "load it in each process" in out.stdout

@@ -25,8 +25,9 @@ LAYERS = """
     acoustic audio lm processes
     casing hub inputs locking
     registry
-    models_toml settings
-    model_defaults nearest prefetch results temporary toml
+    model_json settings
+    models_toml
+    model_defaults nearest prefetch results signals temporary toml
     __version__ atomic chunking errors
 """
 LEVELS = {name: level for level, line in enumerate(LAYERS.split("\n")) for name in line.split()}

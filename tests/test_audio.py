@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from sewcli.audio import SAMPLE_RATE, read_blocks
 from sewcli.audio.dsp import cut, resample
+from sewcli.errors import AudioError
 from sewcli.inputs.source import Source
 
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 192_000]
@@ -124,6 +125,24 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
 
 
 class TestStandardInputAndPipes:
+    @pytest.mark.parametrize(("piece", "what"), [(b"y\n", "text"), (b"\0\0", "zeros")])
+    def test_a_stream_without_an_end_that_is_no_audio_is_refused_at_once(
+        self, piece: bytes, what: str
+    ) -> None:
+        class Endless(io.RawIOBase):
+            taken = 0
+
+            def read(self, size: int = -1) -> bytes:
+                assert size > 0
+                self.taken += size
+                return piece * (size // 2)
+
+        stream = Endless()
+        with pytest.raises(AudioError, match=f"not audio: its first 1 MiB are {what}") as caught:
+            list(read_blocks(Source("-", Path("-")), stdin=stream))  # type: ignore[arg-type]
+        assert caught.value.code == "not_audio"
+        assert stream.taken == 1 << 20
+
     @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
     def test_standard_input_reads_like_a_file_and_leaves_nothing_behind(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

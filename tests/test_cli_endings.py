@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from conftest import Sew
@@ -20,6 +21,38 @@ def test_debug_shows_the_traceback_and_keeps_the_exit_code(sew: Sew, audio: Path
     assert result.code == 5
     assert "Traceback" in result.err
     assert "did you mean nano" in result.err
+
+
+def test_a_working_directory_that_is_gone_is_told(
+    sew: Sew, audio: Path, ctc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    result = sew("transcribe", audio / "b.wav", "-m", ctc)
+    assert (result.code, result.err) == (2, "sew: the working directory is gone (cd to one that is there)\n")
+
+
+def test_a_temporary_directory_that_cannot_be_used_is_told(ctc: Path, audio: Path) -> None:
+    command = [sys.executable, "-m", "sewcli", "transcribe", audio / "b.wav", "-m", ctc]
+    environment = {**os.environ, "TMPDIR": "/nonexistent"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    assert "TMPDIR /nonexistent cannot be written to" in result.stderr
+
+
+def test_an_unknown_model_is_told_before_the_inputs_are_listed(
+    sew: Sew, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listed(*_: object) -> NoReturn:
+        raise AssertionError
+
+    monkeypatch.setattr("sewcli.cli.input_options.expand", listed)
+    for command in ("transcribe", "classify", "embed"):
+        result = sew(command, audio, "-m", "nanno", "-o", tmp_path / "out")
+        assert result.code == 5
+        assert "did you mean nano" in result.err
 
 
 class InterruptingStream(io.TextIOBase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,41 @@ def test_what_no_option_takes_is_named(
     [message] = result.messages
     assert "[models.mine]" in message
     assert f"--{line.split(maxsplit=1)[0].replace('_', '-')}" in message
+
+
+def test_a_model_directory_has_defaults_of_its_own(
+    sew: Sew, ctc: Path, long: Path, tmp_path: Path, user_directory: Path
+) -> None:
+    model = shutil.copytree(ctc, tmp_path / "model")
+    (model / "sew.json").write_text('{"chunk": 4, "stride": 0.4, "end_offset": 0.02}')
+    [expected] = sew("transcribe", long, "-m", ctc, "-f", "json", "--chunk", "4", "--stride", "0.4").records
+    [record] = sew("transcribe", long, "-m", model, "-f", "json").records
+    assert record["text"] == expected["text"]
+    assert record["settings"] == expected["settings"]
+    ends, before = ([word["end"] for word in one["words"]] for one in (record, expected))
+    assert max(after - end for after, end in zip(ends, before, strict=True)) == pytest.approx(0.02)
+    # what an alias says comes first
+    write_own(user_directory, f'[models.mine]\npath = "{model}"\nchunk = 5\n')
+    [record] = sew("transcribe", long, "-m", "mine", "-f", "json").records
+    assert (record["settings"]["chunk"], record["settings"]["stride"]) == (5.0, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "is not a JSON object"),
+        ('{"chunks": 4}', "unknown key 'chunks'"),
+        ('{"chunk": "4"}', "chunk has to be what --chunk takes"),
+        ('{"end_offset": 90}', "end_offset has to be seconds"),
+    ],
+)
+def test_defaults_of_a_directory_that_make_no_sense_name_the_file(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path, content: str, told: str
+) -> None:
+    model = shutil.copytree(ctc, tmp_path / "model")
+    (model / "sew.json").write_text(content)
+    result = sew("transcribe", audio / "b.wav", "-m", model)
+    assert (result.code, len(result.messages)) == (5, 1)
+    assert f"{model}/sew.json" in result.messages[0]
+    assert told in result.messages[0]

@@ -40,6 +40,18 @@ def test_a_line_tells_files_failures_audio_speed_time_left_and_the_file_in_hand(
     assert "left" not in Progress(bar=False).line()
 
 
+def test_what_was_done_before_counts_and_is_not_still_to_be_done() -> None:
+    before = 0
+    progress = Progress(bar=False, total=1000, before=lambda: before)
+    assert progress.line().startswith("0 of 1000 files done, ")
+    before = 998
+    assert progress.line().startswith("998 of 1000 files done (998 before), ")
+    progress.advance(transcript("a.wav", 1.0))
+    assert re.match(r"999 of 1000 files done \(998 before\), .* 0:00 left", progress.line())
+    progress.advance(transcript("b.wav", 1.0))
+    assert "left" not in progress.line()
+
+
 def test_lines_come_while_a_file_is_read_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(bar=True, log_every=0.02, total=1) as progress:
         for _ in progress.reading([Source("long.wav", Path("long.wav"))]):

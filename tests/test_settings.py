@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +267,23 @@ def test_text_of_the_environment_gives_way_to_a_file(
     assert expected.code == 0
     monkeypatch.setenv("SEW_TEXT", "stop")
     assert sew(*given).out == expected.out
+
+
+def test_a_home_that_may_not_be_entered_has_no_settings(
+    sew: Sew, audio: Path, ctc: Path, user_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a service that runs with the HOME of another user; the root of test machines may enter all."""
+    real = Path.stat
+
+    def stat(path: Path, **options: Any) -> os.stat_result:
+        if path.is_relative_to(user_directory):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, **options)
+
+    (user_directory / "config.toml").parent.mkdir(parents=True, exist_ok=True)
+    (user_directory / "config.toml").write_text('device = "tpu"\n')
+    (user_directory / "models.toml").write_text("no TOML")
+    assert sew("transcribe", audio / "b.wav", "-m", ctc).code == 5
+    monkeypatch.setattr(Path, "stat", stat)
+    assert sew("transcribe", audio / "b.wav", "-m", ctc).code == 0
+    assert sew("models", "list").code == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from trainings import EXAMPLES
 
 from sewcli.errors import SewError, UsageError
@@ -73,6 +74,15 @@ def test_a_dev_text_that_does_not_fit_its_clip_is_left_out(
     train(recipe_file, tmp_path / "run", f"dev={dev}", "steps=1")
     assert "its text needs 999 frames and has" in caplog.text
     assert f"1 of {len(rows)} dev clips left out: text longer than its frames" in caplog.text
+
+
+def test_a_vocabulary_alone_gets_what_transformers_needs_beside_it(recipe_file: Path, tmp_path: Path) -> None:
+    tokens = ["<pad>", "<unk>", "|", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ'"]
+    (tmp_path / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    recipe = load_recipe(recipe_file, EXAMPLES, ["steps=1", f"vocabulary={tmp_path}/vocab.json"])
+    train_model(recipe, tmp_path / "run")
+    processor = transformers.AutoProcessor.from_pretrained(tmp_path / "run/model")
+    assert processor.tokenizer.decode([3, 3, 0, 3, 2, 4]) == "AA B"
 
 
 def test_a_vocabulary_of_another_name_is_told_as_such(recipe_file: Path, tmp_path: Path) -> None:

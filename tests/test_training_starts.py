@@ -78,3 +78,8 @@ def test_the_start_is_among_what_is_chosen_from(recipe_file, tmp_path, caplog):
         caplog.clear()
         steps = [json.loads(line)["step"] for line in (tmp_path / choose / "metrics.jsonl").open()]
         assert steps == [0, 1]
+        # it is cut into chunks, and its times are corrected, as those of what it started from
+        own = json.loads((tmp_path / choose / "model/sew.json").read_text())
+        spec, trained = resolve("nano"), resolve(str(tmp_path / choose / "model"))
+        assert own == {"chunk": spec.defaults.chunk, "end_offset": spec.end_offset}
+        assert (trained.defaults.chunk, trained.end_offset) == (spec.defaults.chunk, spec.end_offset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -84,6 +85,7 @@ class RunningModel(ABC):
         self._device = device
         self._samples_dtype = samples_dtype
         self._transfers = Transfers.of(device)
+        self._process = os.getpid()
 
     @abstractmethod
     def forward(self, batch: Batch) -> torch.Tensor:
@@ -125,13 +127,23 @@ class RunningModel(ABC):
 
     def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
         """See `AcousticModel`; a batch that does not fit the memory is run in halves."""
+        self._check_process()
         return self._begin(segments).result()
 
     def start(self, segments: Sequence[Segment], *, beside: bool = False) -> Underway:
         """See `sewcli.acoustic.model.Starting`; a batch that does not fit the memory is run in halves."""
+        self._check_process()
         if beside and self.lanes > 1:
             return in_lane(functools.partial(self, segments))
         return self._begin(segments)
+
+    def _check_process(self) -> None:
+        """Refuse to run in a forked process (UsageError): torch would wait for threads that are not there."""
+        if os.getpid() != self._process and torch.get_num_threads() > 1:
+            raise UsageError(
+                "the model was loaded before this process was forked, and torch's threads are not here",
+                hint="load it in each process, or start them by spawn",
+            )
 
     @torch.inference_mode()
     def _begin(self, segments: Sequence[Segment]) -> Underway:

@@ -16,6 +16,8 @@ from sewcli.inputs.source import Source
 from sewcli.temporary import temporary_directory
 
 _COPY_BYTES = 1 << 20
+#: bytes of ASCII text
+_TEXT = bytes([9, 10, 13, *range(32, 127)])
 
 
 @contextmanager
@@ -34,7 +36,8 @@ def on_disk(source: Source, stdin: BinaryIO | None = None) -> Iterator[Path]:
     """
     name = shown(source)
     if source.is_stdin:
-        with _copied(name, stdin if stdin is not None else sys.stdin.buffer) as copy:
+        stream = stdin if stdin is not None else sys.stdin.buffer
+        with _copied(name, stream, is_raw=source.raw is not None) as copy:
             yield copy
     elif source.is_url:
         with _fetched(name, source.path) as copy:
@@ -42,7 +45,7 @@ def on_disk(source: Source, stdin: BinaryIO | None = None) -> Iterator[Path]:
     elif stat.S_ISREG(check_place(name, source.file).st_mode):
         yield source.file
     else:  # a named pipe, or the /dev/fd/63 of a shell's <(command)
-        with source.file.open("rb") as stream, _copied(name, stream) as copy:
+        with source.file.open("rb") as stream, _copied(name, stream, is_raw=source.raw is not None) as copy:
             yield copy
 
 
@@ -59,11 +62,15 @@ def _fetched(name: str, url: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _copied(name: str, stream: BinaryIO) -> Iterator[Path]:
+def _copied(name: str, stream: BinaryIO, *, is_raw: bool) -> Iterator[Path]:
+    head = stream.read(_COPY_BYTES)
+    if not is_raw:
+        _check_head(name, head)
     with temporary_directory() as folder:
         copy = folder / "audio"
         try:
             with copy.open("wb") as target:
+                target.write(head)
                 shutil.copyfileobj(stream, target, _COPY_BYTES)
         except OSError as error:
             raise AudioError(
@@ -74,3 +81,16 @@ def _copied(name: str, stream: BinaryIO) -> Iterator[Path]:
         if copy.stat().st_size == 0:
             raise empty(name)
         yield copy
+
+
+def _check_head(name: str, head: bytes) -> None:
+    """Refuse a stream that begins with text or zeros alone: it may never end, and would fill the disk."""
+    if len(head) < _COPY_BYTES:
+        return
+    what = "text" if not head.translate(None, _TEXT) else "zeros" if not head.strip(b"\0") else None
+    if what is not None:
+        raise AudioError(
+            f"{name}: not audio: its first {_COPY_BYTES >> 20} MiB are {what}",
+            hint="check the program that writes it; samples without a header need --raw-rate",
+            code="not_audio",
+        )

@@ -21,6 +21,7 @@ from sewcli.cli.parser import COMPLETION, CONTEXT, EXIT_CODES, Commands
 from sewcli.cli.streams import ClosedPipe, write_message
 from sewcli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, SewError, UsageError
 from sewcli.settings import is_true
+from sewcli.signals import ending
 
 app = typer.Typer(
     name="sew",
@@ -94,6 +95,7 @@ def main() -> NoReturn:
     debug = "--debug" in sys.argv[1:] or is_true(os.environ.get("SEW_DEBUG", ""))
     try:
         _refuse_empty(sys.argv[1:])
+        _check_working_directory()
         app(prog_name="sew")
     except ClosedPipe:
         # the reader has what it wanted; keep the interpreter from flushing into the closed pipe
@@ -128,14 +130,26 @@ def _refuse_empty(arguments: list[str]) -> None:
             raise UsageError(f"{option} is an empty string", hint="look for a shell variable that is not set")
 
 
+def _check_working_directory() -> None:
+    """Refuse one that is deleted, where libraries fail in ways of their own (UsageError)."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory is gone", hint="cd to one that is there") from None
+
+
 def _end_on_termination() -> None:
-    """Let SIGTERM end a run as SIGINT does: what is written stays, temporary files go, exit code 130."""
+    """Let SIGTERM, and SIGHUP of a terminal that is closed, end a run as SIGINT does.
+
+    What is written stays, temporary files go, exit code 130.
+    """
 
     def interrupt(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, interrupt)
+        for number in ending().keys() - {signal.SIGINT}:
+            signal.signal(number, interrupt)
 
 
 def _fail(message: str, code: int, *, debug: bool) -> NoReturn:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -30,15 +30,24 @@ class Progress:
         bar: show the line that changes, where standard error is a terminal.
         log_every: seconds between plain lines, or None for none of them.
         total: how many inputs there are, where that is known.
+        before: how many of them were done before this run, as far as it has found out.
     """
 
-    def __init__(self, *, bar: bool, log_every: float | None = None, total: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        bar: bool,
+        log_every: float | None = None,
+        total: int | None = None,
+        before: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._shown = bar and sys.stderr.isatty()
         self._live: Any = None
         self._log_every = log_every
         self._ended = threading.Event()
         self._writer: threading.Thread | None = None
         self._total = total
+        self._before = before
         self._done = self._failed = 0
         self._audio = 0.0
         self._current = ""
@@ -113,13 +122,15 @@ class Progress:
     def line(self) -> str:
         """How far the run is."""
         elapsed = max(time.monotonic() - self._started, 1e-6)
-        over = self._done + self._failed
+        before, here = self._before(), self._done + self._failed
+        over = before + here
         of_all = "" if self._total is None else f" of {self._total}"
         files = "file" if (self._total or over) == 1 else "files"
-        parts = [f"{over}{of_all} {files} done" + (f" ({self._failed} failed)" if self._failed else "")]
+        notes = [f"{before} before"] * (before > 0) + [f"{self._failed} failed"] * (self._failed > 0)
+        parts = [f"{over}{of_all} {files} done" + (f" ({', '.join(notes)})" if notes else "")]
         parts += [f"{_clock(self._audio)} of audio", f"{self._audio / elapsed:.1f} x real time"]
-        if self._total is not None and 0 < over < self._total:
-            parts.append(f"{_clock(elapsed * (self._total - over) / over)} left")
+        if self._total is not None and here and over < self._total:
+            parts.append(f"{_clock(elapsed * (self._total - over) / here)} left")
         if self._current and over != self._total:
             parts.append(f"at {self._current[-60:]}")
         return ", ".join(parts)

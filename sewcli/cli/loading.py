@@ -11,22 +11,21 @@ from typing import NoReturn
 
 from sewcli.cli.streams import write_message
 from sewcli.errors import EXIT_INTERRUPTED
+from sewcli.signals import ending
 
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """End the process at once, with a line and exit code 130, on SIGINT and SIGTERM.
+    """End the process at once, with a line and exit code 130, on SIGINT, SIGTERM and SIGHUP.
 
     An exception in the middle of compiled code that is being imported, or of a thread that holds the lock of
     imports, aborts the process, is taken for a damaged model, or leaves it waiting. Nothing is lost: no input
-    has been read. A signal that is ignored, as in the background of a shell, stays so.
+    has been read.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-    before = {number: handler for number, handler in before.items() if handler not in (None, signal.SIG_IGN)}
+    before = ending()
     for number in before:
         signal.signal(number, _end)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from sewcli.hub.offline import set_offline
 from sewcli.model_defaults import OptionDefaults
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, KeywordEvent, Transcript
-from sewcli.temporary import temporary_directory
+from sewcli.temporary import tell_other_place, temporary_directory
 from sewcli.writers import Result
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ class ModelOptions:
             return likely_model(self.name, task, self.revision).defaults_for(task)
         except SewError:
             return OptionDefaults()
+
+    def check(self, task: str) -> None:
+        """Refuse a name that means no model (ModelError), before the inputs are listed."""
+        likely_model(self.name, task, self.revision)
 
     def fetch(self, task: str, *, progress: bool) -> LocalModel:
         """The files of the model named, or of the default for `task`.
@@ -208,16 +212,21 @@ class Messages:
         if self.quiet and self.verbose:
             raise UsageError("--quiet and --verbose exclude each other", hint="leave one out")
         set_up_messages(quiet=self.quiet, verbose=self.verbose or self.debug)
+        tell_other_place()
 
     @property
     def bars(self) -> bool:
         """Whether lines that change may be shown on a terminal."""
         return self.progress == "auto" and not (self.quiet or self.no_progress)
 
-    def display(self, total: int | None = None) -> Progress:
-        """The progress of a run over `total` inputs."""
+    def display(self, total: int | None = None, before: Callable[[], int] = lambda: 0) -> Progress:
+        """The progress of a run over `total` inputs, of which so many were done before."""
         logged = self.progress == "log" and not self.no_progress
-        return Progress(bar=self.bars, log_every=LOG_EVERY if logged else None, total=total)
+        return Progress(bar=self.bars, log_every=LOG_EVERY if logged else None, total=total, before=before)
+
+    def display_of(self, sink: StandardOutput | Directory | StackFile) -> Progress:
+        """The progress of a run whose results go to `sink`."""
+        return self.display(sink.total, lambda: sink.done_before)
 
 
 def set_up_messages(*, quiet: bool, verbose: bool = False) -> None:

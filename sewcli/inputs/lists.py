@@ -18,6 +18,8 @@ from sewcli.inputs.source import STDIN, Source
 from sewcli.inputs.urls import is_url
 
 _READ_SIZE = 1 << 16
+#: bytes of an entry; a device such as /dev/zero has no end
+_LONGEST = 64 << 20
 
 
 def list_name(files_from: str) -> str:
@@ -73,7 +75,11 @@ def _records(stream: BinaryIO, separator: bytes) -> Iterator[bytes]:
     # read1 returns what a pipe holds; read would wait until its block is full.
     read = getattr(stream, "read1", stream.read)
     parts: list[bytes] = []
+    length = 0
     while block := read(_READ_SIZE):
+        length = 0 if separator in block else length + len(block)
+        if length > _LONGEST:
+            raise UsageError("the list has an entry without an end", hint="it is no list of paths or rows")
         first, *others = block.split(separator)
         parts.append(first)
         for piece in others:

@@ -25,6 +25,7 @@ from sewcli.training.vocabulary import (
     build_vocabulary,
     english_vocabulary,
     read_vocabulary,
+    write_tokenizer_config,
     write_vocabulary,
 )
 
@@ -124,3 +125,5 @@ def write_spelling(recipe: Recipe, speller: Speller, start: Path | None, target:
     for name in TOKENIZER_FILES:
         if (given / name).exists():
             shutil.copyfile(given / name, target / name)
+    if not (target / "tokenizer_config.json").exists():  # without it transformers finds no tokenizer
+        write_tokenizer_config(target, speller.vocabulary)

@@ -24,8 +24,9 @@ from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.processor import multiplies_bfloat16
 from sewcli.acoustic.running import is_out_of_memory
 from sewcli.errors import DeviceError, ModelError, SewError, UsageError
-from sewcli.hub.fetching import fetch
-from sewcli.registry import resolve
+from sewcli.hub.fetching import LocalModel, fetch
+from sewcli.model_json import write_own
+from sewcli.registry import ModelSpec, resolve
 from sewcli.training.augment import check_recordings
 from sewcli.training.card import DataSummary, write_card
 from sewcli.training.checkpoint import CHOSEN, held, last_step, load_checkpoint
@@ -100,9 +101,8 @@ def _train(
     accelerator = _accelerator(device)
     if threads is not None:
         torch.set_num_threads(threads)
-    start = None
-    if recipe.init is not None:
-        start = _local(recipe.init, offline=offline)
+    origin = None if recipe.init is None else _fetched(recipe.init, offline=offline)
+    start = None if origin is None else origin.directory
     recipe = dataclasses.replace(
         recipe, family=_family(recipe, start), precision=_precision(recipe.precision, accelerator.device)
     )
@@ -126,7 +126,7 @@ def _train(
         trainer = Trainer(recipe, model, task, directory, accelerator, observed)
         trainer.run()
     if accelerator.is_main_process:
-        _finish(recipe, trainer, task, data, start)
+        _finish(recipe, trainer, task, data, origin)
     # Several processes take leave of each other. The model that sums gradients holds their group, whose
     # threads must have ended before the interpreter does.
     accelerator.free_memory()
@@ -210,7 +210,7 @@ def _finish(
     trainer: Trainer,
     task: CtcTask | ClassificationTask,
     data: Data,
-    start: Path | None,
+    origin: LocalModel | None,
 ) -> None:
     """Export the chosen weights with their card and curves."""
     model, directory = trainer.model, trainer.directory
@@ -221,7 +221,9 @@ def _finish(
     target = directory / "model"
     export(model, target, recipe.part_mib)
     if isinstance(task, CtcTask):
-        write_spelling(recipe, task.speller, start, target)
+        write_spelling(recipe, task.speller, None if origin is None else origin.directory, target)
+    if origin is not None:
+        write_own(target, origin.spec if origin.spec.task in (None, recipe.task) else ModelSpec())
     records = MetricsLog(directory).records()
     background = data.background[0] if data.background else None
     summary = DataSummary.of(data.train, task.used, background, data.manifests)
@@ -230,11 +232,16 @@ def _finish(
     log.info("the model is in %s", target)
 
 
-def _local(name: str, *, offline: bool) -> Path:
-    """The directory of a model, fetched where it has to be."""
+def _fetched(name: str, *, offline: bool) -> LocalModel:
+    """A model, fetched where it has to be."""
     local = fetch(resolve(name), offline=offline)
     keep_safetensors(local)
-    return local.directory
+    return local
+
+
+def _local(name: str, *, offline: bool) -> Path:
+    """Its directory."""
+    return _fetched(name, offline=offline).directory
 
 
 def _accelerator(wanted: str) -> Any:

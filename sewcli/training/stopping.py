@@ -6,9 +6,11 @@ import signal
 import threading
 from typing import Any
 
+from sewcli.signals import ending
+
 
 class StopRequest:
-    """Holds SIGINT and SIGTERM back while an update is in hand: half an update is no checkpoint."""
+    """Holds SIGINT, SIGTERM and SIGHUP back while an update is in hand: half an update is no checkpoint."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -16,8 +18,9 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._request)
+            self._before = ending()
+            for number in self._before:
+                signal.signal(number, self._request)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -106,13 +106,23 @@ def write_vocabulary(directory: Path, tokens: Sequence[str]) -> None:
     The layout is that of Wav2Vec2CTCTokenizer; the special tokens have the names used here.
     """
     (directory / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}) + "\n")
+    _write_tokenizer_config(directory, BLANK, DELIMITER)
+
+
+def write_tokenizer_config(directory: Path, vocabulary: Vocabulary) -> None:
+    """Write tokenizer_config.json beside a vocab.json that has none, for Wav2Vec2CTCTokenizer."""
+    delimiter = None if vocabulary.delimiter is None else vocabulary.tokens[vocabulary.delimiter]
+    _write_tokenizer_config(directory, vocabulary.tokens[vocabulary.blank], delimiter)
+
+
+def _write_tokenizer_config(directory: Path, blank: str, delimiter: str | None) -> None:
     config = {
         "tokenizer_class": "Wav2Vec2CTCTokenizer",
-        "pad_token": BLANK,
+        "pad_token": blank,
         "bos_token": SPECIAL[0],
         "eos_token": SPECIAL[1],
         "unk_token": SPECIAL[2],
-        "word_delimiter_token": DELIMITER,
+        "word_delimiter_token": delimiter,
         "do_lower_case": False,
     }
     (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")

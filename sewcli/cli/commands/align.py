@@ -100,6 +100,7 @@ def align(
     plan = chunks.plan(chosen.defaults("ctc"))
     if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
+    chosen.check("ctc")
     wanted, pictures = plotting.opened(plot, wanted, replaced=written.replaces)
     beside = [] if pictures is None else [pictures]
     sink = None if writing.dry_run else written.open(wanted, beside)
@@ -123,7 +124,7 @@ def align(
     fingerprint = written.fingerprint(local, task.settings | {"timestamps": timestamps})
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint, beside))
-    display = messages.display(sink.total)
+    display = messages.display_of(sink)
     results = task.results(display.reading(sink.pending(fingerprint)))
     raise typer.Exit(run.write_all(results, sink, display, writing.failures))
 

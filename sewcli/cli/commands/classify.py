@@ -58,6 +58,7 @@ def classify(
     written.check(wanted)
     if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
+    chosen.check("classification")
     wanted, pictures = plotting.opened(plot, wanted, replaced=written.replaces)
     beside = [] if pictures is None else [pictures]
     sink = None if writing.dry_run else written.open(wanted, beside)
@@ -81,7 +82,7 @@ def classify(
     fingerprint = written.fingerprint(local, task.settings)
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint, beside))
-    display = messages.display(sink.total)
+    display = messages.display_of(sink)
     results = spot.as_written(
         task.results(display.reading(sink.pending(fingerprint))), at_once=writing.output is None
     )

@@ -63,7 +63,7 @@ def decode(
     if writing.dry_run:
         raise typer.Exit(written.dry_run(wanted, fingerprint, seconds=seconds_of))
     sink = written.open(wanted)
-    display = messages.display(sink.total)
+    display = messages.display_of(sink)
     task = Decoding(decoding, times, decode_workers=decode_workers)
     results = task.results(display.reading(sink.pending(fingerprint)))
     raise typer.Exit(run.write_all(run.tell_hotwords(results), sink, display, writing.failures))

@@ -92,6 +92,7 @@ def embed(
     plan = chunks.plan(chosen.defaults("features"))
     if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
+    chosen.check("features")
     if stack is None and writing.output is None and written.chosen[0].name != "json" and on_terminal():
         raise UsageError("hidden states are not for a terminal", hint="add -o DIR, or > FILE")
     sink: StandardOutput | Directory | StackFile | None
@@ -115,7 +116,7 @@ def embed(
     fingerprint = written.fingerprint(local, task.settings | task.choice)
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint))
-    display = messages.display(sink.total)
+    display = messages.display_of(sink)
     results = task.results(display.reading(sink.pending(fingerprint)))
     raise typer.Exit(run.write_all(results, sink, display, writing.failures))
 

@@ -67,6 +67,7 @@ def transcribe(
     times = written.times(timestamps or (None if plot is None else "word"))
     if writing.dry_run and not writing.resume:
         raise typer.Exit(written.dry_run(wanted))
+    chosen.check("ctc")
     wanted, pictures = plotting.opened(plot, wanted, replaced=written.replaces)
     keeper = None
     if save_logits is not None:
@@ -109,6 +110,6 @@ def transcribe(
     fingerprint = written.fingerprint(local, task.settings | more)
     if sink is None:
         raise typer.Exit(written.dry_run(wanted, fingerprint, beside))
-    display = messages.display(sink.total)
+    display = messages.display_of(sink)
     results = task.results(display.reading(sink.pending(fingerprint)))
     raise typer.Exit(run.write_all(run.tell_hotwords(results), sink, display, writing.failures))

@@ -14,13 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sewcli.atomic import RESERVED
+from sewcli.atomic import RESERVED, write_whole
 from sewcli.cli.output.targets import Planned
 from sewcli.inputs.source import Source
 from sewcli.locking import lock
 
 JOURNAL = f"{RESERVED}journal.jsonl"
 LOCK = f"{RESERVED}lock"
+#: who holds it, for messages
+RESUMED = "another run with --resume"
+
+
+#: entries beyond two for each file that a journal may have before it is written anew
+_SPARE = 1000
 
 
 class _Done(NamedTuple):
@@ -44,9 +50,11 @@ class Journal:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock = lock(root / LOCK, "another run with --resume")
+        self._lock = lock(root / LOCK, RESUMED)
         try:
-            self._done = _read(root / JOURNAL)
+            self._done, entries = _read(root / JOURNAL)
+            if entries > 2 * len(self._done) + _SPARE:
+                _write(root / JOURNAL, self._done)
             self._file = os.open(root / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             self._end_last_line()
         except BaseException:
@@ -72,8 +80,7 @@ class Journal:
         """Note that these files are in place (OSError where there is no room for that)."""
         sizes = {_name(file, self._root): file.stat().st_size for file in files}
         hashes = {_name(file, self._root): _hash(file) for file in files}
-        entry = {"audio": audio, "run": run, "files": sizes, "hashes": hashes}
-        self._append(json.dumps(entry).encode() + b"\n")
+        self._append(_line(sizes, hashes, audio, run))
 
     def close(self) -> None:
         """Let others have the directory."""
@@ -93,18 +100,19 @@ class Journal:
 
 def not_done(root: Path, planned: Iterable[Planned], run: str) -> Iterator[Planned]:
     """What a run with --resume would do, by the journal of a directory that need not be there."""
-    done = _read(root / JOURNAL)
+    done, _ = _read(root / JOURNAL)
     for one in planned:
         audio = audio_fingerprint(one.source)
         if audio is None or not _is_done(done, root, one, audio, run):
             yield one
 
 
-def _read(file: Path) -> dict[str, _Done]:
-    """The last entry of every file."""
+def _read(file: Path) -> tuple[dict[str, _Done], int]:
+    """The last entry of every file, and how many entries there are."""
     done: dict[str, _Done] = {}
+    entries = 0
     if not file.exists():
-        return done
+        return done, entries
     with file.open("rb") as stream:
         for line in stream:
             try:
@@ -116,7 +124,20 @@ def _read(file: Path) -> dict[str, _Done]:
                 }
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
                 continue  # half a line, or none of ours
-    return done
+            entries += len(entry["files"])
+    return done, entries
+
+
+def _write(file: Path, done: Mapping[str, _Done]) -> None:
+    """Replace a journal by one that has each file once."""
+    write_whole(
+        file, (_line({name: one.size}, {name: one.content}, one.audio, one.run) for name, one in done.items())
+    )
+
+
+def _line(sizes: Mapping[str, int], hashes: Mapping[str, str], audio: str, run: str) -> bytes:
+    entry = {"audio": audio, "run": run, "files": dict(sizes), "hashes": dict(hashes)}
+    return json.dumps(entry).encode() + b"\n"
 
 
 def _is_done(done: Mapping[str, _Done], root: Path, one: Planned, audio: str, run: str) -> bool:
@@ -127,6 +148,9 @@ def _is_done(done: Mapping[str, _Done], root: Path, one: Planned, audio: str, ru
             return False
         found = done.get(_name(file, root))
         if found is None or (found.audio, found.run, found.size) != (audio, run, size):
+            return False
+        # another run may have written a file of the same size; the audio, which is larger, is hashed too
+        if found.content != _hash(file):
             return False
     return True
 

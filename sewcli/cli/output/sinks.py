@@ -14,12 +14,13 @@ from typing import NamedTuple, Protocol
 
 from sewcli.atomic import remove_stale, write_whole
 from sewcli.cli.output.apart import Names
-from sewcli.cli.output.journal import Journal, audio_fingerprint
+from sewcli.cli.output.journal import LOCK, RESUMED, Journal, audio_fingerprint
 from sewcli.cli.output.places import make_folder
 from sewcli.cli.output.targets import Planned
 from sewcli.cli.streams import write_stdout
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.source import Source
+from sewcli.locking import check_free
 from sewcli.results import Failure, Transcript
 from sewcli.writers import FORMATS, Format, Kind, Layout, Result, formats_for
 from sewcli.writers.sctk import suffix_of
@@ -186,6 +187,8 @@ class Directory:
         make_folder("-o", root, HINT_OF_OUTPUT)
         try:
             self._journal = Journal(root) if resume else None
+            if not resume:
+                check_free(root / LOCK, RESUMED)
         except OSError as error:
             raise UsageError(
                 f"-o {root}: cannot be written to: {error.strerror}",
@@ -250,7 +253,11 @@ class Directory:
             try:
                 self._journal.record(one.files, audio, self._run)
             except OSError as error:
-                raise SewError(f"cannot write the journal: {error.strerror}", code="output") from error
+                raise SewError(
+                    f"cannot write the journal: {error.strerror}",
+                    hint="what is written stays: go on with --resume",
+                    code="output",
+                ) from error
 
     def _write(self, target: Path, content: Iterable[bytes], *, is_journaled: bool) -> None:
         """Write a file; one that a user has changed, or another program has written, goes beside it."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import string
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -15,6 +17,10 @@ from sewcli.inputs.names import part_suffix, plain_name, plain_stem
 from sewcli.inputs.source import Source
 from sewcli.writers import Format
 
+_log = logging.getLogger("sewcli")
+
+#: seconds between messages on how far the planning is
+_TOLD_EVERY = 30.0
 #: begins the name of everything in an output directory that is no output
 MIRRORED = "{dir}/{stem}{part}.{ext}"
 #: tells files apart that are named one by one
@@ -121,10 +127,13 @@ def plan(
         UsageError: two results would be in one file, one would replace an input or a folder, or a file
             exists and may not be replaced.
     """
-    planned = [
-        Planned(source, _targets(root, source, formats, template, index))
-        for index, source in enumerate(sources, start=1)
-    ]
+    planned = []
+    told = time.monotonic()
+    for index, source in enumerate(sources, start=1):
+        planned.append(Planned(source, _targets(root, source, formats, template, index)))
+        if index % 1000 == 0 and time.monotonic() - told > _TOLD_EVERY:
+            told = time.monotonic()
+            _log.info("%d inputs listed, whose files are planned before anything runs", index)
     owners = _owners(planned, apart)
     _keep_inputs(planned, owners)
     existing = [target for target in owners if os.path.lexists(target)]
