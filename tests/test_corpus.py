@@ -1,4 +1,4 @@
-"""Data sets that are no manifest: audiofolders, folders named after labels, saved data sets."""
+"""Data sets that are no manifest: audiofolders, folders named after labels, saved and published ones."""
 
 import json
 import shutil
@@ -173,3 +173,48 @@ def test_a_saved_row_without_a_class_is_a_bad_row(tmp_path):
     assert [row.label for row in rows] == ["yes", "no"]
     assert [row.source.path for row in rows] == [f"{tmp_path}/saved#{number}" for number in (0, 2)]
     assert corpus_hash({tmp_path / "saved": rows}) != corpus_hash({tmp_path / "saved": rows[:1]})
+
+
+def librispeech(folder: Path) -> list[str]:
+    """Two chapters as LibriSpeech has them; their texts."""
+    for name, lines in (("84/121123", ["0000 GO", "0001 DO YOU KNOW"]), ("84/121550", ["0000 BUT"])):
+        chapter = folder / name
+        chapter.mkdir(parents=True)
+        stem = name.replace("/", "-")
+        (chapter / f"{stem}.trans.txt").write_text("".join(f"{stem}-{line}\n" for line in lines))
+        for line in lines:
+            soundfile.write(chapter / f"{stem}-{line[:4]}.flac", np.zeros(16_000), 16_000)
+    return ["GO", "DO YOU KNOW", "BUT"]
+
+
+def test_transcripts_of_librispeech_are_a_data_set(tmp_path):
+    texts = librispeech(tmp_path / "dev-clean")
+    rows = read_corpus(tmp_path / "dev-clean", tmp_path, task="ctc")
+    assert [row.text for row in rows] == texts
+    assert rows[1].source.path.endswith("84/121123/84-121123-0001.flac")
+    rows[1].source.file.unlink()
+    with pytest.raises(UsageError, match=r"utterance 2: .*0001.flac: no such file"):
+        read_corpus(tmp_path / "dev-clean", tmp_path, task="ctc")
+    assert len(read_corpus(tmp_path / "dev-clean", tmp_path, task="ctc", skip_bad=True)) == 2
+
+
+def test_tables_of_common_voice_are_data_sets(tmp_path, sew, ctc):
+    clips = tmp_path / "cv" / "clips"
+    clips.mkdir(parents=True)
+    rows = [("a.wav", 'He said "no".'), ("b.wav", "Yes"), ("", "nothing")]
+    for name, _ in rows[:2]:
+        soundfile.write(clips / name, np.zeros(16_000), 16_000)
+    lines = ["client_id\tpath\tsentence\tup_votes", *(f"x\t{name}\t{text}\t2" for name, text in rows)]
+    table = tmp_path / "cv" / "dev.tsv"
+    table.write_text("\n".join(lines) + "\n")
+    found = load_corpus(table, tmp_path)
+    assert [(row.text, row.source.file) for row in found.rows] == [
+        (text, clips / name) for name, text in rows[:2]
+    ]
+    assert [problem.line for problem in found.problems] == [4]
+    assert sew("evaluate", table, "-m", ctc, "--skip-bad").code == 0
+    with pytest.raises(UsageError, match=r"name one: .*dev\.tsv"):
+        load_corpus(tmp_path / "cv", tmp_path)
+    table.write_text("a\tb\n1\t2\n")
+    with pytest.raises(UsageError, match="no columns path and sentence"):
+        load_corpus(table, tmp_path)

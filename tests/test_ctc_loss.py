@@ -190,3 +190,13 @@ def test_the_likelihood_is_the_sum_over_all_paths(tokens, frames, seed):
             total += math.prod(posteriors[range(frames), path])
     found = negative_log_likelihood([np.log(posteriors)], frames, tokens, 0)
     assert found == pytest.approx(-math.log(total) if total else math.inf)
+
+
+def test_a_text_that_a_normaliser_empties_has_no_loss_and_a_typographic_apostrophe_is_one(sew, ctc, tmp_path):
+    clips = [babble(1.0, seed) for seed in range(3)]
+    texts = ["...", "don't", "don\u2019t"]
+    scores, table, _ = evaluated(sew, tmp_path, ctc, clips[:1] * 3, texts, "--normalizer", "basic")
+    assert (scores["loss_unspellable"], scores["loss_utterances"]) == (1, 2)
+    assert table[0]["loss"] is None
+    _, table, _ = evaluated(sew, tmp_path, ctc, clips[:1] * 2, texts[1:])
+    assert table[0]["loss"] == table[1]["loss"]

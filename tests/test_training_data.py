@@ -1,14 +1,19 @@
 """Training: clips, batches and the changes made to them."""
 
+import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from helpers import babble
 from trainings import EXAMPLES
 
+from sewcli.audio import checks
 from sewcli.errors import UsageError
-from sewcli.inputs.manifest import read_manifest
+from sewcli.inputs.manifest import Row, read_manifest
+from sewcli.inputs.source import Source
 from sewcli.training.augment import (
     Augmentation,
     add_noise,
@@ -21,6 +26,7 @@ from sewcli.training.augment import (
     room_files,
 )
 from sewcli.training.cache import AudioCache, usable_dev_clips
+from sewcli.training.data import hold_out
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 from sewcli.training.vocabulary import Speller, build_vocabulary, english_vocabulary
@@ -244,3 +250,36 @@ def test_a_vocabulary_built_where_punctuation_is_removed_has_no_marks():
     assert [speller.normalize(text) for text in texts] == ["Don't please", "Yes it's"]
     without = Speller(build_vocabulary(["dont"]), remove_punctuation=True)
     assert without.normalize("DON\u2019T, 'dont'") == "dont dont"
+
+
+def test_clips_of_every_label_are_held_out_but_of_those_with_one():
+    counts = {"zero": 45, "one": 2, "rare": 1}
+    rows = [
+        Row(Source(f"{label}{i}", Path(f"{label}{i}")), label)
+        for label, n in counts.items()
+        for i in range(n)
+    ]
+    held, kept = hold_out(rows)
+    assert [row.source.path for row in held] == ["zero0", "zero20", "zero40", "one0"]
+    assert [row for row in rows if row not in held] == kept
+    texts = [Row(Source(str(i), Path(str(i)), text="A")) for i in range(41)]
+    assert [row.source.path for row in hold_out(texts)[0]] == ["0", "20", "40"]
+
+
+def test_files_of_another_length_than_their_rows_say_are_told(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(checks, "_announced", itertools.count())
+    rows = []
+    for number, (seconds, told) in enumerate([(3.0, 3.2), (3.0, 1.0), (3.0, 500.0), *[(3.0, 1.0)] * 5]):
+        soundfile.write(tmp_path / f"{number}.wav", babble(seconds), 16_000)
+        rows.append({"audio_filepath": f"{number}.wav", "text": "A", "duration": told})
+    part = {"audio_filepath": "0.wav", "text": "A", "offset": 0.0, "duration": 1.0}
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, part]))
+    clips = AudioCache.build(read_manifest(tmp_path / "m.jsonl"), tmp_path)
+    assert clips.lengths.tolist() == [48_000] * 8 + [16_000]
+    told = [message for message in caplog.messages if "its row has a duration" in message]
+    assert len(told) == 5
+    assert (
+        '1.wav: 3.0 s, and its row has a duration of 1.0 s: all of it is read (a part begins with "offset"'
+        in told[0]
+    )
+    assert told[-1].endswith("others of the kind are not told")

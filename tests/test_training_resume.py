@@ -17,6 +17,7 @@ from trainings import EXAMPLES, At, interrupt, weights
 
 from sewcli.errors import UsageError
 from sewcli.training.checkpoint import CHOSEN, has_checkpoint, held, load_checkpoint, save_checkpoint
+from sewcli.training.observers import MetricsLog
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
@@ -307,3 +308,30 @@ def test_skipped_updates_are_no_loss_of_zero(recipe_file, tmp_path, monkeypatch)
     skipped, made = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
     assert skipped["train_loss"] is None
     assert made["train_loss"] > 0
+
+
+def test_another_dev_set_is_chosen_by_from_its_beginning(recipe_file, tmp_path, caplog):
+    settings = ["steps=2", "eval_every=1", "early_stop=1", "peak_rate=1e-12", "front_end_steps=0"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    other = tmp_path / "dev.jsonl"
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:2]
+    paths = [{**row, "audio_filepath": str(EXAMPLES / row["audio_filepath"])} for row in rows]
+    other.write_text("".join(json.dumps(row) + "\n" for row in paths))
+    caplog.clear()
+    recipe = load_recipe(recipe_file, EXAMPLES, [*settings, "steps=4", f"dev={other}"])
+    train_model(recipe, tmp_path / "run")
+    assert any("dev is another" in message for message in caplog.messages)
+    assert [record["step"] for record in MetricsLog(tmp_path / "run").records()][-1] > 2
+
+
+def test_a_run_that_has_gone_further_is_not_resumed(recipe_file, tmp_path):
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=3"]), tmp_path / "run")
+    with pytest.raises(UsageError, match="has made 3 updates, more than steps = 2"):
+        train_model(load_recipe(recipe_file, EXAMPLES, ["steps=2"]), tmp_path / "run")
+
+
+def test_what_will_have_no_effect_is_told(recipe_file, tmp_path, caplog):
+    settings = ["steps=1", "warmup=5", "config.mask_time_prob=0.3", "config.mask_time_length=100000"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    assert any("no stretch of time is masked" in message for message in caplog.messages)
+    assert any("the rate never reaches peak_rate" in message for message in caplog.messages)

@@ -7,6 +7,7 @@ sample_rate, channel, too_short, needs_ffmpeg, joined, download, offline, raw, s
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import stat
@@ -21,6 +22,9 @@ from sewcli.errors import AudioError
 from sewcli.inputs.source import STDIN, Source
 
 _log = logging.getLogger("sewcli")
+#: files of another length than their rows say: those that were met, and how many are told
+_announced = itertools.count()
+_ANNOUNCED = 5
 
 #: the name of standard input in messages
 STDIN_SHOWN = "standard input"
@@ -96,6 +100,28 @@ def cannot_open(name: str, error: OSError | ValueError, file: Path | None = None
     return AudioError(
         f"{name}: cannot be read: {reason}", hint="check the path and the disk", code="unreadable"
     )
+
+
+def tell_announced(name: str, source: Source, samples: int) -> None:
+    """Warn where a manifest gives a file another length: a row without an offset is read whole."""
+    seconds = samples / SAMPLE_RATE
+    is_part = source.offset or source.duration is not None
+    if (
+        source.announced is None
+        or is_part
+        or abs(seconds - source.announced) <= max(1.0, 0.05 * source.announced)
+    ):
+        return
+    number = next(_announced)
+    if number < _ANNOUNCED:
+        _log.warning(
+            "%s: %.1f s, and its row has a duration of %.1f s: all of it is read (a part begins with "
+            '"offset", which may be 0)%s',
+            name,
+            seconds,
+            source.announced,
+            "; others of the kind are not told" if number == _ANNOUNCED - 1 else "",
+        )
 
 
 def unexpected(name: str, error: Exception) -> AudioError:

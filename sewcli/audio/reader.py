@@ -20,6 +20,7 @@ from sewcli.audio.checks import (
     check_rate,
     checked,
     shown,
+    tell_announced,
     unexpected,
 )
 from sewcli.audio.decoding import decoding
@@ -76,6 +77,7 @@ def _read(source: Source, engine: str, stdin: BinaryIO | None, live: bool) -> It
                 samples += len(block)
                 yield block
         check_length(name, samples)
+        tell_announced(name, source, samples)
     except (SewError, MemoryError):
         raise
     except OSError as error:  # the file is gone, or the disk fails, while it is read

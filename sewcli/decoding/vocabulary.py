@@ -74,6 +74,8 @@ class Vocabulary:
         spelled = " ".join(self.fold(text).split())
         if not ids.keys() >= set(spelled):
             spelled = unicodedata.normalize("NFC", spelled)  # some systems write é as e and a mark
+            if "\u2019" not in ids and APOSTROPHE in ids:
+                spelled = spelled.replace("\u2019", APOSTROPHE)
         unknown = sorted(set(spelled) - ids.keys())
         if unknown:
             raise ValueError(f"the vocabulary has no {' '.join(map(repr, unknown))}")

@@ -124,6 +124,8 @@ class LossOfRecording:
             tokens = self._loss.vocabulary.encode(self._loss.normalize(text))
         except ValueError as error:
             return Loss(None, "unspellable", str(error))
+        if not tokens:
+            return Loss(None, "unspellable", "its text is empty")
         if frame_count(samples) > self._frames:
             self.push(self._loss.head_bias[None])
         nll = negative_log_likelihood(self._blocks(), self._frames, tokens, self._loss.blank)

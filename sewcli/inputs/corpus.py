@@ -3,7 +3,8 @@
 * a JSON Lines manifest, as everywhere else;
 * an audiofolder of Hugging Face datasets: a directory with metadata.csv or metadata.jsonl
   (`file_name` and `transcription`, `text`, `sentence` or `label`), or one folder a label;
-* a directory that `datasets.Dataset.save_to_disk` wrote, with a column `audio`.
+* a directory that `datasets.Dataset.save_to_disk` wrote, with a column `audio`;
+* a corpus as it is published (sewcli.inputs.published).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sewcli.atomic import write_whole
 from sewcli.errors import UsageError
 from sewcli.inputs.formats import AUDIO_EXTENSIONS
 from sewcli.inputs.manifest import Manifest, Row, Task, load_manifest
+from sewcli.inputs.published import has_transcripts, is_table, table, transcripts
 from sewcli.inputs.source import Source
 
 log = logging.getLogger("sewcli")
@@ -33,7 +35,7 @@ _INDEXES = ("metadata.csv", "metadata.jsonl")
 _SPLIT_NAMES = {"train": ("train", "training"), "dev": ("validation", "valid", "dev"), "test": ("test",)}
 #: folders that are no labels
 _SPLITS = tuple(name for names in _SPLIT_NAMES.values() for name in names)
-_NOTHING = "give a JSON Lines manifest, an audiofolder or a saved data set"
+_NOTHING = "give a JSON Lines manifest, an audiofolder, a saved data set or a published corpus"
 
 
 def read_corpus(
@@ -68,11 +70,16 @@ def load_corpus(path: Path, unpacked: Path, *, split: str = "train") -> Manifest
         UsageError: it cannot be read, or holds no data set, or none of that split.
     """
     if not path.is_dir():
-        return load_manifest(path)
+        return table(path) if is_table(path) else load_manifest(path)
     if _is_saved(path):
         return _saved_dataset(path, unpacked, split)
     index = next((path / name for name in _INDEXES if (path / name).exists()), None)
-    manifest = _label_folders(path) if index is None else _audiofolder(path, index)
+    if index is not None:
+        manifest = _audiofolder(path, index)
+    elif has_transcripts(path):
+        manifest = transcripts(path)
+    else:
+        manifest = _label_folders(path)
     if not manifest.rows and not manifest.problems:
         raise UsageError(f"{path} holds no clips", hint=_NOTHING)
     return manifest
@@ -186,6 +193,11 @@ def _label_folders(folder: Path) -> Manifest:
     names = {entry.name.lower(): entry for entry in labels}
     splits = [str(names[name]) for name in _SPLITS if name in names]
     indexed = [str(entry) for entry in names.values() if any(entry.glob("metadata.*"))]
+    if "clips" in names and (tables := sorted(folder.glob("*.tsv"))):
+        raise UsageError(
+            f"{folder} holds the tables of a data set, not one folder a label",
+            hint=f"name one: {next((one for one in tables if one.stem == 'train'), tables[0])}",
+        )
     if len(splits) == len(names) > 1 or indexed:
         raise UsageError(
             f"{folder} holds the splits of a data set, not one folder a label",

@@ -126,7 +126,7 @@ def manifest_source(row: dict[str, object], folder: Path) -> Source:
     shown = _not_stdin(path)
     file = Path(path) if is_url(path) else folder / path
     if offset is None:
-        return Source(shown, file, text=text)
+        return Source(shown, file, text=text, announced=duration)
     return Source(shown, file, offset, duration, text)
 
 

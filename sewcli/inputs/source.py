@@ -28,6 +28,7 @@ class Source:
         error: why there is nothing to open (a bad manifest row, a folder that cannot be listed), or None.
         channel: the one to read, from 0; None mixes all.
         raw: how its samples are written, where it has no header.
+        announced: seconds of all of its file by the row of a manifest, or None.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Source:
     error: str | None = None
     channel: int | None = None
     raw: RawAudio | None = None
+    announced: float | None = None
 
     @property
     def part(self) -> tuple[float | None, float | None]:

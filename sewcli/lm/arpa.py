@@ -80,9 +80,14 @@ def packed(content: Iterable[bytes]) -> Iterator[bytes]:
 
 def open_text(file: Path) -> IO[bytes]:
     """A file to read, unpacked where it is gzip, whatever its name (OSError)."""
-    with file.open("rb") as stream:
-        packed = stream.read(2) == _GZIP
-    return gzip.open(file, "rb") if packed else file.open("rb")  # type: ignore[return-value]
+    # opened once: a pipe has its first bytes once
+    stream = file.open("rb")
+    packed = stream.peek(2)[:2] == _GZIP
+    if not packed:
+        return stream
+    unpacked = gzip.GzipFile(fileobj=stream)
+    unpacked.myfileobj = stream  # type: ignore[assignment] # is closed with it
+    return unpacked  # type: ignore[return-value]
 
 
 def is_arpa(file: Path) -> bool:

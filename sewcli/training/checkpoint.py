@@ -199,7 +199,8 @@ def check_same_run(state: dict[str, Any], recipe: Recipe, outputs: dict[str, Any
         directory: of both.
 
     Raises:
-        UsageError: a setting or an output is another that decides which weights there are.
+        UsageError: a setting or an output is another that decides which weights there are, or it has gone
+            further than this one is to.
     """
     if "data" not in state:
         raise UsageError(
@@ -207,6 +208,11 @@ def check_same_run(state: dict[str, Any], recipe: Recipe, outputs: dict[str, Any
             hint="finish it with that one, or choose another -o",
         )
     _compare_settings(state["recipe"], settings_of(recipe), directory)
+    if state["step"] > recipe.steps:
+        raise UsageError(
+            f"the run in {directory} has made {state['step']} updates, more than steps = {recipe.steps}",
+            hint="choose more steps to go on, or another -o",
+        )
     before = state["outputs"]
     if before != outputs:
         kinds = outputs.keys() | before.keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import Any
 
 from sewcli.errors import UsageError
 from sewcli.inputs.manifest import Row
@@ -50,6 +51,29 @@ def check_effects(recipe: Recipe) -> None:
         raise UsageError(
             "freeze_feature_encoder would freeze convolutions that are random",
             hint="set init or feature_encoder, or leave freeze_feature_encoder out",
+        )
+
+
+def tell_masks(config: Any, frames: int) -> None:
+    """Warn where SpecAugment hides no stretch of time, since batches are not longer than one.
+
+    Args:
+        config: of the model.
+        frames: of the longest clip.
+    """
+    if config.apply_spec_augment and config.mask_time_prob > 0 and config.mask_time_length > frames:
+        log.warning(
+            "mask_time_length is %d frames, and the longest clip has %d: no stretch of time is masked",
+            config.mask_time_length,
+            frames,
+        )
+
+
+def tell_short_course(recipe: Recipe) -> None:
+    """Warn where a training ends before its rate has risen to the peak."""
+    if recipe.steps <= recipe.warmup:
+        log.warning(
+            "warmup is %d and steps %d: the rate never reaches peak_rate", recipe.warmup, recipe.steps
         )
 
 

@@ -31,7 +31,7 @@ from sewcli.training.vocabulary import (
 
 log = logging.getLogger("sewcli")
 
-#: without a dev set every so many-th clip of the training set is held out
+#: without a dev set every so many-th clip of the training set, of each label, is held out
 HOLD_OUT = 20
 
 
@@ -61,6 +61,12 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
     def decoded(rows: list[Row]) -> AudioCache:
         return AudioCache.build(rows, cache, skip_bad=skip_bad)
 
+    for path in filter(None, (*recipe.train, recipe.dev)):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UsageError(
+                f"{path} is a pipe, which can be read once, and a training reads its data again",
+                hint="write them to a file",
+            )
     kind: Task = "ctc" if recipe.task == "ctc" else "classification"
     by_path = {path: read(path, kind) for path in recipe.train}
     rows = [row for path in recipe.train for row in by_path[path]]
@@ -74,13 +80,27 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
     elif len(rows) < 2:
         raise UsageError("one training clip, and none for dev", hint="give dev clips, or more clips")
     else:
-        dev_rows, rows = rows[::HOLD_OUT], [row for i, row in enumerate(rows) if i % HOLD_OUT]
+        dev_rows, rows = hold_out(rows)
         log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
         held_out = True
     train, dev = decoded(rows), decoded(dev_rows)
     others = ((recipe.background, "train"), (recipe.background_dev, "dev"))
     background = [decoded(read(path, "ctc", split)) for path, split in others if path is not None]
     return Data(train, dev, held_out, background, corpus_hash(by_path))
+
+
+def hold_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """The rows to choose by and those to learn from: every so many-th, of each label, which has one at least.
+
+    A label with one clip alone has it to learn from.
+    """
+    places: dict[str | None, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(row.label, []).append(place)
+    held = {place for of_label in places.values() if len(of_label) > 1 for place in of_label[::HOLD_OUT]}
+    return [rows[place] for place in sorted(held)], [
+        row for place, row in enumerate(rows) if place not in held
+    ]
 
 
 def make_task(

@@ -286,7 +286,10 @@ class Trainer:
         self.best = None if state["best"] is None else tuple(state["best"])
         self.waited = state["waited"]
         self._evaluated = state["evaluated"]
-        if self.best is not None and not chosen:
+        if state["recipe"]["dev"] != settings_of(self.recipe)["dev"]:
+            log.warning("dev is another: weights are chosen from here on")
+            self.best, self.best_step, self.waited = None, self.step, 0
+        elif self.best is not None and not chosen:
             log.warning("%s holds no chosen-*: weights are chosen from here on", self.directory)
             self.best, self.best_step, self.waited = None, self.step, 0
         try:

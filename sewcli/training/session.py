@@ -23,6 +23,7 @@ from sewcli.acoustic.load import find_device
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.processor import multiplies_bfloat16
 from sewcli.acoustic.running import is_out_of_memory
+from sewcli.chunking import frame_count
 from sewcli.errors import DeviceError, ModelError, SewError, UsageError
 from sewcli.hub.fetching import LocalModel, fetch
 from sewcli.model_json import write_own
@@ -30,7 +31,7 @@ from sewcli.registry import ModelSpec, resolve
 from sewcli.training.augment import check_recordings
 from sewcli.training.card import DataSummary, write_card
 from sewcli.training.checkpoint import CHOSEN, held, last_step, load_checkpoint
-from sewcli.training.checks import check_effects
+from sewcli.training.checks import check_effects, tell_masks, tell_short_course
 from sewcli.training.classification import ClassificationTask
 from sewcli.training.ctc import CtcTask
 from sewcli.training.curves import draw_curves
@@ -114,6 +115,8 @@ def _train(
     if not task.lengths.size:
         raise UsageError("no clip of the training data can be trained on", hint="the messages above say why")
     model = _model(recipe, task, start, accelerator, directory / "cache", offline=offline)
+    tell_masks(model.config, frame_count(int(task.lengths.max())))
+    tell_short_course(recipe)
     observed: tuple[Observer, ...] = ()
     if accelerator.is_main_process:
         step = last_step(directory)

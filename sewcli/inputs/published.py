@@ -1,0 +1,84 @@
+"""Speech corpora as they are published: the transcripts of LibriSpeech and the tables of Common Voice."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from sewcli.errors import UsageError
+from sewcli.inputs.formats import AUDIO_EXTENSIONS
+from sewcli.inputs.manifest import Manifest, Row
+from sewcli.inputs.source import Source
+
+_TRANSCRIPTS = "*.trans.txt"
+#: columns of Common Voice
+_CLIP, _SENTENCE = "path", "sentence"
+
+
+def has_transcripts(folder: Path) -> bool:
+    """Whether a directory holds SPEAKER-CHAPTER.trans.txt, as LibriSpeech does."""
+    return next(folder.rglob(_TRANSCRIPTS), None) is not None
+
+
+def transcripts(folder: Path) -> Manifest:
+    """The utterances of LibriSpeech: lines "NAME TEXT" beside NAME.flac, or another format of audio.
+
+    Raises:
+        UsageError: a file of transcripts cannot be read.
+    """
+    manifest = Manifest(folder, separator=": utterance ")
+    number = 0
+    for file in sorted(folder.rglob(_TRANSCRIPTS)):
+        audio = {one.stem: one for one in file.parent.iterdir() if one.suffix[1:].lower() in AUDIO_EXTENSIONS}
+        for line, content in _lines(file):
+            number += 1
+            name, _, text = content.strip().partition(" ")
+            if not name:
+                continue
+            clip = audio.get(name, file.parent / f"{name}.flac")
+            manifest.rows.append(Row(Source(str(clip), clip, text=text), line=number, place=f"{file}:{line}"))
+    return manifest
+
+
+def is_table(file: Path) -> bool:
+    """Whether a file is a table with tabs, by its name."""
+    return file.suffix.lower() == ".tsv"
+
+
+def table(file: Path) -> Manifest:
+    """The rows of a table of Common Voice: columns `path`, in `clips/` beside the table, and `sentence`.
+
+    Raises:
+        UsageError: it cannot be read, or has other columns.
+    """
+    manifest = Manifest(file)
+    lines = (content for _, content in _lines(file))
+    rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    columns = rows.fieldnames or ()
+    if _CLIP not in columns or _SENTENCE not in columns:
+        raise UsageError(
+            f"{file} is no table of Common Voice: it has no columns {_CLIP} and {_SENTENCE}",
+            hint='write a manifest, one line a clip: {"audio_filepath": "a.wav", "text": "HELLO"}',
+        )
+    clips = file.parent / "clips"
+    folder = clips if clips.is_dir() else file.parent
+    for number, row in enumerate(rows, start=2):
+        if not row[_CLIP]:
+            manifest.bad(number, "not_a_row", f"it has no {_CLIP}")
+            continue
+        clip = folder / row[_CLIP]
+        source = Source(str(clip), clip, text=row[_SENTENCE] or "")
+        manifest.rows.append(Row(source, line=number, place=manifest.place(number)))
+    return manifest
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with file.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {file}: {error}", hint="save it as UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
