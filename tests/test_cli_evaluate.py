@@ -42,8 +42,9 @@ def test_the_report_by_set_and_in_all(sew, ctc, manifest):
     )
     assert scores["model"]["id"] == str(ctc)
     assert scores["settings"]["decoder"] == "greedy"
-    lines = sew("evaluate", manifest, "-m", ctc).lines
-    head, *table = [line.split("\t") for line in lines[1:]]
+    done = sew("evaluate", manifest, "-m", ctc)
+    assert "s (rtf), with reading" in done.messages[-1]
+    head, *table = [line.split("\t") for line in done.lines]
     assert head == ["set", "utterances", "wer", "cer", "ser", "sub", "del", "ins", "loss", "rtf"]
     assert [row[0] for row in table] == ["x", "y", "all"]
     assert table[2][2] == f"{100 * scores['wer']:.2f}"
@@ -181,7 +182,7 @@ def test_inputs_that_fail_are_counted_and_told_with_their_line(sew, tmp_path):
     assert json.loads(done.out)["failed"] == 1
     assert json.loads(done.out)["utterances"] == 1
     assert f"{manifest}:2: " in done.err
-    assert "not counted" in sew("evaluate", manifest).lines[0]
+    assert "failed inputs, not counted: 1" in sew("evaluate", manifest).err
     again = sew("evaluate", "--results", table, "-f", "json")
     assert (again.code, again.records[0]["failed"]) == (3, 1)
 

@@ -70,8 +70,7 @@ class Report:
 
 
 def lines(scores: dict[str, Any]) -> Iterator[str]:
-    """The report for people: what is not counted, then tab-separated columns, rates in percent."""
-    yield from _notes(scores)
+    """The report for people: tab-separated columns, rates in percent."""
     rates = [key for key in _RATES if key in scores]
     counts = [key for key in _COUNTS if key in scores]
     others = [key for key in ("loss", "rtf") if key in scores]
@@ -89,11 +88,12 @@ def lines(scores: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _notes(scores: dict[str, Any]) -> Iterator[str]:
+def notes(scores: dict[str, Any]) -> Iterator[str]:
+    """What is to be told of a report: what it does not count, and the time it took."""
     if scores["failed"]:
-        yield f"failed inputs, not counted below: {scores['failed']}"
+        yield f"failed inputs, not counted: {scores['failed']}"
     if scores.get("skipped"):
-        yield f"bad rows of the manifest, not counted below: {scores['skipped']}"
+        yield f"bad rows of the manifest, not counted: {scores['skipped']}"
     if scores.get("loss_unspellable") or scores.get("loss_misfits"):
         yield (
             f"loss: mean of {scores['loss_utterances']} of {scores['utterances']} utterances; texts that "

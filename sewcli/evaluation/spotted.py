@@ -83,14 +83,6 @@ def warn_of_unknown(rows: Sequence[Row], labels: Sequence[str]) -> None:
 
 def lines(scores: dict[str, Any]) -> Iterator[str]:
     """The figures for people: tab-separated columns, misses in per cent."""
-    if scores["failed"]:
-        yield f"failed inputs, not counted below: {scores['failed']}"
-    if scores["skipped"]:
-        yield f"bad rows of the manifest, not counted below: {scores['skipped']}"
-    yield (
-        f"{scores['recordings']} recordings, {scores['audio_seconds']:.1f} s, "
-        f"network {scores['network_seconds']:.1f} s, rtf {scores['rtf']:.4f}"
-    )
     columns = "keywords\tmisses\tmiss %\tfalse alarms\tfalse alarms/h"
     yield f"label\t{columns}"
     for name, part in [*scores["labels"].items(), ("all", scores)]:
@@ -100,6 +92,18 @@ def lines(scores: dict[str, Any]) -> Iterator[str]:
     yield f"threshold\t{columns}"
     for part in scores["thresholds"]:
         yield f"{part['threshold']:g}\t{_row(part)}"
+
+
+def notes(scores: dict[str, Any]) -> Iterator[str]:
+    """What is to be told of them: what they do not count, how much was heard, and the time it took."""
+    if scores["failed"]:
+        yield f"failed inputs, not counted: {scores['failed']}"
+    if scores["skipped"]:
+        yield f"bad rows of the manifest, not counted: {scores['skipped']}"
+    yield (
+        f"{scores['recordings']} recordings, {scores['audio_seconds']:.1f} s, "
+        f"network {scores['network_seconds']:.1f} s, rtf {scores['rtf']:.4f}"
+    )
 
 
 def _row(part: dict[str, Any]) -> str:

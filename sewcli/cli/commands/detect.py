@@ -12,7 +12,7 @@ from sewcli.cli.run import Messages, ModelOptions, exit_code
 from sewcli.errors import InputError, UsageError
 from sewcli.evaluation.detection import DetectionSum
 from sewcli.evaluation.measuring import Stopwatch
-from sewcli.evaluation.spotted import events_of, inside, lines, read_recordings, warn_of_unknown
+from sewcli.evaluation.spotted import events_of, inside, lines, notes, read_recordings, warn_of_unknown
 from sewcli.results import Detections, Failure
 from sewcli.spotting.options import SpottingOptions
 from sewcli.spotting.spotter import Listening, Spotter
@@ -100,5 +100,5 @@ def evaluate_spotting(
             "model": {"id": local.spec.name, "revision": local.revision},
             "settings": options.as_settings() | engines,
         }
-        outputs.show(scores, lines)
+        outputs.show(scores, lines, notes)
     return exit_code(total.recordings, failed)

@@ -20,7 +20,7 @@ from sewcli.evaluation import confusion as matrix
 from sewcli.evaluation import table as tables
 from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.references import Item
-from sewcli.evaluation.report import Report, lines
+from sewcli.evaluation.report import Report, lines, notes
 from sewcli.inputs.manifest import Task, listed
 from sewcli.results import Failure
 from sewcli.writers import FORMATS, formats_for
@@ -89,12 +89,19 @@ class Outputs:
                 "a confusion matrix is of labels; these are transcripts", hint="drop --confusion"
             )
 
-    def show(self, scores: dict[str, Any], as_lines: Callable[[dict[str, Any]], Iterator[str]]) -> None:
-        """Print scores in the form asked for."""
+    def show(
+        self,
+        scores: dict[str, Any],
+        as_lines: Callable[[dict[str, Any]], Iterator[str]],
+        notes: Callable[[dict[str, Any]], Iterator[str]] = lambda _: iter(()),
+    ) -> None:
+        """Print scores in the form asked for, after what is to be told of them as messages."""
         if self.form == "json":
             write_stdout(dump(scores))
-        else:
-            write_lines(*as_lines(scores))
+            return
+        for note in notes(scores):
+            log.info("%s", note)
+        write_lines(*as_lines(scores))
 
     def write_confusion(self, confusion: matrix.Confusion) -> None:
         """Write the confusion matrix to its files (SewError where one cannot be)."""
@@ -143,6 +150,6 @@ def score(
             scores = {"schema_version": SCHEMA_VERSION, **report.as_object(), **record}
             if timed:
                 scores["wall_seconds"] = round(time.perf_counter() - started, 6)
-            outputs.show(scores, lines)
+            outputs.show(scores, lines, notes)
             outputs.write_confusion(report.confusion)
     return exit_code(report.scored, report.failed)

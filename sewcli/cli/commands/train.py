@@ -74,6 +74,7 @@ def train(
     threads: opt.Threads = None,
     offline: opt.Offline = False,
     quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
     no_progress: opt.NoProgress = False,
     debug: opt.Debug = False,  # noqa: ARG001 - read by main, before any command
 ) -> None:
@@ -89,7 +90,8 @@ def train(
     from sewcli.hub.offline import set_offline
 
     # the other processes of `accelerate launch` have nothing to say that the first does not
-    run.set_up_messages(quiet=quiet or os.environ.get("RANK", "0") != "0")
+    messages = run.Messages(quiet=quiet or os.environ.get("RANK", "0") != "0", verbose=verbose)
+    messages.set_up()
     make_folder("-o", output)
     if offline:
         set_offline()
