@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.forward import Model
@@ -40,7 +39,7 @@ from sewcli.training.feed import Feed
 from sewcli.training.initialise import teach_front_end
 from sewcli.training.interfaces import Observer, Task
 from sewcli.training.observers import mean_loss
-from sewcli.training.optimizers import learning_rate, make_optimizers
+from sewcli.training.optimizers import learning_rate, make_optimizers, moving_average
 from sewcli.training.recipe import Recipe
 from sewcli.training.stopping import StopRequest
 
@@ -97,12 +96,14 @@ class Trainer:
         self._course = Course(recipe, directory)
         #: update of the last evaluation
         self._evaluated = 0
+        #: of the updates since the last evaluation
+        self._losses: list[float] = []
         self._accelerator = accelerator
         self._observers = observers
         if recipe.freeze_feature_encoder:
             model.freeze_feature_encoder()
         self.optimizers = make_optimizers(model, recipe.optimizer, recipe.weight_decay)
-        self.average = _moving_average(model, recipe)
+        self.average = moving_average(model, recipe)
         directory.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> None:
@@ -143,19 +144,20 @@ class Trainer:
         processes = self._accelerator.num_processes
         first = self.batches + self._accelerator.process_index
         batches = iter(Feed(self.recipe, self.task, first, processes))
-        started, audio, losses = time.monotonic(), 0.0, []
+        started, audio = time.monotonic(), 0.0
         while self.step < self.recipe.steps and not self._gained_nothing():
             loss, seconds = self._update(objective, batches)
             self.step += 1
             self.batches += self.recipe.accumulate * processes
             audio += seconds * processes
-            losses.append(loss)
+            self._losses.append(loss)
             speed = audio / (time.monotonic() - started)
             for observer in self._observers:
                 observer.updated(self.step, loss, learning_rate(self.recipe, self.step - 1), speed)
             if self.step % self.recipe.eval_every == 0 or self.step == self.recipe.steps:
-                self._evaluate(mean_loss(losses), speed)
-                started, audio, losses = time.monotonic(), 0.0, []
+                loss, self._losses = mean_loss(self._losses), []
+                self._evaluate(loss, speed)
+                started, audio = time.monotonic(), 0.0
             elif self.step % self.recipe.save_every == 0:
                 self._save()
             if self._any_process(stop.requested):
@@ -213,7 +215,7 @@ class Trainer:
         batches = (batch for _, batch, _ in Feed(self.recipe, self.task))
         bf16 = self.recipe.precision == "bf16"
         teach_front_end(self.model, batches, self.recipe.front_end_steps, report, bf16=bf16)
-        self.average = _moving_average(self.model, self.recipe)
+        self.average = moving_average(self.model, self.recipe)
 
     def _evaluate(self, loss: float, speed: float) -> None:
         if self._accelerator.num_processes > 1:
@@ -268,6 +270,7 @@ class Trainer:
                 "best_step": self.best_step,
                 "waited": self.waited,
                 "evaluated": self._evaluated,
+                "losses": self._losses,
                 "outputs": self.task.outputs,
                 "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
@@ -285,7 +288,7 @@ class Trainer:
         self.step, self.batches, self.best_step = state["step"], state["batches"], state["best_step"]
         self.best = None if state["best"] is None else tuple(state["best"])
         self.waited = state["waited"]
-        self._evaluated = state["evaluated"]
+        self._evaluated, self._losses = state["evaluated"], state["losses"]
         if state["recipe"]["dev"] != settings_of(self.recipe)["dev"]:
             log.warning("dev is another: weights are chosen from here on")
             self.best, self.best_step, self.waited = None, self.step, 0
@@ -302,9 +305,3 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         for optimizer, before in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(before)
-
-
-def _moving_average(model: Model, recipe: Recipe) -> AveragedModel:
-    """A copy of the model that follows its weights slowly."""
-    decay = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
-    return AveragedModel(model, multi_avg_fn=decay)

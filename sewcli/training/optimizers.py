@@ -1,4 +1,4 @@
-"""Optimisers: AdamW for every weight, or Muon for the matrices and AdamW for the rest; the schedule."""
+"""Optimisers: AdamW for every weight, or Muon for the matrices; the schedule and the moving average."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import cast
 
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sewcli.acoustic.cuda import multiplies_bfloat16_on
 from sewcli.acoustic.forward import Model
@@ -115,3 +116,9 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
         wide = torch.baddbmm(wide, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
     found: torch.Tensor = wide if matrices.shape[-2] <= matrices.shape[-1] else wide.mT
     return found.to(matrices.dtype)
+
+
+def moving_average(model: Model, recipe: Recipe) -> AveragedModel:
+    """A copy of the model that follows its weights slowly."""
+    decay = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=decay)
