@@ -188,7 +188,7 @@ def test_rows_are_read_relative_to_their_manifest(tmp_path: Path) -> None:
         {"audio_filepath": "-"},
     ]
     first, second, dash = manifest(tmp_path, *rows)
-    assert first == Source("clips/a.wav", tmp_path / "clips/a.wav", text="hello")
+    assert first == Source("clips/a.wav", tmp_path / "clips/a.wav", text="hello", announced=2.5)
     assert second == Source("/abs/b.wav", Path("/abs/b.wav"))
     assert (dash.path, dash.file) == ("./-", tmp_path / "-")
 

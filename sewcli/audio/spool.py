@@ -63,15 +63,17 @@ def _fetched(name: str, url: str) -> Iterator[Path]:
 
 @contextmanager
 def _copied(name: str, stream: BinaryIO, *, is_raw: bool) -> Iterator[Path]:
-    head = stream.read(_COPY_BYTES)
-    if not is_raw:
-        _check_head(name, head)
     with temporary_directory() as folder:
         copy = folder / "audio"
         try:
             with copy.open("wb") as target:
+                head = stream.read(_COPY_BYTES)
+                if not is_raw:
+                    _check_head(name, head)
                 target.write(head)
                 shutil.copyfileobj(stream, target, _COPY_BYTES)
+        except AudioError:
+            raise
         except OSError as error:
             raise AudioError(
                 f"{name}: cannot be copied to {folder}: {error.strerror}",
