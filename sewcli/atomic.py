@@ -70,8 +70,8 @@ def check_writable(folder: Path) -> None:
 def remove_stale(folders: Iterable[Path]) -> None:
     """Delete temporary files of runs that are gone.
 
-    A temporary file lives for a moment. One whose process on this machine has ended is stale, and so is
-    any that is an hour old; others may belong to a run beside this one.
+    One is stale whose process on this machine has ended, or that is of another machine and an hour old.
+    Others may belong to a run beside this one.
     """
     for folder in folders:
         with suppress(OSError), os.scandir(folder) as entries:
@@ -85,8 +85,8 @@ def remove_stale(folders: Iterable[Path]) -> None:
 def _is_stale(entry: os.DirEntry[str]) -> bool:
     number = entry.name.removeprefix(_prefix()).removesuffix(_SUFFIX).partition(".")[0]
     here = entry.name.startswith(_prefix()) and number.isdigit()
-    if here and not _is_alive(int(number)):
-        return True
+    if here:
+        return not _is_alive(int(number))
     return time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,7 +16,8 @@ _LOOK = 2.0
 def check_free(file: Path, writer: str) -> None:
     """Refuse a directory that another process holds (UsageError); see `lock` for the arguments."""
     if file.exists():
-        lock(file, writer, patience=_LOOK).release()
+        with suppress(PermissionError):  # made by another user, whose run may have ended long ago
+            lock(file, writer, patience=_LOOK).release()
 
 
 def lock(file: Path, writer: str, patience: float = 0.0) -> FileLock:

@@ -25,7 +25,6 @@ from sewcli.results import ModelInfo
 EXTENSION = ".logits.safetensors"
 #: of the metadata
 VERSION = 1
-_BLOCK = 4096
 _LONGEST_HEADER = 100 << 20
 
 

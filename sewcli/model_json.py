@@ -15,6 +15,7 @@ from sewcli.model_defaults import OptionDefaults
 from sewcli.models_toml import OFFSET_KEYS, ModelSpec, bad_registry, read_offset, read_option_defaults
 
 FILE = "sew.json"
+_TASKS = {"ForCTC": "ctc", "ForSequenceClassification": "classification", "Model": "features"}
 _KEYS = {*OFFSET_KEYS, *OptionDefaults.names()}
 
 
@@ -42,10 +43,21 @@ def with_own(spec: ModelSpec) -> ModelSpec:
     given = {name: value for name, value in asdict(spec.defaults).items() if value is not None}
     return replace(
         spec,
+        # an alias says itself whether its defaults are for one task or for all
+        task=_declared_task(spec.path) if spec.alias is None else spec.task,
         defaults=OptionDefaults(**{**own, **given}),
         start_offset=spec.start_offset or read_offset(content, "start_offset", file, where),
         end_offset=spec.end_offset or read_offset(content, "end_offset", file, where),
     )
+
+
+def _declared_task(directory: Path) -> str | None:
+    """The task of a model by the architecture in its config.json, which is checked when it is loaded."""
+    try:
+        [name] = json.loads((directory / "config.json").read_text(encoding="utf-8"))["architectures"]
+        return next((task for ending, task in _TASKS.items() if name.endswith(ending)), None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def write_own(directory: Path, spec: ModelSpec) -> None:

@@ -202,6 +202,7 @@ class Failure:
         message: one line that names the input, says what is wrong and what to do next.
         channel: that was to be read, from 0; None where all are mixed.
         offset: where the part of the input that was to be read begins, in seconds; None for all of it.
+        row: of a manifest that names the input anew: its file, part and text; None where that cannot be.
     """
 
     path: str
@@ -209,3 +210,4 @@ class Failure:
     message: str
     channel: int | None = None
     offset: float | None = None
+    row: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)

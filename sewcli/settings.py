@@ -20,12 +20,12 @@ from sewcli.toml import parse_toml
 Known = Mapping[str, Iterable[str]]
 """The keys of each command."""
 
+_log = logging.getLogger("sewcli")
+
 _PROJECT_FILE = Path("sew.toml")
 _PYPROJECT_FILE = Path("pyproject.toml")
 _TABLE = "tool.sew"
 #: what Typer takes for yes in the variable of an option
-_log = logging.getLogger("sewcli")
-
 _TRUE = ("1", "true", "t", "yes", "y", "on")
 
 

@@ -34,8 +34,16 @@ def temporary_directory() -> Iterator[Path]:
 def tell_other_place() -> None:
     """Warn where TMPDIR cannot be written to: the samples of long recordings then go elsewhere."""
     wanted = os.environ.get("TMPDIR")
-    if wanted and Path(tempfile.gettempdir()) != Path(wanted).absolute():
-        _log.warning("TMPDIR %s cannot be written to: %s is taken", wanted, tempfile.gettempdir())
+    if not wanted:
+        return
+    try:
+        taken = tempfile.gettempdir()
+        is_same = Path(taken).samefile(wanted)
+    except OSError:
+        is_same = False
+        taken = tempfile.tempdir or "none"  # where there is none at all, what needs one tells
+    if not is_same:
+        _log.warning("TMPDIR %s cannot be written to: %s is taken", wanted, taken)
 
 
 def remove_all() -> None:

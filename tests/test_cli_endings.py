@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -40,6 +41,41 @@ def test_a_temporary_directory_that_cannot_be_used_is_told(ctc: Path, audio: Pat
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0
     assert "TMPDIR /nonexistent cannot be written to" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["{folder}/../{last}", "."])
+def test_a_temporary_directory_by_another_name_is_itself(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from sewcli.temporary import tell_other_place
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", name.format(folder=tmp_path, last=tmp_path.name))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    tell_other_place()
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nonexistent"])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert not caplog.messages
+    tell_other_place()
+    assert "none is taken" in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a terminal")
+def test_a_terminal_that_is_closed_ends_a_run_with_130(ctc: Path, tmp_path: Path) -> None:
+    import pty
+
+    process, terminal = pty.fork()
+    if not process:
+        os.execv(
+            sys.executable,
+            [sys.executable, "-m", "sewcli", "transcribe", "-", "-m", str(ctc), "-o", str(tmp_path)],
+        )
+    deadline = time.monotonic() + 60
+    while b"reading" not in os.read(terminal, 4096) and time.monotonic() < deadline:
+        pass
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
 
 
 def test_an_unknown_model_is_told_before_the_inputs_are_listed(

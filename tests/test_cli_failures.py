@@ -23,7 +23,10 @@ def test_failures_are_listed_as_json_streams_have_them(
     listed.write_text("of a run before")
     result = sew(*given, "-o", tmp_path / "out", "--failures", listed)
     assert result.code == 3
-    assert [json.loads(line) for line in listed.read_text().splitlines()] == expected
+    rows = [{"audio_filepath": str(tmp_path / name)} for name in ("text.wav", "gone.wav")]
+    assert [json.loads(line) for line in listed.read_text().splitlines()] == [
+        record | row for record, row in zip(expected, rows, strict=True)
+    ]
     assert sew("transcribe", audio / "a.wav", "-m", ctc, "--failures", listed).code == 0
     assert listed.read_text() == ""
 
@@ -84,8 +87,28 @@ def test_what_failed_is_tried_again_by_its_list(
     assert [(record["path"], record["channel"]) for record in result.records] == [
         (os.fsdecode(name), 0) for name in names
     ]
-    (listed).write_text('{"path": "gone.wav", "offset": 1.0, "error": {}}\n{"error": {}}\n')
-    assert sew("transcribe", "-m", ctc, "--files-from", listed).err.count("not a row") == 2
+
+
+def test_rows_of_a_manifest_that_failed_are_tried_again_from_anywhere(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    rows = [
+        {"audio_filepath": "a.wav", "text": "a", "offset": 0.5, "duration": 1.0},
+        {"audio_filepath": "a.wav", "text": "b", "duration": 3.0},
+        {"text": "no file"},
+    ]
+    (clips / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.wav").write_bytes((audio / "b.wav").read_bytes())  # another of this name
+    given = ("align", "-m", ctc, "-f", "json", "--files-from")
+    assert sew(*given, clips / "m.jsonl", "--failures", "f.jsonl").code == 4
+    (clips / "a.wav").write_bytes((audio / "a.wav").read_bytes())
+    first, whole, bad = sew(*given, "f.jsonl").records
+    assert (first["path"], first["text"], first["offset"], first["duration"]) == ("a.wav", "a", 0.5, 1.0)
+    assert (whole["path"], whole["text"], whole["duration"]) == ("a.wav", "b", 3.0)
+    assert "not a row of a manifest" in bad["error"]["message"]
 
 
 def test_what_cannot_be_written_is_listed_with_its_part(

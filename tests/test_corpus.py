@@ -196,6 +196,11 @@ def test_transcripts_of_librispeech_are_a_data_set(tmp_path):
     with pytest.raises(UsageError, match=r"utterance 2: .*0001.flac: no such file"):
         read_corpus(tmp_path / "dev-clean", tmp_path, task="ctc")
     assert len(read_corpus(tmp_path / "dev-clean", tmp_path, task="ctc", skip_bad=True)) == 2
+    (tmp_path / "dev-clean/84/._x.trans.txt").write_bytes(b"\xff")
+    assert len(load_corpus(tmp_path / "dev-clean", tmp_path).rows) == 3
+    librispeech(tmp_path / "test-clean")
+    with pytest.raises(UsageError, match=r"name one: .*dev-clean"):
+        load_corpus(tmp_path, tmp_path)
 
 
 def test_tables_of_common_voice_are_data_sets(tmp_path, sew, ctc):
@@ -215,6 +220,10 @@ def test_tables_of_common_voice_are_data_sets(tmp_path, sew, ctc):
     assert sew("evaluate", table, "-m", ctc, "--skip-bad").code == 0
     with pytest.raises(UsageError, match=r"name one: .*dev\.tsv"):
         load_corpus(tmp_path / "cv", tmp_path)
+    table.write_text("path\tsentence\n\na.wav\tone\rline\n\n\tx\n")
+    found = load_corpus(table, tmp_path)
+    assert [row.text for row in found.rows] == ["one\rline"]
+    assert [problem.line for problem in found.problems] == [5]
     table.write_text("a\tb\n1\t2\n")
     with pytest.raises(UsageError, match="no columns path and sentence"):
         load_corpus(table, tmp_path)

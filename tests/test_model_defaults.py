@@ -166,6 +166,13 @@ def test_a_model_directory_has_defaults_of_its_own(
     write_own(user_directory, f'[models.mine]\npath = "{model}"\nchunk = 5\n')
     [record] = sew("transcribe", long, "-m", "mine", "-f", "json").records
     assert (record["settings"]["chunk"], record["settings"]["stride"]) == (5.0, 0.4)
+    # hidden states go by the general ones
+    [states] = sew("embed", long, "-m", model, "-f", "json").records
+    assert states["settings"]["chunk"] == DEFAULT_CHUNK
+    (model / "sew.json").write_text("{")
+    result = sew("models", "verify")
+    assert result.code == 5
+    assert "mine\tdamaged" in result.lines
 
 
 @pytest.mark.parametrize(

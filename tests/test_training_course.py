@@ -11,6 +11,7 @@ import torch
 import transformers
 from trainings import EXAMPLES
 
+from sewcli.decoding.vocabulary import load_vocabulary
 from sewcli.errors import SewError, UsageError
 from sewcli.training import checkpoint
 from sewcli.training.recipe import load_recipe
@@ -83,6 +84,17 @@ def test_a_vocabulary_alone_gets_what_transformers_needs_beside_it(recipe_file: 
     train_model(recipe, tmp_path / "run")
     processor = transformers.AutoProcessor.from_pretrained(tmp_path / "run/model")
     assert processor.tokenizer.decode([3, 3, 0, 3, 2, 4]) == "AA B"
+
+
+def test_the_names_of_special_tokens_beside_a_vocabulary_stay(recipe_file: Path, tmp_path: Path) -> None:
+    tokens = ["[PAD]", "[UNK]", "|", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ'"]
+    (tmp_path / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]"}
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(names))
+    recipe = load_recipe(recipe_file, EXAMPLES, ["steps=1", f"vocabulary={tmp_path}/vocab.json"])
+    train_model(recipe, tmp_path / "run")
+    assert load_vocabulary(tmp_path / "run/model", len(tokens)) == load_vocabulary(tmp_path, len(tokens))
+    assert load_vocabulary(tmp_path, len(tokens)).special == {1}
 
 
 def test_a_vocabulary_of_another_name_is_told_as_such(recipe_file: Path, tmp_path: Path) -> None:

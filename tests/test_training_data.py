@@ -259,11 +259,14 @@ def test_clips_of_every_label_are_held_out_but_of_those_with_one():
         for label, n in counts.items()
         for i in range(n)
     ]
-    held, kept = hold_out(rows)
+    held, kept = hold_out(rows, by_label=True)
     assert [row.source.path for row in held] == ["zero0", "zero20", "zero40", "one0"]
     assert [row for row in rows if row not in held] == kept
+    assert [row.source.path for row in hold_out(rows, by_label=False)[0]] == ["zero0", "zero20", "zero40"]
+    singles = [Row(Source(str(i), Path(str(i))), str(i)) for i in range(3)]
+    assert [row.label for row in hold_out(singles, by_label=True)[0]] == ["0"]
     texts = [Row(Source(str(i), Path(str(i)), text="A")) for i in range(41)]
-    assert [row.source.path for row in hold_out(texts)[0]] == ["0", "20", "40"]
+    assert [row.source.path for row in hold_out(texts, by_label=False)[0]] == ["0", "20", "40"]
 
 
 def test_files_of_another_length_than_their_rows_say_are_told(tmp_path, caplog, monkeypatch):

@@ -321,6 +321,14 @@ def test_another_dev_set_is_chosen_by_from_its_beginning(recipe_file, tmp_path, 
     recipe = load_recipe(recipe_file, EXAMPLES, [*settings, "steps=4", f"dev={other}"])
     train_model(recipe, tmp_path / "run")
     assert any("dev is another" in message for message in caplog.messages)
+    # the same clips by another name are the same
+    caplog.clear()
+    shutil.copy(other, tmp_path / "copy.jsonl")
+    train_model(
+        load_recipe(recipe_file, EXAMPLES, [*settings, "steps=5", f"dev={tmp_path}/copy.jsonl"]),
+        tmp_path / "run",
+    )
+    assert not any("dev is another" in message for message in caplog.messages)
     assert [record["step"] for record in MetricsLog(tmp_path / "run").records()][-1] > 2
 
 

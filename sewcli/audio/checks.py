@@ -105,7 +105,8 @@ def cannot_open(name: str, error: OSError | ValueError, file: Path | None = None
 def tell_announced(name: str, source: Source, samples: int) -> None:
     """Warn where a manifest gives a file another length: a row without an offset is read whole."""
     seconds = samples / SAMPLE_RATE
-    is_part = source.offset or source.duration is not None
+    # of --channel split the first tells for all
+    is_part = source.offset or source.duration is not None or source.channel
     if (
         source.announced is None
         or is_part

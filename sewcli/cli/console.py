@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -101,8 +102,9 @@ class Progress:
 
             # one row of the terminal, which takes the line away again
             room = shutil.get_terminal_size().columns - 4
-            self._live.update(escape(_printable(self.line())[:room]))
-            self._live.start()
+            with suppress(OSError):
+                self._live.update(escape(_printable(self.line())[:room]))
+                self._live.start()
 
     def fail(self) -> None:
         """Count a failed input, and make room for the line about it."""
@@ -112,7 +114,8 @@ class Progress:
     def pause(self) -> None:
         """Clear the line, so that something else can be written."""
         if self._live is not None:
-            self._live.stop()
+            with suppress(OSError):  # of a terminal that is closed
+                self._live.stop()
 
     def make_room(self) -> None:
         """Clear the line where standard output is written to the same terminal."""

@@ -156,6 +156,16 @@ def _lowered(vocabulary: Vocabulary) -> Vocabulary:
     return replace(vocabulary, tokens=tokens)
 
 
+def special_tokens(directory: Path) -> dict[str, str]:
+    """Those that special_tokens_map.json names, by what they are: "pad_token" and so on (ModelError)."""
+    named = _read(directory, "special_tokens_map.json")
+    return {
+        role: _content(named[role], default, directory)
+        for role, default in _DEFAULTS.items()
+        if role in named
+    }
+
+
 def _content(token: Any, default: str, directory: Path) -> str:
     """The text of a token, which tokenizer files hold as a string or an object; null is the default."""
     if isinstance(token, dict):

@@ -113,8 +113,6 @@ def manifest_source(row: dict[str, object], folder: Path) -> Source:
     Raises:
         ValueError: a field is missing or of the wrong type; the message says which.
     """
-    if "audio_filepath" not in row and "error" in row:
-        return _failed_before(row)
     path = row.get("audio_filepath")
     if not isinstance(path, str) or not path:
         raise ValueError('"audio_filepath" is missing or not a string')
@@ -124,21 +122,16 @@ def manifest_source(row: dict[str, object], folder: Path) -> Source:
         raise ValueError('"text" is not a string')
     offset, duration = _seconds(row, "offset"), _seconds(row, "duration")
     shown = _not_stdin(path)
+    channel: Any = None
     file = Path(path) if is_url(path) else folder / path
+    if "error" in row:  # of --failures: the name and the channel that were given then
+        given, channel = row.get("path", path), row.get("channel")
+        if not isinstance(given, str) or not (channel is None or type(channel) is int):
+            raise ValueError('"path" or "channel" is none')
+        shown = given
     if offset is None:
-        return Source(shown, file, text=text, announced=duration)
-    return Source(shown, file, offset, duration, text)
-
-
-def _failed_before(row: dict[str, object]) -> Source:
-    """The input of an error object, as --failures lists them, named as it was given then."""
-    path, channel = row.get("path"), row.get("channel")
-    if not isinstance(path, str) or not path:
-        raise ValueError('"path" is missing or not a string')
-    if "offset" in row:
-        raise ValueError("what failed is a part of a file: give the list that has the part again")
-    os.fsencode(path)
-    return Source(_not_stdin(path), Path(path), channel=channel if type(channel) is int else None)
+        return Source(shown, file, text=text, channel=channel, announced=duration)
+    return Source(shown, file, offset, duration, text, channel=channel)
 
 
 def _seconds(row: dict[str, object], key: str) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,24 +12,29 @@ from sewcli.inputs.manifest import Manifest, Row
 from sewcli.inputs.source import Source
 
 _TRANSCRIPTS = "*.trans.txt"
+#: directories of LibriSpeech
+_PART = re.compile(r"(train|dev|test)-")
 #: columns of Common Voice
 _CLIP, _SENTENCE = "path", "sentence"
 
 
 def has_transcripts(folder: Path) -> bool:
     """Whether a directory holds SPEAKER-CHAPTER.trans.txt, as LibriSpeech does."""
-    return next(folder.rglob(_TRANSCRIPTS), None) is not None
+    return next(_files(folder), None) is not None
 
 
 def transcripts(folder: Path) -> Manifest:
     """The utterances of LibriSpeech: lines "NAME TEXT" beside NAME.flac, or another format of audio.
 
     Raises:
-        UsageError: a file of transcripts cannot be read.
+        UsageError: a file of transcripts cannot be read, or these are parts for training and for testing.
     """
     manifest = Manifest(folder, separator=": utterance ")
     number = 0
-    for file in sorted(folder.rglob(_TRANSCRIPTS)):
+    parts = sorted(entry for entry in folder.iterdir() if _PART.match(entry.name) and entry.is_dir())
+    if len(parts) > 1:
+        raise UsageError(f"{folder} holds the parts of a corpus", hint=f"name one: {parts[0]}")
+    for file in sorted(_files(folder)):
         audio = {one.stem: one for one in file.parent.iterdir() if one.suffix[1:].lower() in AUDIO_EXTENSIONS}
         for line, content in _lines(file):
             number += 1
@@ -39,6 +44,10 @@ def transcripts(folder: Path) -> Manifest:
             clip = audio.get(name, file.parent / f"{name}.flac")
             manifest.rows.append(Row(Source(str(clip), clip, text=text), line=number, place=f"{file}:{line}"))
     return manifest
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.rglob(_TRANSCRIPTS) if not file.name.startswith("."))
 
 
 def is_table(file: Path) -> bool:
@@ -53,9 +62,10 @@ def table(file: Path) -> Manifest:
         UsageError: it cannot be read, or has other columns.
     """
     manifest = Manifest(file)
-    lines = (content for _, content in _lines(file))
-    rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    columns = rows.fieldnames or ()
+    lines = (
+        (number, content.rstrip("\r\n").split("\t")) for number, content in _lines(file) if content.strip()
+    )
+    _, columns = next(lines, (0, []))
     if _CLIP not in columns or _SENTENCE not in columns:
         raise UsageError(
             f"{file} is no table of Common Voice: it has no columns {_CLIP} and {_SENTENCE}",
@@ -63,12 +73,13 @@ def table(file: Path) -> Manifest:
         )
     clips = file.parent / "clips"
     folder = clips if clips.is_dir() else file.parent
-    for number, row in enumerate(rows, start=2):
-        if not row[_CLIP]:
+    for number, values in lines:
+        row = dict(zip(columns, values, strict=False))
+        name = row.get(_CLIP)
+        if not name:
             manifest.bad(number, "not_a_row", f"it has no {_CLIP}")
             continue
-        clip = folder / row[_CLIP]
-        source = Source(str(clip), clip, text=row[_SENTENCE] or "")
+        source = Source(str(folder / name), folder / name, text=row.get(_SENTENCE, ""))
         manifest.rows.append(Row(source, line=number, place=manifest.place(number)))
     return manifest
 

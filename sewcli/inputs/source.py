@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sewcli.inputs.raw import RawAudio
 from sewcli.inputs.urls import is_url
@@ -51,7 +53,17 @@ class Source:
 
     def failure(self, code: str, message: str) -> Failure:
         """What stands in the place of its result."""
-        return Failure(self.path, code, message, self.channel, self.part[0])
+        return Failure(self.path, code, message, self.channel, self.part[0], self._row())
+
+    def _row(self) -> dict[str, Any] | None:
+        """Of a manifest that names it wherever it lies; None for standard input and what is no input."""
+        if self.path == STDIN or self.error is not None:
+            return None
+        # resolve() follows links
+        place = self.path if self.is_url else os.path.abspath(self.file)  # noqa: PTH100
+        begin = self.part[0]
+        row = {"audio_filepath": place, "offset": begin, "duration": self.duration, "text": self.text}
+        return {key: value for key, value in row.items() if value is not None}
 
     @property
     def is_stdin(self) -> bool:

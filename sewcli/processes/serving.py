@@ -31,11 +31,11 @@ class Messages(logging.Handler):
         self._kept: list[tuple[int, str]] = []
         logger = logging.getLogger("sewcli")
         logger.handlers, logger.propagate = [self], False
-        logger.setLevel(logging.INFO)
+        logger.setLevel(logging.DEBUG)  # the main process shows what is asked for
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one."""
-        self._kept.append((record.levelno, record.getMessage()))
+        self._kept.append((record.levelno, self.format(record)))
 
     def taken(self) -> Told:
         """Those kept so far, which are forgotten."""

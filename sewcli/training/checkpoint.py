@@ -202,7 +202,7 @@ def check_same_run(state: dict[str, Any], recipe: Recipe, outputs: dict[str, Any
         UsageError: a setting or an output is another that decides which weights there are, or it has gone
             further than this one is to.
     """
-    if "data" not in state:
+    if not {"data", "dev", "losses"} <= state.keys():
         raise UsageError(
             f"the run in {directory} was begun by an older version of sew",
             hint="finish it with that one, or choose another -o",

@@ -49,6 +49,7 @@ class ClassificationTask:
                 f"the training data have {len(self.labels)} label(s); a classifier needs two or more",
                 hint="rows need a `label` (num_labels 1 would be a regression, which sew does not run)",
             )
+        self.dev_fingerprint = fingerprint(dev.lengths, [row.label for row in dev.rows])
         self._smoothing = recipe.label_smoothing
         self._ids = {label: i for i, label in enumerate(self.labels)}
         self._train, self._other = train, other

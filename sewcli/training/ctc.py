@@ -74,6 +74,7 @@ class CtcTask:
         self.speller = speller
         self._train = train
         self._recipe = recipe
+        self.dev_fingerprint = fingerprint(dev.lengths, [row.text for row in dev.rows])
         self._scores = TranscriptScores(dev, self._dev_clips(dev, skip_bad=skip_bad), speller)
         self._features: FeatureCache | None = None
         self._teacher: Teacher | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sewcli.acoustic.files import read_config
-from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.decoding.vocabulary import load_vocabulary, special_tokens
 from sewcli.errors import UsageError
 from sewcli.inputs.corpus import corpus_hash, read_corpus, saved_split
 from sewcli.inputs.manifest import Row, Task
@@ -80,7 +80,7 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
     elif len(rows) < 2:
         raise UsageError("one training clip, and none for dev", hint="give dev clips, or more clips")
     else:
-        dev_rows, rows = hold_out(rows)
+        dev_rows, rows = hold_out(rows, by_label=kind == "classification")
         log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
         held_out = True
     train, dev = decoded(rows), decoded(dev_rows)
@@ -89,15 +89,16 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
     return Data(train, dev, held_out, background, corpus_hash(by_path))
 
 
-def hold_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """The rows to choose by and those to learn from: every so many-th, of each label, which has one at least.
+def hold_out(rows: list[Row], *, by_label: bool) -> tuple[list[Row], list[Row]]:
+    """The rows to choose by and those to learn from: every so many-th, or of each label, which has one then.
 
     A label with one clip alone has it to learn from.
     """
     places: dict[str | None, list[int]] = {}
     for place, row in enumerate(rows):
-        places.setdefault(row.label, []).append(place)
+        places.setdefault(row.label if by_label else None, []).append(place)
     held = {place for of_label in places.values() if len(of_label) > 1 for place in of_label[::HOLD_OUT]}
+    held = held or set(range(0, len(rows), HOLD_OUT))
     return [rows[place] for place in sorted(held)], [
         row for place, row in enumerate(rows) if place not in held
     ]
@@ -146,4 +147,4 @@ def write_spelling(recipe: Recipe, speller: Speller, start: Path | None, target:
         if (given / name).exists():
             shutil.copyfile(given / name, target / name)
     if not (target / "tokenizer_config.json").exists():  # without it transformers finds no tokenizer
-        write_tokenizer_config(target, speller.vocabulary)
+        write_tokenizer_config(target, speller.vocabulary, special_tokens(target))

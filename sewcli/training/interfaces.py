@@ -25,6 +25,10 @@ class Task(Examples, Protocol):
     def fingerprint(self) -> str:
         """Tells the training clips and what is to be learned of them from others."""
 
+    @property
+    def dev_fingerprint(self) -> str:
+        """The same of the clips of dev."""
+
     def loss(self, model: Model, batch: Batch, targets: list[Any]) -> torch.Tensor:
         """Mean loss of a batch, a scalar."""
 

@@ -265,6 +265,7 @@ class Trainer:
                 "batches": self.batches,
                 "processes": self._accelerator.num_processes,
                 "data": self.task.fingerprint,
+                "dev": self.task.dev_fingerprint,
                 "recipe": settings_of(self.recipe),
                 "best": self.best,
                 "best_step": self.best_step,
@@ -289,9 +290,9 @@ class Trainer:
         self.best = None if state["best"] is None else tuple(state["best"])
         self.waited = state["waited"]
         self._evaluated, self._losses = state["evaluated"], state["losses"]
-        if state["recipe"]["dev"] != settings_of(self.recipe)["dev"]:
+        if state["dev"] != self.task.dev_fingerprint:
             log.warning("dev is another: weights are chosen from here on")
-            self.best, self.best_step, self.waited = None, self.step, 0
+            self.best, self.best_step, self.waited, self._evaluated = None, self.step, 0, -1
         elif self.best is not None and not chosen:
             log.warning("%s holds no chosen-*: weights are chosen from here on", self.directory)
             self.best, self.best_step, self.waited = None, self.step, 0

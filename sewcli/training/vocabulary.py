@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,16 +106,24 @@ def write_vocabulary(directory: Path, tokens: Sequence[str]) -> None:
     The layout is that of Wav2Vec2CTCTokenizer; the special tokens have the names used here.
     """
     (directory / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}) + "\n")
-    _write_tokenizer_config(directory, BLANK, DELIMITER)
+    _write_tokenizer_config(directory, BLANK, DELIMITER, {})
 
 
-def write_tokenizer_config(directory: Path, vocabulary: Vocabulary) -> None:
-    """Write tokenizer_config.json beside a vocab.json that has none, for Wav2Vec2CTCTokenizer."""
+def write_tokenizer_config(directory: Path, vocabulary: Vocabulary, names: Mapping[str, str]) -> None:
+    """Write tokenizer_config.json beside a vocab.json that has none, for Wav2Vec2CTCTokenizer.
+
+    Args:
+        directory: of both.
+        vocabulary: of the vocab.json.
+        names: of special tokens, by what they are: see `special_tokens`.
+    """
     delimiter = None if vocabulary.delimiter is None else vocabulary.tokens[vocabulary.delimiter]
-    _write_tokenizer_config(directory, vocabulary.tokens[vocabulary.blank], delimiter)
+    _write_tokenizer_config(directory, vocabulary.tokens[vocabulary.blank], delimiter, names)
 
 
-def _write_tokenizer_config(directory: Path, blank: str, delimiter: str | None) -> None:
+def _write_tokenizer_config(
+    directory: Path, blank: str, delimiter: str | None, names: Mapping[str, str]
+) -> None:
     config = {
         "tokenizer_class": "Wav2Vec2CTCTokenizer",
         "pad_token": blank,
@@ -124,6 +132,7 @@ def _write_tokenizer_config(directory: Path, blank: str, delimiter: str | None) 
         "unk_token": SPECIAL[2],
         "word_delimiter_token": delimiter,
         "do_lower_case": False,
+        **names,
     }
     (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
 

@@ -83,6 +83,7 @@ def verify(
     """
     from sewcli.cli.streams import write_lines, write_message, write_stdout
     from sewcli.doctor.weights import check_model
+    from sewcli.model_json import with_own
     from sewcli.registry import resolve
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
@@ -92,7 +93,7 @@ def verify(
         record: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "model": spec.name, "ok": True}
         verdict = "ok"
         try:
-            local = _on_this_machine(spec)
+            local = _on_this_machine(with_own(spec))
             record["directory"] = str(local.directory)
             check_model(local)
         except ModelError as error:

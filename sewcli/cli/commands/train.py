@@ -90,8 +90,9 @@ def train(
     from sewcli.hub.offline import set_offline
 
     # the other processes of `accelerate launch` have nothing to say that the first does not
-    messages = run.Messages(quiet=quiet or os.environ.get("RANK", "0") != "0", verbose=verbose)
-    messages.set_up()
+    first = os.environ.get("RANK", "0") == "0"
+    run.Messages(quiet=quiet, verbose=verbose).set_up()
+    run.set_up_messages(quiet=quiet or not first, verbose=verbose and first)
     make_folder("-o", output)
     if offline:
         set_offline()

@@ -77,7 +77,7 @@ class FailureList:
     def add(self, failure: Failure) -> None:
         """Write one (SewError where that cannot be)."""
         if self._file is not None:
-            line = dump(as_object(failure))
+            line = dump(as_object(failure) | dict(failure.row or {}))
             try:
                 while line:
                     line = line[os.write(self._file, line) :]

@@ -25,6 +25,8 @@ LOCK = f"{RESERVED}lock"
 RESUMED = "another run with --resume"
 
 
+#: seconds to wait for the lock: a run without --resume may look at it
+_PATIENCE = 0.5
 #: entries beyond two for each file that a journal may have before it is written anew
 _SPARE = 1000
 
@@ -50,7 +52,7 @@ class Journal:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock = lock(root / LOCK, RESUMED)
+        self._lock = lock(root / LOCK, RESUMED, patience=_PATIENCE)
         try:
             self._done, entries = _read(root / JOURNAL)
             if entries > 2 * len(self._done) + _SPARE:
@@ -74,7 +76,7 @@ class Journal:
             return False
         if done is None or done.size != size:
             return True
-        return done.content != _hash(file)
+        return done.content != _hash_or_none(file)
 
     def record(self, files: Sequence[Path], audio: str, run: str) -> None:
         """Note that these files are in place (OSError where there is no room for that)."""
@@ -150,7 +152,7 @@ def _is_done(done: Mapping[str, _Done], root: Path, one: Planned, audio: str, ru
         if found is None or (found.audio, found.run, found.size) != (audio, run, size):
             return False
         # another run may have written a file of the same size; the audio, which is larger, is hashed too
-        if found.content != _hash(file):
+        if found.content != _hash_or_none(file):
             return False
     return True
 
@@ -219,6 +221,14 @@ def _on_disk(file: Path) -> str | None:
 @lru_cache(maxsize=16)  # the rows of a manifest name the same long file again and again
 def _content(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - they tell a changed file
     return _hash(file)
+
+
+def _hash_or_none(file: Path) -> str | None:
+    """None for a file that cannot be read, which is as good as changed."""
+    try:
+        return _hash(file)
+    except OSError:
+        return None
 
 
 def _hash(file: Path) -> str:
