@@ -82,8 +82,10 @@ def test_schema_refuses_what_is_wrong(sew: Sew) -> None:
         assert not validator.is_valid(good | wrong)
 
 
-def test_transcribe_and_errors(sew: Sew, audio: Path, ctc: Path, valid: Any) -> None:
+def test_transcribe_and_errors(sew: Sew, audio: Path, ctc: Path, tmp_path: Path, valid: Any) -> None:
     for options in (("--timestamps", "char", "--channel", "0"), ("--timestamps", "none", "--start", "0.5")):
+        listed = tmp_path / "failures.jsonl"
+        options = (*options, "--failures", listed)  # type: ignore[assignment]
         result = sew("transcribe", audio, "gone.wav", "-m", ctc, "-f", "json", *options)
         assert result.code == 3
         *good, failed = result.records
@@ -91,6 +93,7 @@ def test_transcribe_and_errors(sew: Sew, audio: Path, ctc: Path, valid: Any) -> 
         for record in good:
             valid("transcribe", record)
         valid("error", failed)
+        valid("error", json.loads(listed.read_text()))
 
 
 @needs_pyctcdecode

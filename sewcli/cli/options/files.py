@@ -231,7 +231,8 @@ Failures = Annotated[
         "--failures",
         envvar="SEW_FAILURES",
         metavar="FILE",
-        help="Write each input that failed into FILE: a JSON object a line, with its path and what is wrong.",
+        help="Write each input that failed into FILE: a JSON object a line, with its path and what is wrong. "
+        "--files-from FILE tries them again.",
         rich_help_panel=_OUTPUT,
     ),
 ]
