@@ -85,8 +85,8 @@ def test_schema_refuses_what_is_wrong(sew: Sew) -> None:
 def test_transcribe_and_errors(sew: Sew, audio: Path, ctc: Path, tmp_path: Path, valid: Any) -> None:
     for options in (("--timestamps", "char", "--channel", "0"), ("--timestamps", "none", "--start", "0.5")):
         listed = tmp_path / "failures.jsonl"
-        options = (*options, "--failures", listed)  # type: ignore[assignment]
-        result = sew("transcribe", audio, "gone.wav", "-m", ctc, "-f", "json", *options)
+        given = ("transcribe", audio, "gone.wav", "-m", ctc, "-f", "json", "--failures", listed)
+        result = sew(*given, *options)
         assert result.code == 3
         *good, failed = result.records
         assert len(good) == 3
