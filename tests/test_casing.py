@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from helpers import needs_pyctcdecode
 
 from sewcli.casing import recased
 from sewcli.results import Alternative, ModelInfo, Span, Transcript
@@ -51,10 +52,15 @@ def test_the_command_writes_the_case_and_puts_it_on_record(sew, ctc, audio, tmp_
     sew("transcribe", audio / "a.wav", "-m", ctc, "--save-logits", tmp_path)
     decoded = sew("decode", tmp_path, "-f", "json", "--timestamps", "char", "--case", "sentence")
     assert decoded.records == [found]
+    assert sew("transcribe", audio / "a.wav", "--case", "title").code == 2
+
+
+@needs_pyctcdecode
+def test_transcripts_of_a_beam_search_have_the_case(sew, ctc, audio, tmp_path):
+    sew("transcribe", audio / "a.wav", "-m", ctc, "--save-logits", tmp_path)
     beam = ("--decoder", "beam", "--n-best", "2", "--case", "lower")
     [record] = sew("decode", tmp_path, "-f", "json", *beam).records
     assert record["alternatives"][0]["text"] == record["text"] == record["text"].lower()
-    assert sew("transcribe", audio / "a.wav", "--case", "title").code == 2
 
 
 def test_the_subtitles_have_it_too(sew, ctc, audio):

@@ -84,7 +84,8 @@ def test_the_decoder_of_an_alias_makes_its_options_count(sew: Sew, long: Path, m
     assert sew("transcribe", long, "-m", ctc, "--hotword", "A", "-q").code == 2
 
 
-@pytest.mark.parametrize("command", ["align", "embed", "evaluate"])
+# evaluate decodes by beam search, as the alias says
+@pytest.mark.parametrize("command", ["align", "embed", pytest.param("evaluate", marks=needs_pyctcdecode)])
 def test_other_commands_cut_recordings_alike(
     sew: Sew, ctc: Path, long: Path, mine: str, command: str, tmp_path: Path
 ) -> None:
