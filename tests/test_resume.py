@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,8 +13,6 @@ from filelock import FileLock
 from helpers import write_babble
 
 from sewcli.cli.output.journal import JOURNAL, LOCK
-
-posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
@@ -229,91 +221,6 @@ def test_resume_needs_a_directory(sew: Sew, ctc: Path, audio: Path) -> None:
     result = sew("transcribe", audio, "-m", ctc, "--resume")
     assert result.code == 2
     assert "-o DIR" in result.err
-
-
-def start(*arguments: object, stdin: int | None = None) -> subprocess.Popen[bytes]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
-    command = [sys.executable, "-m", "sewcli", "transcribe", *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        env=environment,
-        stdin=stdin,
-        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - one thread
-    )
-
-
-def _heed_interrupts() -> None:
-    """A shell has its background jobs ignore SIGINT, and so would their children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def wait_for_entries(process: subprocess.Popen[bytes], folder: Path, wanted: int) -> None:
-    """Wait until the journal of a run has that many entries, or the run has ended."""
-    file = folder / JOURNAL
-    while process.poll() is None and not (file.exists() and file.read_bytes().count(b"\n") >= wanted):
-        time.sleep(0.002)
-
-
-@pytest.fixture
-def many(tmp_path: Path) -> Path:
-    for i in range(40):
-        write_babble(tmp_path / "many" / f"{i % 3}" / f"{i}.wav", 2.0 + i / 40, seed=i)
-    return tmp_path / "many"
-
-
-@pytest.mark.defaults
-@posix
-def test_kills_at_random_moments_leave_what_an_uninterrupted_run_leaves(
-    sew: Sew, ctc: Path, many: Path, tmp_path: Path
-) -> None:
-    out, whole = tmp_path / "out", tmp_path / "whole"
-    given = (many, "-m", ctc, "-f", "json", "-f", "srt", "-o")
-    chance = random.Random(4)
-    for wanted in (1, 15):
-        process = start(*given, out, "--resume")
-        wait_for_entries(process, out, wanted)
-        time.sleep(chance.uniform(0, 0.05))
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-        assert process.stderr is not None
-        process.stderr.close()
-    # not a file by halves, and none in the journal that is not there
-    done = journal(out)
-    assert 30 <= len(done) < 80
-    names = {name for name in outputs(out) if not name.endswith(".tmp")}
-    assert set(done) <= names
-    assert all(json.loads((out / name).read_text())["words"] for name in names if name.endswith("json"))
-    before = written_at(out)
-    assert sew("transcribe", *given, out, "--resume").code == 0
-    assert {name for name in done if before[name] != written_at(out)[name]} == set()
-    assert sew("transcribe", *given, whole).code == 0
-    assert outputs(out) == outputs(whole)
-    assert len(outputs(out)) == 80
-
-
-@posix
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_end_a_run_with_130_and_keep_what_is_written(
-    ctc: Path, many: Path, tmp_path: Path, number: signal.Signals
-) -> None:
-    out = tmp_path / "out"
-    # standard input never ends, so the run cannot either
-    process = start(many, "-", "-m", ctc, "-o", out, "--resume", stdin=subprocess.PIPE)
-    wait_for_entries(process, out, 5)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    done = journal(out)
-    told = re.fullmatch(
-        rf"sew: interrupted: (\d+) of 41 inputs done, kept in {out}; go on with --resume\n",
-        err.decode(),
-    )
-    assert told is not None
-    assert len(done) - 1 <= int(told[1]) <= len(done)
-    assert 5 <= len(done) < 41
-    assert not [name for name in outputs(out) if Path(name).name.startswith(".sew-")]
-    assert set(done) <= set(outputs(out))
 
 
 def test_files_of_two_formats_of_one_name_are_not_taken_for_each_other(

@@ -17,7 +17,6 @@ from trainings import EXAMPLES, At, interrupt, weights
 
 from sewcli.errors import UsageError
 from sewcli.training.checkpoint import CHOSEN, has_checkpoint, held, load_checkpoint, save_checkpoint
-from sewcli.training.observers import MetricsLog
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
@@ -138,15 +137,6 @@ def test_a_run_goes_on_with_the_next_batch_whatever_the_size_of_an_update(recipe
     assert load_checkpoint(tmp_path / "run")["batches"] == 6
 
 
-def test_no_evaluation_so_far_is_no_reason_to_stop_early(recipe_file, tmp_path):
-    first = ["steps=2", "eval_every=4", "save_every=1", "early_stop=1"]
-    with pytest.raises(KeyboardInterrupt):
-        train_model(load_recipe(recipe_file, EXAMPLES, first), tmp_path / "run", observers=[At(2, interrupt)])
-    settings = ["steps=4", "eval_every=1", "early_stop=1"]
-    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
-    assert (tmp_path / "run/model/model.safetensors").exists()
-
-
 def test_a_run_of_an_older_version_is_told_as_such(recipe_file, tmp_path):
     recipe = load_recipe(recipe_file, EXAMPLES, ["steps=1"])
     train_model(recipe, tmp_path / "run")
@@ -176,16 +166,6 @@ def test_other_data_and_other_processes_are_told(recipe_file, tmp_path, caplog):
     assert "processes: 1 now, 3 before" in caplog.messages
 
 
-def test_weights_that_come_from_the_same_score_are_told_apart_by_the_next_one(recipe_file, tmp_path):
-    """A model that writes nothing has a word error rate of 1 for a while."""
-    settings = ["steps=4", "eval_every=1", "early_stop=1", "front_end_steps=0"]
-    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
-    records = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
-    assert {record["wer"] for record in records} == {1.0}
-    assert len(records) == 4
-    assert records[-1]["loss"] < records[0]["loss"]
-
-
 def test_a_large_state_is_saved_in_parts_and_read_back(tmp_path):
     state = {
         "step": 3,
@@ -210,53 +190,6 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     part.write_bytes(part.read_bytes()[:50])
     with pytest.raises(UsageError, match="state-00000003 is damaged"):
         load_checkpoint(tmp_path)
-
-
-def test_training_stops_early_where_dev_does_not_improve(recipe_file, tmp_path):
-    """At a learning rate of next to nothing the first evaluation stays the best."""
-    settings = ["steps=10", "eval_every=1", "early_stop=2", "peak_rate=1e-12", "front_end_steps=0"]
-    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
-    steps = [json.loads(line)["step"] for line in (tmp_path / "run/metrics.jsonl").open()]
-    assert len(steps) < 10
-
-
-@pytest.mark.parametrize(
-    ("choose", "step", "words"), [("best", 1, "did best on dev"), ("last", 4, "last update")]
-)
-def test_the_weights_that_become_the_model(recipe_file, tmp_path, choose, step, words):
-    """At a learning rate of next to nothing the first evaluation stays the best."""
-    settings = ["steps=4", "eval_every=1", "peak_rate=1e-12", "front_end_steps=0", f"choose={choose}"]
-    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
-    assert load_checkpoint(tmp_path / "run", CHOSEN)["step"] == step
-    assert [path.name for path in (tmp_path / "run").glob("chosen*")] == [f"chosen-{step:08d}"]
-    card = (tmp_path / "run/model/README.md").read_text()
-    assert words in card
-    assert f" {step}." in card
-
-
-@pytest.mark.parametrize("steps", [6, 8])
-def test_a_run_moved_without_its_best_weights_still_gives_a_model(recipe_file, tmp_path, caplog, steps):
-    recipe = load_recipe(recipe_file, EXAMPLES, [])
-    train_model(recipe, tmp_path / "run")
-    (tmp_path / "run/metrics.jsonl").unlink()
-    for left_behind in ("model", *(path.name for path in (tmp_path / "run").glob("chosen-*"))):
-        shutil.rmtree(tmp_path / "run" / left_behind)
-    # at such a rate nothing after it does better
-    settings = [f"steps={steps}", "peak_rate=1e-12"]
-    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
-    assert any("holds no chosen-*" in message for message in caplog.messages)
-    assert (tmp_path / "run/model/model.safetensors").exists()
-    assert f"at update {steps}." in (tmp_path / "run/model/README.md").read_text()
-
-
-def test_a_run_without_an_evaluation_so_far_has_no_best_weights_to_miss(recipe_file, tmp_path, caplog):
-    recipe = load_recipe(recipe_file, EXAMPLES, ["save_every=1"])
-    with pytest.raises(KeyboardInterrupt):
-        train_model(recipe, tmp_path / "run", observers=[At(2, interrupt)])
-    with caplog.at_level("INFO", "sewcli"):
-        train_model(recipe, tmp_path / "run")
-    assert any(message.startswith("resumed at step 1 ") for message in caplog.messages)
-    assert not any("holds no chosen" in message for message in caplog.messages)
 
 
 @pytest.mark.parametrize("setting", ["choose=last", "freeze_feature_encoder=true"])
@@ -308,28 +241,6 @@ def test_skipped_updates_are_no_loss_of_zero(recipe_file, tmp_path, monkeypatch)
     skipped, made = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
     assert skipped["train_loss"] is None
     assert made["train_loss"] > 0
-
-
-def test_another_dev_set_is_chosen_by_from_its_beginning(recipe_file, tmp_path, caplog):
-    settings = ["steps=2", "eval_every=1", "early_stop=1", "peak_rate=1e-12", "front_end_steps=0"]
-    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
-    other = tmp_path / "dev.jsonl"
-    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()][:2]
-    paths = [{**row, "audio_filepath": str(EXAMPLES / row["audio_filepath"])} for row in rows]
-    other.write_text("".join(json.dumps(row) + "\n" for row in paths))
-    caplog.clear()
-    recipe = load_recipe(recipe_file, EXAMPLES, [*settings, "steps=4", f"dev={other}"])
-    train_model(recipe, tmp_path / "run")
-    assert any("dev is another" in message for message in caplog.messages)
-    # the same clips by another name are the same
-    caplog.clear()
-    shutil.copy(other, tmp_path / "copy.jsonl")
-    train_model(
-        load_recipe(recipe_file, EXAMPLES, [*settings, "steps=5", f"dev={tmp_path}/copy.jsonl"]),
-        tmp_path / "run",
-    )
-    assert not any("dev is another" in message for message in caplog.messages)
-    assert [record["step"] for record in MetricsLog(tmp_path / "run").records()][-1] > 2
 
 
 def test_a_run_that_has_gone_further_is_not_resumed(recipe_file, tmp_path):
