@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from sewcli.model_defaults import OptionDefaults
-from sewcli.models_toml import OFFSET_KEYS, ModelSpec, bad_registry, read_offset, read_option_defaults
+from sewcli.models_toml import OFFSET_KEYS, TASKS, ModelSpec, bad_registry, read_offset, read_option_defaults
 
 FILE = "sew.json"
-_TASKS = {"ForCTC": "ctc", "ForSequenceClassification": "classification", "Model": "features"}
-_KEYS = {*OFFSET_KEYS, *OptionDefaults.names()}
+_KEYS = {"task", *OFFSET_KEYS, *OptionDefaults.names()}
 
 
 def with_own(spec: ModelSpec) -> ModelSpec:
@@ -38,29 +37,22 @@ def with_own(spec: ModelSpec) -> ModelSpec:
         raise bad_registry(file, "is not a JSON object")
     if unknown := sorted(content.keys() - _KEYS):
         raise bad_registry(file, f"unknown key {unknown[0]!r} (there are {', '.join(sorted(_KEYS))})")
+    if content.get("task") not in (None, *TASKS):
+        raise bad_registry(file, f"task is {content['task']!r}, not one of {', '.join(TASKS)}")
     where = FILE
     own = asdict(read_option_defaults(content, file, where))
     given = {name: value for name, value in asdict(spec.defaults).items() if value is not None}
     return replace(
         spec,
         # an alias says itself whether its defaults are for one task or for all
-        task=_declared_task(spec.path) if spec.alias is None else spec.task,
+        task=content.get("task") if spec.alias is None else spec.task,
         defaults=OptionDefaults(**{**own, **given}),
         start_offset=spec.start_offset or read_offset(content, "start_offset", file, where),
         end_offset=spec.end_offset or read_offset(content, "end_offset", file, where),
     )
 
 
-def _declared_task(directory: Path) -> str | None:
-    """The task of a model by the architecture in its config.json, which is checked when it is loaded."""
-    try:
-        [name] = json.loads((directory / "config.json").read_text(encoding="utf-8"))["architectures"]
-        return next((task for ending, task in _TASKS.items() if name.endswith(ending)), None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def write_own(directory: Path, spec: ModelSpec) -> None:
+def write_own(directory: Path, spec: ModelSpec, task: str) -> None:
     """Write what a model takes over from the one it started from: chunks and the bias of its times."""
     content: Mapping[str, Any] = {
         "chunk": spec.defaults.chunk,
@@ -71,6 +63,6 @@ def write_own(directory: Path, spec: ModelSpec) -> None:
     content = {key: value for key, value in content.items() if value is not None}
     file = directory / FILE
     if content:
-        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        file.write_text(json.dumps({"task": task, **content}, indent=2) + "\n", encoding="utf-8")
     else:
         file.unlink(missing_ok=True)

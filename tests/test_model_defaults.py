@@ -156,7 +156,7 @@ def test_a_model_directory_has_defaults_of_its_own(
     sew: Sew, ctc: Path, long: Path, tmp_path: Path, user_directory: Path
 ) -> None:
     model = shutil.copytree(ctc, tmp_path / "model")
-    (model / "sew.json").write_text('{"chunk": 4, "stride": 0.4, "end_offset": 0.02}')
+    (model / "sew.json").write_text('{"task": "ctc", "chunk": 4, "stride": 0.4, "end_offset": 0.02}')
     [expected] = sew("transcribe", long, "-m", ctc, "-f", "json", "--chunk", "4", "--stride", "0.4").records
     [record] = sew("transcribe", long, "-m", model, "-f", "json").records
     assert record["text"] == expected["text"]
@@ -182,6 +182,7 @@ def test_a_model_directory_has_defaults_of_its_own(
         ("{", "cannot be read"),
         ("[]", "is not a JSON object"),
         ('{"chunks": 4}', "unknown key 'chunks'"),
+        ('{"task": "speech"}', "task is 'speech', not one of ctc"),
         ('{"chunk": "4"}', "chunk has to be what --chunk takes"),
         ('{"end_offset": 90}', "end_offset has to be seconds"),
     ],

@@ -81,5 +81,5 @@ def test_the_start_is_among_what_is_chosen_from(recipe_file, tmp_path, caplog):
         # it is cut into chunks, and its times are corrected, as those of what it started from
         own = json.loads((tmp_path / choose / "model/sew.json").read_text())
         spec, trained = resolve("nano"), resolve(str(tmp_path / choose / "model"))
-        assert own == {"chunk": spec.defaults.chunk, "end_offset": spec.end_offset}
+        assert own == {"task": "ctc", "chunk": spec.defaults.chunk, "end_offset": spec.end_offset}
         assert (trained.defaults.chunk, trained.end_offset) == (spec.defaults.chunk, spec.end_offset)

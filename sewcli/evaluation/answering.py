@@ -85,7 +85,7 @@ def answers(
     consumer: Callable[[], Consumer[Answered | Failure]]
     if references.task == "classification":
         _warn_of_unknown_labels(references, network.labels)
-        settings = run_settings(network, options)
+        settings = run_settings(network, options.audio_engine)
         consumer = lambda: MeasuringConsumer(Classifier(network.labels, info, 1), stopwatch)  # noqa: E731
     else:
         vocabulary = load_vocabulary(local.directory, network.columns)

@@ -44,7 +44,7 @@ class Classifying:
         self._options = options
         self._info = model_info(local)
         self._top = top
-        self.settings = {"top": top, **run_settings(network, options)}
+        self.settings = {"top": top, **run_settings(network, options.audio_engine)}
 
     def results(self, sources: Iterable[Source]) -> Iterator[Classification | Failure]:
         """The labels or a failure for each source, in order; see `sewcli.pipeline.run.run`."""

@@ -39,9 +39,9 @@ def batch_seconds(wanted: float | None, model: RunningModel) -> float:
     return device_seconds(model.device, model.checkpoint.config)
 
 
-def run_settings(network: RunningModel, options: Options) -> dict[str, Any]:
+def run_settings(network: RunningModel, audio_engine: str) -> dict[str, Any]:
     """What can change the values that the network gives for an input, for the record."""
-    return {"dtype": network.dtype, "engine": network.engine, "audio_engine": options.audio_engine}
+    return {"dtype": network.dtype, "engine": network.engine, "audio_engine": audio_engine}
 
 
 def chunk_settings(network: RunningModel, options: Options) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def chunk_settings(network: RunningModel, options: Options) -> dict[str, Any]:
         "stride": options.plan.stride_seconds,
         "statistics": "file" if options.file_statistics else "chunk",
     }
-    return chunks | run_settings(network, options)
+    return chunks | run_settings(network, options.audio_engine)
 
 
 def pictured(consumer: Consumer[ResultT], picture: Picture | None) -> Consumer[ResultT]:

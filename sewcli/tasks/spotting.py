@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sewcli.hub.fetching import LocalModel
 from sewcli.results import Detections, Failure, KeywordEvent
-from sewcli.tasks.shared import model_info
+from sewcli.tasks.shared import model_info, run_settings
 
 if TYPE_CHECKING:
     from sewcli.acoustic.running import RunningModel
@@ -47,8 +47,7 @@ class Spotting:
 
         spotting.columns(network.labels)
         self._spotter = Spotter(network, model_info(local), spotting, batch_seconds, audio_engine, picture)
-        engines = {"dtype": network.dtype, "engine": network.engine, "audio_engine": audio_engine}
-        self.settings = spotting.as_settings() | engines
+        self.settings = spotting.as_settings() | run_settings(network, audio_engine)
 
     def results(self, sources: Iterable[Source]) -> Iterator[KeywordEvent | Detections | Failure]:
         """The events of each source as they end, then all of them; see `sewcli.spotting.spotter`."""

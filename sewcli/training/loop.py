@@ -109,7 +109,8 @@ class Trainer:
     def run(self) -> None:
         """Train to the recipe's last step, from the checkpoint if there is one.
 
-        SIGINT and SIGTERM let the update in hand finish, write a checkpoint and raise KeyboardInterrupt.
+        SIGINT, SIGTERM and SIGHUP let the update in hand finish, write a checkpoint and raise
+        KeyboardInterrupt.
 
         Raises:
             UsageError: the training has diverged: weights, gradients or the loss on dev are no numbers.

@@ -226,7 +226,9 @@ def _finish(
     if isinstance(task, CtcTask):
         write_spelling(recipe, task.speller, None if origin is None else origin.directory, target)
     if origin is not None:
-        write_own(target, origin.spec if origin.spec.task in (None, recipe.task) else ModelSpec())
+        write_own(
+            target, origin.spec if origin.spec.task in (None, recipe.task) else ModelSpec(), recipe.task
+        )
     records = MetricsLog(directory).records()
     background = data.background[0] if data.background else None
     summary = DataSummary.of(data.train, task.used, background, data.manifests)

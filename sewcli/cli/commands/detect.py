@@ -16,7 +16,7 @@ from sewcli.evaluation.spotted import events_of, inside, lines, notes, read_reco
 from sewcli.results import Detections, Failure
 from sewcli.spotting.options import SpottingOptions
 from sewcli.spotting.spotter import Listening, Spotter
-from sewcli.tasks.shared import batch_seconds, model_info
+from sewcli.tasks.shared import batch_seconds, model_info, run_settings
 from sewcli.writers.jsonl import SCHEMA_VERSION
 
 
@@ -87,7 +87,6 @@ def evaluate_spotting(
             progress.advance(Detections(row.source.path, recording.duration, (), spotter.info))
     if total.recordings:
         seconds = watch.total
-        engines = {"dtype": network.dtype, "engine": network.engine, "audio_engine": audio_engine}
         scores = {
             "schema_version": SCHEMA_VERSION,
             "threshold": options.threshold,
@@ -98,7 +97,7 @@ def evaluate_spotting(
             "failed": failed,
             "skipped": skipped,
             "model": {"id": local.spec.name, "revision": local.revision},
-            "settings": options.as_settings() | engines,
+            "settings": options.as_settings() | run_settings(network, audio_engine),
         }
         outputs.show(scores, lines, notes)
     return exit_code(total.recordings, failed)

@@ -90,9 +90,9 @@ def train(
     from sewcli.hub.offline import set_offline
 
     # the other processes of `accelerate launch` have nothing to say that the first does not
-    first = os.environ.get("RANK", "0") == "0"
     run.Messages(quiet=quiet, verbose=verbose).set_up()
-    run.set_up_messages(quiet=quiet or not first, verbose=verbose and first)
+    if os.environ.get("RANK", "0") != "0":
+        run.set_up_messages(quiet=True)
     make_folder("-o", output)
     if offline:
         set_offline()
