@@ -208,3 +208,10 @@ def check_spans(spans: list[dict[str, Any]], key: str, begin: float, end: float)
 
 def files_in(folder: Path) -> list[str]:
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+
+
+def write_own(user_directory: Path, text: str) -> Path:
+    user_directory.mkdir(parents=True, exist_ok=True)
+    file = user_directory / "models.toml"
+    file.write_text(text)
+    return file

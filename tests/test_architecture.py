@@ -68,6 +68,16 @@ def test_imports_go_down() -> None:
     ]
     assert not wrong
 
+def test_tests_import_no_other_tests() -> None:
+    """What several of them need has a module of its own, so that a test can be moved."""
+    wrong = [
+        f"{file.name} imports {module}"
+        for file in sorted(Path(__file__).parent.glob("*.py"))
+        for module in imported(file)
+        if module.startswith("test_")
+    ]
+    assert not wrong
+
 
 def _may_import(name: str, module: list[str]) -> bool:
     if module[0] == "torch":

@@ -19,7 +19,7 @@ import pytest
 import soundfile
 from conftest import MATRIX, Sew
 from helpers import write_babble
-from test_examples import EXAMPLES, ROOT, put_program, run
+from shell import EXAMPLES, ROOT, put_program, run
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: commands that are shown and not run, by what is in them, and why

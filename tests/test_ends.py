@@ -14,64 +14,10 @@ from pathlib import Path
 
 import pytest
 from helpers import write_babble
+from runs import WAIT, Run, await_end
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 needs_beam = pytest.mark.skipif(sys.version_info >= (3, 13), reason="no pyctcdecode for this Python")
-WAIT = 90.0
-
-
-class Run:
-    """`sew transcribe` in a process whose temporary files go to a folder of its own."""
-
-    def __init__(self, folder: Path, *arguments: object) -> None:
-        self.temporary = folder / "temporary"
-        self.temporary.mkdir()
-        names = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sewcli", "transcribe", *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=names | {"TMPDIR": str(self.temporary)},
-            # a shell has its background jobs ignore SIGINT, and so would their children
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
-        )
-
-    def children(self) -> list[int]:
-        """The processes it has started."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal():
-                try:
-                    parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                except OSError:
-                    continue
-                if parent == self.process.pid:
-                    found.append(int(entry.name))
-        return found
-
-    def line(self) -> bytes:
-        """The next line of its output."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-    def end(self) -> tuple[int, bytes]:
-        """Close its streams and wait for it to end; its exit code and what it wrote to standard error."""
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            stream.close()
-        assert self.process.stderr is not None
-        err = self.process.stderr.read()
-        self.process.stderr.close()
-        return self.process.wait(WAIT), err
-
-
-def await_end(pids: list[int]) -> None:
-    """Wait for processes that are to end by themselves."""
-    latest = time.monotonic() + WAIT
-    while alive := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
-        assert time.monotonic() < latest, f"still there: {alive}"
-        time.sleep(0.02)
 
 
 @pytest.fixture

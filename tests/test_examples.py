@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from helpers import write_babble
-
-ROOT = Path(__file__).parent.parent
-EXAMPLES = ROOT / "examples"
+from shell import EXAMPLES, put_program, run
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bash") is None or not EXAMPLES.is_dir(), reason="needs bash and the examples"
@@ -31,24 +26,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_babble(place / "recordings" / "c.flac", 1.0)
     put_program(place)
     return place
-
-
-def put_program(place: Path) -> None:
-    """Put `sew` of this tree into bin/ of a folder."""
-    (place / "bin").mkdir()
-    program = place / "bin" / "sew"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sewcli "$@"\n')
-    program.chmod(0o755)
-
-
-def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SEW_", "HF_"))}
-    path = f"{folder / 'bin'}{os.pathsep}{kept['PATH']}"
-    env = kept | {"PATH": path, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    shell = ["bash", "-o", "pipefail", "-c", command]
-    return subprocess.run(
-        shell, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False, input=""
-    )
 
 
 PIPELINES = {

@@ -13,8 +13,8 @@ import pytest
 import torch
 from conftest import Sew
 from fake_hub import FILES, NEW, OLD, Client, FakeHub, assert_failed, make_snapshot, serving
+from hub_runs import REPO, Publisher, pickled, run
 from safetensors.torch import load_file
-from test_pickles import REPO, Publisher, pickled, run
 
 CONVERTED = "c" * 40
 DATE = "2026-01-01T00:00:00.000Z"

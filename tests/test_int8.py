@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from test_parity import LENGTHS, outputs, random_model, reference, saved, utterance
+from networks import LENGTHS, outputs, random_model, reference, saved, utterance
 from torch.nn import functional as F
 
 from sewcli.acoustic.engine import fast, int8

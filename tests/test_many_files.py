@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import Sew
 from helpers import babble
+from runs import journal, start, wait_for_entries
 from soundfile import write
-from test_resume import journal, start, wait_for_entries
 
 MANY = 300
 NAMES = (

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from conftest import Sew
-from helpers import babble, needs_pyctcdecode
-from test_user_models import write_own
+from helpers import babble, needs_pyctcdecode, write_own
 
 import sewcli
 from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE

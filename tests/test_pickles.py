@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Sew
-from fake_hub import NEW, FakeHub, Handler, serving
+from fake_hub import NEW, FakeHub, serving
+from hub_runs import REPO, Publisher, pickled, run
 from safetensors.torch import load_file
 
-import sewcli
 from sewcli.acoustic.pickled import read_pickle
 from sewcli.errors import ModelError
-
-REPO = "asapp/sew-tiny-100k-ft-ls100h"  # of the packaged alias sew-tiny
-
-
-class Publisher(Handler):
-    """The hub with one repository, that of the alias."""
-
-    def do_GET(self) -> None:  # noqa: N802
-        self.path = self.path.replace(REPO, "owner/name")
-        super().do_GET()
 
 
 @pytest.fixture
@@ -43,30 +30,11 @@ def published(ctc: Path) -> Iterator[FakeHub]:
         yield state
 
 
-def pickled(content: object) -> bytes:
-    stream = io.BytesIO()
-    torch.save(content, stream)
-    return stream.getvalue()
-
-
 def with_pickle(model: Path, target: Path, content: bytes) -> Path:
     shutil.copytree(model, target)
     (target / "model.safetensors").unlink()
     (target / "pytorch_model.bin").write_bytes(content)
     return target
-
-
-def run(hub: FakeHub, home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """`sew` in a process of its own, because huggingface_hub reads its settings at its import."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("HF_", "HUGGINGFACE", "TRANSFORMERS_", "SEW_"))
-    }
-    ours = {"HF_HOME": str(home), "HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"}
-    ours["PYTHONPATH"] = str(Path(sewcli.__file__).parent.parent)
-    command = [sys.executable, "-m", "sewcli", *map(str, arguments)]
-    return subprocess.run(command, env=kept | ours, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.defaults

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import Sew
 from helpers import write_babble
-from test_ends import Run, await_end
+from runs import Run, await_end
 
 from sewcli.reading.read_workers import ReadWorkers
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -11,24 +10,9 @@ import pytest
 from conftest import Sew
 from filelock import FileLock
 from helpers import write_babble
+from runs import journal, outputs, written_at
 
 from sewcli.cli.output.journal import JOURNAL, LOCK
-
-
-def outputs(folder: Path) -> dict[str, bytes]:
-    """Every output file and what is in it."""
-    files = (file for file in folder.rglob("*") if file.is_file() and file.name not in (JOURNAL, LOCK))
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
-
-
-def written_at(folder: Path) -> dict[str, int]:
-    return {name: (folder / name).stat().st_mtime_ns for name in outputs(folder)}
-
-
-def journal(folder: Path) -> list[str]:
-    return [
-        name for line in (folder / JOURNAL).read_text().splitlines() for name in json.loads(line)["files"]
-    ]
 
 
 @pytest.fixture

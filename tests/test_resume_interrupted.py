@@ -8,42 +8,15 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from conftest import Sew
 from helpers import write_babble
-from test_resume import journal, outputs, written_at
-
-from sewcli.cli.output.journal import JOURNAL
+from runs import journal, outputs, start, wait_for_entries, written_at
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-
-
-def start(*arguments: object, stdin: int | None = None) -> subprocess.Popen[bytes]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
-    command = [sys.executable, "-m", "sewcli", "transcribe", *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        env=environment,
-        stdin=stdin,
-        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - one thread
-    )
-
-
-def _heed_interrupts() -> None:
-    """A shell has its background jobs ignore SIGINT, and so would their children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def wait_for_entries(process: subprocess.Popen[bytes], folder: Path, wanted: int) -> None:
-    """Wait until the journal of a run has that many entries, or the run has ended."""
-    file = folder / JOURNAL
-    while process.poll() is None and not (file.exists() and file.read_bytes().count(b"\n") >= wanted):
-        time.sleep(0.002)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from test_parity import random_model
+from networks import random_model
 
 from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.forward import base_model, convolutions

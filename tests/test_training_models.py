@@ -73,7 +73,7 @@ def test_learning_goes_down(recipe_file, tmp_path):
 
 def test_sixteen_bit_training_keeps_the_statistics_of_a_faint_clip_finite():
     """Rounded to bfloat16 the variance of a channel can be negative, and its root NaN."""
-    from test_parity import random_model
+    from networks import random_model
 
     rng = np.random.default_rng(0)
     rows = [(rng.standard_normal(16_080) * 1e-4 + 0.2).astype(np.float32) for _ in range(3)]
@@ -122,7 +122,7 @@ def test_labels_alone_make_a_classifier_without_other_sounds(tmp_path):
 
 def test_the_loss_is_that_of_the_library(recipe_file):
     """Both reductions, on clips whose frames are even in number (the odd last frame is never trained)."""
-    from test_parity import random_model
+    from networks import random_model
 
     rng = np.random.default_rng(0)
     rows = [rng.standard_normal(400 + 320 * n).astype(np.float32) for n in (59, 79)]
@@ -220,7 +220,7 @@ def test_the_loss_on_dev_is_that_of_the_library(recipe_file, tmp_path):
 
 def test_masks_longer_than_a_batch_are_left_out():
     """transformers raises ValueError there, at every attempt to go on."""
-    from test_parity import random_model
+    from networks import random_model
 
     model = random_model("SEW", "ForCTC", mask_time_prob=0.5, mask_time_length=64).train()
     rows = [np.random.default_rng(0).standard_normal(8_000).astype(np.float32)]

@@ -54,7 +54,7 @@ def test_a_bad_lexicon_is_refused(tmp_path, content, message):
 
 @pytest.mark.parametrize("family", ["SEW", "SEWD"])
 def test_the_loss_is_that_of_the_states_of_its_layer(family):
-    from test_parity import random_model
+    from networks import random_model
 
     from sewcli.acoustic.forward import ctc_logits
 

@@ -34,7 +34,7 @@ def test_the_divergence_is_that_of_torch_over_the_frames_that_count():
 
 @pytest.mark.parametrize("family", ["SEW", "SEWD"])
 def test_two_readings_without_chance_agree(family):
-    from test_parity import random_model
+    from networks import random_model
 
     model = random_model(family, "ForCTC").eval()
     batch = random_batch(16000, 7001)

@@ -12,19 +12,12 @@ from pathlib import Path
 import pytest
 from conftest import Sew
 from filelock import FileLock
-from helpers import tiny_model
+from helpers import tiny_model, write_own
 
 from sewcli.cli.commands import user_models
 from sewcli.registry import load_registry
 
 COMMIT = "d" * 40
-
-
-def write_own(user_directory: Path, text: str) -> Path:
-    user_directory.mkdir(parents=True, exist_ok=True)
-    file = user_directory / "models.toml"
-    file.write_text(text)
-    return file
 
 
 def in_cache(model: Path, cache: Path, repo: str = "owner/name") -> Path:

@@ -97,7 +97,7 @@ def keyword_recipe(tmp_path, **changes):
 
 def make_task(recipe_file, directory, *settings):
     """The task of the examples and a random model for it."""
-    from test_parity import random_model
+    from networks import random_model
 
     recipe = load_recipe(recipe_file, EXAMPLES, ["batch_seconds=64", *settings])
     clips = AudioCache.build(list(load_manifest(EXAMPLES / "speech.jsonl").rows), directory)
