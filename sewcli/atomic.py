@@ -67,24 +67,38 @@ def check_writable(folder: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-def remove_stale(folders: Iterable[Path]) -> None:
+class Folders:
+    """The folders that a run writes to; what runs that were killed left in one goes before it has a file."""
+
+    def __init__(self) -> None:
+        #: hashes of their names, of which there may be many
+        self._seen: set[int] = set()
+
+    def make(self, folder: Path) -> None:
+        """Have a folder (OSError where it cannot be made)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if hash(str(folder)) not in self._seen:
+            self._seen.add(hash(str(folder)))
+            _remove_stale(folder)
+
+
+def _remove_stale(folder: Path) -> None:
     """Delete temporary files of runs that are gone.
 
     One is stale whose process on this machine has ended, or that is of another machine and an hour old.
     Others may belong to a run beside this one.
     """
-    for folder in folders:
-        with suppress(OSError), os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(RESERVED) and entry.name.endswith(_SUFFIX):
-                    with suppress(OSError):
-                        if _is_stale(entry):
-                            Path(entry.path).unlink()
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(RESERVED) and entry.name.endswith(_SUFFIX):
+                with suppress(OSError):
+                    if _is_stale(entry):
+                        Path(entry.path).unlink()
 
 
 def _is_stale(entry: os.DirEntry[str]) -> bool:
     number = entry.name.removeprefix(_prefix()).removesuffix(_SUFFIX).partition(".")[0]
-    here = entry.name.startswith(_prefix()) and number.isdigit()
+    here = entry.name.startswith(_prefix()) and number.isdecimal()
     if here:
         return not _is_alive(int(number))
     return time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE
+from sewcli.chunking import DEFAULT_CHUNK, DEFAULT_STRIDE, ChunkPlan
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,7 @@ class OptionDefaults:
             }.get(name, is_number)
             if not is_good:
                 raise ValueError(f"{name} has to be what --{name.replace('_', '-')} takes, not {value!r}")
-        return cls(**found)
+        made = cls(**found)
+        if made.chunk is not None or made.stride is not None:
+            ChunkPlan.from_seconds(*made.chunk_seconds(None, None))
+        return made

@@ -204,6 +204,8 @@ def _parse_model(alias: str, value: Any, source: Path, *, packaged: bool) -> Mod
     if "revision" in table:
         raise bad_registry(source, f"[{where}]: a model with a path has no revision")
     path = Path(_text(table, "path", source, where)).expanduser()
+    if "\0" in str(path):
+        raise bad_registry(source, f"[{where}]: path has a NUL in it")
     if packaged:
         return replace(spec, path=_PACKAGE / path, embedded=not path.is_absolute())
     return replace(spec, path=source.parent / path)

@@ -149,7 +149,7 @@ class Detections:
     channel: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays are not equal or unequal
 class Attention:
     """What the states of one chunk of an input attended to, in every layer and head.
 
@@ -164,7 +164,7 @@ class Attention:
     first_key: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Embedding:
     """Hidden states of one input.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import json
 import math
 import re
 import subprocess
@@ -77,6 +79,43 @@ def test_labels_are_those_of_the_command(
         str(audio / "b.wav"),
     ]
     assert labeller.labels == ("yes", "no", "_silence_", "_unknown_")
+
+
+def test_results_become_the_objects_of_the_format_json(
+    sew: Sew, model: sewcli.Model, ctc: Path, audio: Path
+) -> None:
+    files = [audio / "a.wav", audio / "gone.wav"]
+    records = sew("transcribe", *files, "-m", ctc, "-f", "json").records
+    for record, result in zip(records, model.transcribe_many(files), strict=True):
+        made = sewcli.to_dict(result)
+        assert json.loads(json.dumps(made)) == record
+
+
+def test_hidden_states_can_be_compared_and_kept_in_a_set(audio: Path) -> None:
+    encoder = sewcli.load("nano", task="features")
+    one, other = (encoder.embed(audio / "b.wav") for _ in range(2))
+    assert one == one  # noqa: PLR0124 - arrays have no one truth value
+    assert one != other
+    assert len({one, other}) == 2
+
+
+def test_what_is_told_goes_nowhere_unless_it_is_asked_for(audio: Path) -> None:
+    code = (
+        f"import sewcli; model = sewcli.load('nano', compiled=True);"
+        f"model.align({str(audio / 'b.wav')!r}, 'completely other words')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "given", [b"RIFF", io.BytesIO(b"RIFF"), memoryview(b"RIFF")], ids=lambda one: type(one).__name__
+)
+def test_bytes_and_open_files_are_refused_with_what_to_do(model: sewcli.Model, given: Any) -> None:
+    with pytest.raises(sewcli.UsageError, match=r"soundfile\.read"):
+        model.transcribe(given)
+    with pytest.raises(sewcli.UsageError, match="two arguments"):
+        model.transcribe((np.zeros(9000, np.float32), 16000))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (8_000, 1), (44_100, 2)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -146,6 +147,12 @@ def test_saved_logits_are_decoded_again(
         sewcli.decode(file, chunk=3)  # type: ignore[call-arg]
     with pytest.raises(sewcli.SewError, match="cannot write"):
         model.transcribe(audio / "a.wav", save_logits=tmp_path / "no" / "folder")
+    own = shutil.copy(audio / "a.wav", tmp_path / "own.wav")
+    for link in (own, tmp_path / "folder" / ".." / "own.wav"):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        with pytest.raises(sewcli.UsageError, match="is the recording"):
+            model.transcribe(own, save_logits=link)
+    assert own.read_bytes() == (audio / "a.wav").read_bytes()
     with pytest.raises(sewcli.UsageError, match="vad leaves frames out"):
         model.transcribe(audio / "a.wav", save_logits=tmp_path / "vad", vad=True)
     assert not (tmp_path / "vad").exists()

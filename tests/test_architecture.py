@@ -68,6 +68,7 @@ def test_imports_go_down() -> None:
     ]
     assert not wrong
 
+
 def test_tests_import_no_other_tests() -> None:
     """What several of them need has a module of its own, so that a test can be moved."""
     wrong = [

@@ -75,6 +75,19 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "adapter": (lambda model: change_json(model / "config.json", add_adapter=True), "add_adapter"),
     "wav2vec2": (lambda model: change_json(model / "config.json", model_type="wav2vec2"), "'wav2vec2'"),
+    "a list of families": (lambda model: change_json(model / "config.json", model_type=["sew"]), "['sew']"),
+    "more layers than any machine holds": (
+        lambda model: change_json(model / "config.json", num_hidden_layers=10**9),
+        "1000000000 layers",
+    ),
+    "half a surrogate pair for a token": (
+        lambda model: change_json(model / "vocab.json", **{"\ud800": 5}),
+        "surrogates not allowed",
+    ),
+    "chunks shorter than their strides": (
+        lambda model: (model / "sew.json").write_text('{"chunk": 1, "stride": 5}'),
+        "sew.json",
+    ),
     "other frames": (lambda model: change_json(model / "config.json", squeeze_factor=4), "squeezed by 4"),
     "configuration is no JSON": (lambda model: (model / "config.json").write_text("nonsense"), "config.json"),
     "configuration without an end": (

@@ -93,6 +93,14 @@ class TestChoice:
         refused = sew("transcribe", clip, "-m", directory, "--engine", "fast")
         assert (refused.code, len(refused.messages)) == (5, 1)
 
+    @pytest.mark.parametrize("native", [True, False])
+    def test_a_processor_that_emulates_bfloat16_is_told(self, directory, caplog, monkeypatch, native):
+        monkeypatch.setattr("sewcli.acoustic.load.multiplies_bfloat16", lambda: native)
+        for dtype in ("float32", "bfloat16"):
+            load_model(LocalModel(ModelSpec(path=directory), directory, None), "ctc", dtype=dtype)
+        told = [message for message in caplog.messages if "emulates it" in message]
+        assert len(told) == (not native)
+
     def test_an_unknown_engine_is_wrong_usage(self, directory):
         with pytest.raises(UsageError, match="quick"):
             load(directory, engine="quick")

@@ -1,4 +1,4 @@
-"""The recipes of the embedded models: one script from nothing to all of them, tried with two updates each."""
+"""The recipes of the embedded models: one script from nothing to all of them, tried with one update each."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ def data(tmp_path: Path) -> Path:
         ("synthetic-2", "speech"),
     ):
         rows = [json.loads(line) for line in (ROOT / "examples" / f"{source}.jsonl").open()]
+        if source == "speech":  # some trainings make eight versions of each
+            rows = sorted(rows, key=lambda row: row["duration"])[:2]
         for row in rows:
             row["audio_filepath"] = str(ROOT / "examples" / row["audio_filepath"])
         files = [data / name / "manifest.jsonl"]
@@ -65,8 +67,9 @@ def embedded(data: Path, runs: Path, *settings: str) -> subprocess.CompletedProc
 
 def test_one_script_makes_all_embedded_models(data: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    settings = ("steps=2", "warmup=1", "batch_seconds=4", "pool_batches=2", "front_end_steps=2")
-    done = embedded(data, runs, *settings)
+    # Muon, which other tests try, takes a third of the time
+    settings = ("steps=1", "warmup=0", "batch_seconds=4", "pool_batches=1", "front_end_steps=1")
+    done = embedded(data, runs, *settings, "optimizer=adamw")
     assert done.returncode == 0, done.stderr
     for name in ("nano", "nano-d", "nano-keywords"):
         ours, packaged = runs / "embedded" / name, ROOT / "sewcli" / "models" / name

@@ -232,12 +232,12 @@ def test_masks_longer_than_a_batch_are_left_out():
 def test_fine_tuning_on_a_few_clips_reproduces_their_text(sew, tmp_path):
     """From nano, whose own transcripts of the clips are wrong."""
     rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]
-    rows = sorted(rows, key=lambda row: row["duration"])[:3]
+    rows = sorted(rows, key=lambda row: row["duration"])[:2]
     for row in rows:
         row["audio_filepath"] = str(EXAMPLES / row["audio_filepath"])
     manifest = tmp_path / "few.jsonl"
     manifest.write_text("\n".join(map(json.dumps, rows)))
-    settings = ["steps=60", "eval_every=60", "peak_rate=5e-4", "warmup=5", "speeds=[1.0]", "average=0.8"]
+    settings = ["steps=36", "eval_every=36", "peak_rate=7e-4", "warmup=4", "speeds=[1.0]", "average=0.8"]
     command = ["train", manifest, "--dev", manifest, "-o", tmp_path / "run", "--device", "cpu"]
     done = sew(*command, *(item for setting in settings for item in ("--set", setting)))
     assert done.code == 0, done.err

@@ -172,7 +172,7 @@ def test_settings_without_effect_are_refused(recipe_file, tmp_path, settings, me
 def test_a_stopped_training_goes_on_with_it_to_the_same_weights(recipe_file, tmp_path):
     """From nano, of which something is said, and with every loss beside it."""
     settings = [
-        *("init=nano", "config={}", "precision=float32", "batch_seconds=20", "steps=3", "eval_every=3"),
+        *("init=nano", "config={}", "precision=float32", "batch_seconds=8", "steps=3", "eval_every=3"),
         *("accumulate=2", "word_error_weight=1", "word_error_from=0.3", "consistency=0.2"),
         *("config.mask_time_prob=0.1", "peak_rate=1e-3", "warmup=0", "average=0.0", "choose=last"),
     ]

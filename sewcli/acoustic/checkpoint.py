@@ -53,6 +53,9 @@ class Checkpoint:
         return class_name(self.family, self.task)
 
 
+_MOST_LAYERS = 1000
+
+
 def class_name(family: str, task: str) -> str:
     """Name of the transformers class of a family and a task."""
     return FAMILIES[family] + TASKS[task]
@@ -69,7 +72,7 @@ def family_of(directory: Path, config: Mapping[str, Any]) -> str:
         ModelError: it is a model of another family.
     """
     family = config.get("model_type")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise ModelError(
             f"{directory} is not a SEW model: its config.json has model_type {family!r}",
             hint="sew runs models of type sew and sew-d",
@@ -114,6 +117,7 @@ def check_supported(directory: Path, config: dict[str, Any], task: str) -> None:
         ModelError: the configuration asks for one of these.
     """
     _refuse_unsupported(directory, config, task)
+    _check_layers(directory, config)
     _check_frames(directory, config)
 
 
@@ -155,6 +159,13 @@ def _refuse_unsupported(directory: Path, config: dict[str, Any], task: str) -> N
             hint="use a classification model with two labels or more",
             code="num_labels",
         )
+
+
+def _check_layers(directory: Path, config: dict[str, Any]) -> None:
+    """Refuse a number of layers that no machine holds, before their weights are looked for."""
+    layers = config.get("num_hidden_layers", 0)
+    if isinstance(layers, int) and not 0 <= layers <= _MOST_LAYERS:
+        raise ModelError(f"{directory}: its config.json has {layers} layers", code="damaged_model")
 
 
 def _check_frames(directory: Path, config: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """A JSON object (ModelError where there is none)."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
     except FileNotFoundError as error:
         raise ModelError(
             f"{file.parent} has no {file.name}: not a model directory", code="damaged_model"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
 from sewcli.acoustic.checkpoint import declared_task
 from sewcli.api.inputs import Place, ended_at_exit, listed, only
@@ -20,8 +20,10 @@ from sewcli.hub.offline import set_offline
 from sewcli.inputs.source import Source
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, Transcript
+from sewcli.writers import Result
+from sewcli.writers.jsonl import as_object
 
-__all__ = ["Model", "decode", "decode_many", "load"]
+__all__ = ["Model", "decode", "decode_many", "load", "to_dict"]
 
 
 def load(
@@ -97,3 +99,8 @@ def decode_many(logits: Iterable[Place], **options: Unpack[DecodeOptions]) -> It
     task = Decoding(decoding_options(options), times, decode_workers=workers)
     sources = (Source(os.fspath(file), Path(file)) for file in listed(logits))
     return ended_at_exit(task.results(sources))
+
+
+def to_dict(result: Result) -> dict[str, Any]:
+    """A result as `-f json` writes it, of numbers, strings, lists and dictionaries; see `sew schema`."""
+    return as_object(result)

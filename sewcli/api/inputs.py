@@ -34,6 +34,10 @@ Place = str | os.PathLike[str]
 Audio = Place | tuple[Array, int]
 """A file or an address, or samples of shape (samples,) or (samples, channels) with their rate."""
 
+Picture = Callable[[Source, bytes], None]
+Logits = Callable[[Source, Iterable[bytes]], None]
+"""What writes a picture, and the pieces of a file of logits, of a recording."""
+
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT", Transcript, Classification, Embedding)
 
@@ -47,6 +51,13 @@ def one_source(audio: Place | Array, sample_rate: int | None) -> Source:
     given: Any = audio
     if isinstance(given, list | tuple) and any(isinstance(one, str | os.PathLike) for one in given):
         raise UsageError("several files", hint="give them to transcribe_many, classify_many or embed_many")
+    if isinstance(given, bytes | bytearray | memoryview) or hasattr(given, "read"):
+        raise UsageError(
+            f"{type(given).__name__}: bytes and open files are not read",
+            hint="give a path, or samples: transcribe(*soundfile.read(io.BytesIO(...)))",
+        )
+    if sample_rate is None and isinstance(given, tuple) and len(given) == 2:
+        raise UsageError("samples and their rate are two arguments", hint="transcribe(samples, rate)")
     return array_source(audio, sample_rate)
 
 
@@ -146,11 +157,11 @@ def only(results: Iterator[ResultT | Failure]) -> ResultT:
     return result
 
 
-def picture_file(place: Place | None) -> Callable[[Source, bytes], None] | None:
+def picture_file(place: Place | None, audio: Place | Array) -> Picture | None:
     """What writes the picture of one recording.
 
     Raises:
-        UsageError: matplotlib is not installed, or the name is not one of a .png.
+        UsageError: matplotlib is not installed, the name is not one of a .png, or that of the recording.
     """
     if place is None:
         return None
@@ -160,15 +171,26 @@ def picture_file(place: Place | None) -> Callable[[Source, bytes], None] | None:
     file = Path(place)
     if file.suffix.lower() != ".png":
         raise UsageError(f"plot={os.fspath(place)!r}: pictures are written as .png")
+    _keep("plot", file, audio)
     return lambda _source, picture: _write(file, [picture])
 
 
-def logits_file(place: Place | None) -> Callable[[Source, Iterable[bytes]], None] | None:
-    """What writes the logits of one recording."""
+def logits_file(place: Place | None, audio: Place | Array) -> Logits | None:
+    """What writes the logits of one recording (UsageError where that would replace the recording)."""
     if place is None:
         return None
     file = Path(place)
+    _keep("save_logits", file, audio)
     return lambda _source, content: _write(file, content)
+
+
+def _keep(option: str, file: Path, audio: Place | Array) -> None:
+    same = False
+    if isinstance(audio, str | os.PathLike):
+        with suppress(OSError, ValueError):  # one of them is not there, or no file
+            same = file.samefile(audio)
+    if same:
+        raise UsageError(f"{option}={str(file)!r} is the recording", hint="choose another file")
 
 
 def _write(file: Path, content: Iterable[bytes]) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from sewcli.api.inputs import (
     Array,
     Audio,
+    Logits,
+    Picture,
     Place,
     any_sources,
     any_text_source,
@@ -96,7 +98,9 @@ class Model:
             AudioError: the audio cannot be read or used. ModelError: it is a model for classifying.
             UsageError: an option is wrong. DeviceError: out of memory.
         """
-        return only(self._transcripts([one_source(audio, sample_rate)], options, plot, save_logits))
+        source = one_source(audio, sample_rate)
+        picture, save = picture_file(plot, audio), logits_file(save_logits, audio)
+        return only(self._transcripts([source], options, picture, save))
 
     def transcribe_many(
         self, audios: Iterable[Audio], **options: Unpack[TranscribeOptions]
@@ -134,7 +138,7 @@ class Model:
         Raises:
             UsageError: the text is empty or cannot be spelled. Others: as `transcribe`.
         """
-        task = self._aligning(options, plot)
+        task = self._aligning(options, picture_file(plot, audio))
         said: Any = text
         if not isinstance(said, str):
             raise UsageError(f"text={text!r}: a string is needed")
@@ -158,7 +162,8 @@ class Model:
         **options: Unpack[ClassifyOptions],
     ) -> Classification:
         """The labels of one clip, a file or an array; see `transcribe` and `ClassifyOptions`."""
-        return only(self._classifications([one_source(audio, sample_rate)], options, plot))
+        source = one_source(audio, sample_rate)
+        return only(self._classifications([source], options, picture_file(plot, audio)))
 
     def classify_many(
         self, audios: Iterable[Audio], **options: Unpack[ClassifyOptions]
@@ -193,7 +198,8 @@ class Model:
         spotting.check()
         padded = batch_seconds(options.get("batch_seconds"), self._network)
         engine = options.get("audio_engine", "soundfile")
-        task = Spotting(self._local, self._network, spotting, padded, engine, picture_file(plot))
+        picture = picture_file(plot, audio)
+        task = Spotting(self._local, self._network, spotting, padded, engine, picture)
         results = task.results(parts([one_source(audio, sample_rate)], options))
         return ended_at_exit(events_only(results))
 
@@ -221,8 +227,8 @@ class Model:
         self,
         sources: Iterable[Source],
         options: TranscribeOptions,
-        plot: Place | None = None,
-        save_logits: Place | None = None,
+        picture: Picture | None = None,
+        save: Logits | None = None,
         decode_workers: int | None = 0,
     ) -> Iterator[Transcript | Failure]:
         self._require("ctc")
@@ -230,14 +236,13 @@ class Model:
         decoding = decoding_options(options, self._local.spec.defaults_for(self.task))
         how = self._reading(options)
         times = options.get("timestamps", "word")
-        save, picture = logits_file(save_logits), picture_file(plot)
         count = options.get("decode_workers", decode_workers)
         task = Transcribing(
             self._local, self._network, decoding, how, times, save, picture, decode_workers=count
         )
         return task.results(parts(sources, options))
 
-    def _aligning(self, options: AlignOptions, plot: Place | None = None) -> Aligning:
+    def _aligning(self, options: AlignOptions, picture: Picture | None = None) -> Aligning:
         self._require("ctc")
         options = checked_options(options, AlignOptions)
         how = self._reading(options)
@@ -246,12 +251,12 @@ class Model:
             options.get("timestamps", "char"),
         )
         return Aligning(
-            *(self._local, self._network, how, times, least, picture_file(plot)),
+            *(self._local, self._network, how, times, least, picture),
             ignore_punctuation=options.get("ignore_punctuation", False),
         )
 
     def _classifications(
-        self, sources: Iterable[Source], options: ClassifyOptions, plot: Place | None = None
+        self, sources: Iterable[Source], options: ClassifyOptions, picture: Picture | None = None
     ) -> Iterator[Classification | Failure]:
         self._require("classification")
         options = checked_options(options, ClassifyOptions)
@@ -261,7 +266,7 @@ class Model:
         padded = batch_seconds(options.get("batch_seconds"), self._network)
         engine, workers = options.get("audio_engine", "soundfile"), options.get("read_workers")
         how = Options.for_clips(padded, engine, workers)
-        task = Classifying(self._local, self._network, how, top, picture_file(plot))
+        task = Classifying(self._local, self._network, how, top, picture)
         return task.results(parts(sources, options))
 
     def _embeddings(self, sources: Iterable[Source], options: EmbedOptions) -> Iterator[Embedding | Failure]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from sewcli.errors import UsageError
 from sewcli.inputs.folders import is_folder
+from sewcli.inputs.packed import Packed
 from sewcli.inputs.parts import Window
 from sewcli.inputs.raw import RawAudio
 from sewcli.inputs.selection import Selection
@@ -42,7 +43,7 @@ class InputOptions:
     raw_format: str | None = None
     raw_channels: int | None = None
     copies: ExitStack = field(default_factory=ExitStack)
-    listed: tuple[Source, ...] | None = None
+    listed: Packed | None = None
 
     @property
     def named(self) -> list[str]:
@@ -59,6 +60,10 @@ class InputOptions:
         self._check_raw()
         Window.parse(self.start, self.end)
         check(self.inputs, self.files_from, self._selection, offline=self.offline)
+
+    def at_once(self) -> InputOptions:
+        """The same with all inputs listed, so that they can be gone through several times."""
+        return replace(self, listed=Packed(self.sources()))
 
     def _check_raw(self) -> None:
         for option, value in (("--raw-format", self.raw_format), ("--raw-channels", self.raw_channels)):

@@ -14,8 +14,9 @@ from sewcli.cli.output.failures import check_failures, check_not_output
 from sewcli.cli.output.journal import not_done, run_fingerprint
 from sewcli.cli.output.keeping import Beside
 from sewcli.cli.output.places import check_folder
+from sewcli.cli.output.plan import Plan, Planned, plan
 from sewcli.cli.output.sinks import HINT_OF_OUTPUT, Directory, StandardOutput, chosen_formats
-from sewcli.cli.output.targets import Planned, Template, plan, with_beside
+from sewcli.cli.output.template import Template
 from sewcli.cli.streams import on_terminal
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import LocalModel
@@ -72,7 +73,7 @@ class OutputOptions:
             with_path=asked and joined, with_channel=joined and inputs.channels_apart, shape=self.shape
         )
 
-    def plan(self, inputs: InputOptions, beside: Sequence[Beside] = ()) -> list[Planned]:
+    def plan(self, inputs: InputOptions, beside: Sequence[Beside] = ()) -> Plan:
         """All inputs with their files.
 
         They are listed first, once: collisions are found before anything runs, and a list that comes
@@ -99,7 +100,9 @@ class OutputOptions:
             Template() if self.template is None else Template(self.template),
             replace=self.replaces,
         )
-        return with_beside(planned, [one.targets for one in beside]) if beside else planned
+        if beside:
+            planned.put_beside([one.target for one in beside])
+        return planned
 
     @property
     def replaces(self) -> bool:

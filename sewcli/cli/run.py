@@ -54,8 +54,16 @@ class ModelOptions:
             return OptionDefaults()
 
     def check(self, task: str) -> None:
-        """Refuse a name that means no model (ModelError), before the inputs are listed."""
+        """Refuse a name that means no model (ModelError), and a device that is named and cannot be used.
+
+        That is before the inputs are listed, which takes long for millions.
+        """
         likely_model(self.name, task, self.revision)
+        if self.device not in ("auto", "cpu"):
+            with ending_at_once():
+                from sewcli.acoustic.load import find_device
+
+                find_device(self.device)
 
     def fetch(self, task: str, *, progress: bool) -> LocalModel:
         """The files of the model named, or of the default for `task`.

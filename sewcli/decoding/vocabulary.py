@@ -189,6 +189,7 @@ def _read(directory: Path, name: str, *, required: bool = False) -> dict[str, An
         )
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode()  # halves of surrogate pairs cannot be written
     except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read: {error}", code="damaged_model") from error
     if not isinstance(content, dict):

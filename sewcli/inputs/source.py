@@ -14,7 +14,7 @@ from sewcli.results import Failure
 STDIN = "-"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One input: a file, a part of a file, or standard input.
 

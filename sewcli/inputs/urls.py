@@ -56,7 +56,7 @@ def file_name(url: str) -> str:
     protocol, place = link.split("://", 1)
     if protocol.lower() in _HTTP:
         _host, _, place = re.split(r"[?#]", place, maxsplit=1)[0].partition("/")
-        place = unquote(place)
+        place = unquote(place).replace("\0", "_")
     return PurePosixPath(place).name
 
 

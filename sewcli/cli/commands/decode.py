@@ -47,13 +47,14 @@ def decode(
     """
     from sewcli.cli import run
     from sewcli.cli.input_options import InputOptions
+    from sewcli.inputs.packed import Packed
     from sewcli.logits import seconds_of
     from sewcli.tasks.decoding import Decoding
 
     messages = telling.set_up()
     written = writing.options(formats, paths, cues=cues)
     decoding = decoders.checked(None, n_best, case)
-    wanted = InputOptions([str(path) for path in inputs], None, False, listed=tuple(_sources(inputs)))
+    wanted = InputOptions([str(path) for path in inputs], None, False, listed=Packed(_sources(inputs)))
     written.check(wanted)
     times = written.times(timestamps)
     lm_settings = decoding.found_lm.settings() if decoding.found_lm is not None else {}

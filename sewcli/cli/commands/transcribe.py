@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -75,7 +74,7 @@ def transcribe(
             raise UsageError("--vad leaves frames out, and --save-logits keeps all", hint="leave one out")
         from sewcli.cli.output.keeping import logits_directory
 
-        wanted = replace(wanted, listed=tuple(wanted.sources()))
+        wanted = wanted.at_once()
         keeper = logits_directory(save_logits, wanted.sources(), replace=written.replaces)
     beside = [one for one in (keeper, pictures) if one is not None]
     sink = None if writing.dry_run else written.open(wanted, beside)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from sewcli.cli.input_options import InputOptions
 from sewcli.cli.output.keeping import Beside, in_pattern
-from sewcli.cli.output.targets import Template
+from sewcli.cli.output.template import Template
 from sewcli.errors import UsageError
 
 Plot = Annotated[
@@ -59,5 +58,5 @@ def opened(where: str | None, wanted: InputOptions, *, replaced: bool) -> tuple[
     """The inputs, listed where pictures are asked for, and where those go."""
     if where is None:
         return wanted, None
-    listed = replace(wanted, listed=tuple(wanted.sources()))
+    listed = wanted.at_once()
     return listed, _pictures(where, listed, replace=replaced)

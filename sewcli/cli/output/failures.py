@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sewcli.atomic import RESERVED
 from sewcli.cli.output.places import check_file, check_not_read, check_place
-from sewcli.cli.output.targets import Planned
+from sewcli.cli.output.plan import Planned, place_of
 from sewcli.errors import SewError, UsageError
 from sewcli.inputs.source import STDIN
 from sewcli.results import Failure
@@ -46,8 +46,8 @@ def check_not_output(file: Path | None, planned: Iterable[Planned]) -> None:
     """Refuse a file that an input's output will be (UsageError)."""
     if file is None:
         return
-    place = os.path.abspath(file)  # noqa: PTH100 - resolve() follows links, which takes long for millions
-    if any(os.path.abspath(target) == place for one in planned for target in one.files):  # noqa: PTH100
+    place = place_of(file)
+    if any(place_of(target) == place for one in planned for target in one.files):
         raise UsageError(f"--failures {file} is an output of this run", hint="choose another file")
 
 

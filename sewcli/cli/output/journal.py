@@ -12,10 +12,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from sewcli.atomic import RESERVED, write_whole
-from sewcli.cli.output.targets import Planned
+from sewcli.cli.output.entries import Entries, line
+from sewcli.cli.output.plan import Planned
 from sewcli.inputs.source import Source
 from sewcli.locking import lock
 
@@ -29,15 +30,6 @@ RESUMED = "another run with --resume"
 _PATIENCE = 0.5
 #: entries beyond two for each file that a journal may have before it is written anew
 _SPARE = 1000
-
-
-class _Done(NamedTuple):
-    """How a file came about, its size in bytes and a hash of them."""
-
-    audio: str
-    run: str
-    size: int
-    content: str
 
 
 class Journal:
@@ -54,9 +46,9 @@ class Journal:
         self._root = root
         self._lock = lock(root / LOCK, RESUMED, patience=_PATIENCE)
         try:
-            self._done, entries = _read(root / JOURNAL)
-            if entries > 2 * len(self._done) + _SPARE:
-                _write(root / JOURNAL, self._done)
+            self._done = Entries(root / JOURNAL)
+            if self._done.spare > self._done.files + _SPARE:
+                write_whole(root / JOURNAL, self._done.lines())
             self._file = os.open(root / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             self._end_last_line()
         except BaseException:
@@ -69,7 +61,7 @@ class Journal:
 
     def is_foreign(self, file: Path) -> bool:
         """Whether a file is there that is not as this journal tells: changed since, or of no such run."""
-        done = self._done.get(_name(file, self._root))
+        done = self._done.find(_name(file, self._root))
         try:
             size = file.lstat().st_size
         except OSError:
@@ -82,11 +74,12 @@ class Journal:
         """Note that these files are in place (OSError where there is no room for that)."""
         sizes = {_name(file, self._root): file.stat().st_size for file in files}
         hashes = {_name(file, self._root): _hash(file) for file in files}
-        self._append(_line(sizes, hashes, audio, run))
+        self._append(line(sizes, hashes, audio, run))
 
     def close(self) -> None:
         """Let others have the directory."""
         os.close(self._file)
+        self._done.close()
         self._lock.release()
 
     def _end_last_line(self) -> None:
@@ -102,53 +95,20 @@ class Journal:
 
 def not_done(root: Path, planned: Iterable[Planned], run: str) -> Iterator[Planned]:
     """What a run with --resume would do, by the journal of a directory that need not be there."""
-    done, _ = _read(root / JOURNAL)
+    done = Entries(root / JOURNAL)
     for one in planned:
         audio = audio_fingerprint(one.source)
         if audio is None or not _is_done(done, root, one, audio, run):
             yield one
 
 
-def _read(file: Path) -> tuple[dict[str, _Done], int]:
-    """The last entry of every file, and how many entries there are."""
-    done: dict[str, _Done] = {}
-    entries = 0
-    if not file.exists():
-        return done, entries
-    with file.open("rb") as stream:
-        for line in stream:
-            try:
-                entry = json.loads(line)
-                audio, run = str(entry["audio"]), str(entry["run"])
-                hashes = entry["hashes"]
-                done |= {
-                    name: _Done(audio, run, int(size), hashes[name]) for name, size in entry["files"].items()
-                }
-            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-                continue  # half a line, or none of ours
-            entries += len(entry["files"])
-    return done, entries
-
-
-def _write(file: Path, done: Mapping[str, _Done]) -> None:
-    """Replace a journal by one that has each file once."""
-    write_whole(
-        file, (_line({name: one.size}, {name: one.content}, one.audio, one.run) for name, one in done.items())
-    )
-
-
-def _line(sizes: Mapping[str, int], hashes: Mapping[str, str], audio: str, run: str) -> bytes:
-    entry = {"audio": audio, "run": run, "files": dict(sizes), "hashes": dict(hashes)}
-    return json.dumps(entry).encode() + b"\n"
-
-
-def _is_done(done: Mapping[str, _Done], root: Path, one: Planned, audio: str, run: str) -> bool:
+def _is_done(done: Entries, root: Path, one: Planned, audio: str, run: str) -> bool:
     for file in one.files:
         try:
             size = file.stat().st_size
         except OSError:
             return False
-        found = done.get(_name(file, root))
+        found = done.find(_name(file, root))
         if found is None or (found.audio, found.run, found.size) != (audio, run, size):
             return False
         # another run may have written a file of the same size; the audio, which is larger, is hashed too

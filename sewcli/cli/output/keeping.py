@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
-from sewcli.atomic import remove_stale, write_whole
+from sewcli.atomic import Folders, write_whole
 from sewcli.cli.output.places import make_folder
+from sewcli.cli.output.plan import plan
 from sewcli.cli.output.sinks import OF_ONE_FILE
-from sewcli.cli.output.targets import BY_PATH, MIRRORED, Template, plan
+from sewcli.cli.output.template import BY_PATH, MIRRORED, Template
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.source import Source
 from sewcli.writers import Format
@@ -24,9 +25,6 @@ class Beside:
         inputs: all of them.
         template: names the files below the directory.
         replace: whether files that exist may be replaced.
-
-    Attributes:
-        targets: the file of every input.
 
     Raises:
         UsageError: files collide or exist.
@@ -46,21 +44,35 @@ class Beside:
         otherwise = f"or choose another {option}"
         pattern = root / BY_PATH.replace(".{ext}", extension)
         apart = f"give a pattern: {option} '{pattern}'"
-        planned = plan(root, inputs, [form], template, replace=replace, otherwise=otherwise, apart=apart)
+        self._plan = plan(root, inputs, [form], template, replace=replace, otherwise=otherwise, apart=apart)
         self._option = option
         self._root = root
-        self.targets: Mapping[Source, Path] = {one.source: one.targets[0] for one in planned if one.targets}
+        self._folders = Folders()
+        #: looked up only where names depend on them
+        self._numbers: dict[Source, int] = {}
+        if template.counts:
+            for number, one in enumerate(self._plan, start=1):
+                if self._numbers.setdefault(one.source, number) != number and one.targets:
+                    raise UsageError(
+                        f"{option}: {one.source.path} is given twice, and results cannot tell which is which",
+                        hint="name an input once, or leave {index} out of the pattern",
+                    )
+
+    def target(self, source: Source) -> Path:
+        """The file of an input that is no bad row of a manifest."""
+        [file] = self._plan.files(source, self._numbers.get(source, 0))
+        return file
 
     def make(self) -> None:
         """Make the directory, if it is not there (UsageError where it cannot be written to)."""
         make_folder(self._option, self._root)
-        remove_stale({self._root} | {target.parent for target in self.targets.values()})
+        self._folders.make(self._root)
 
     def write(self, source: Source, content: bytes | Iterable[bytes]) -> None:
         """Write the file of an input (InputError where it cannot have its name, SewError else)."""
-        target = self.targets[source]
+        target = self.target(source)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.make(target.parent)
             write_whole(target, content)
         except OSError as error:
             kind = InputError if error.errno in OF_ONE_FILE else SewError

@@ -12,11 +12,11 @@ from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from sewcli.atomic import remove_stale, write_whole
+from sewcli.atomic import Folders, write_whole
 from sewcli.cli.output.apart import Names
 from sewcli.cli.output.journal import LOCK, RESUMED, Journal, audio_fingerprint
 from sewcli.cli.output.places import make_folder
-from sewcli.cli.output.targets import Planned
+from sewcli.cli.output.plan import Plan, Planned
 from sewcli.cli.streams import write_stdout
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.source import Source
@@ -168,13 +168,14 @@ class Directory:
         root: Path,
         formats: Sequence[Format],
         layout: Layout,
-        planned: Sequence[Planned],
+        planned: Plan,
         copies: ExitStack,
         *,
         resume: bool,
         replaces: bool,
     ) -> None:
         self._root = root
+        self._folders = Folders()
         self._replaces = replaces
         self._copies = copies
         self._formats = formats
@@ -185,6 +186,7 @@ class Directory:
         self.done_before = 0
         self.total = len(planned)
         make_folder("-o", root, HINT_OF_OUTPUT)
+        self._folders.make(root)
         try:
             self._journal = Journal(root) if resume else None
             if not resume:
@@ -194,7 +196,6 @@ class Directory:
                 f"-o {root}: cannot be written to: {error.strerror}",
                 hint="choose a directory that is yours to write",
             ) from error
-        remove_stale({root} | {target.parent for one in planned for target in one.targets})
 
     def __enter__(self) -> Directory:
         return self
@@ -241,7 +242,7 @@ class Directory:
                     code="output",
                 )
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                self._folders.make(target.parent)
                 self._write(target, content, is_journaled=audio is not None)
             except OSError as error:
                 message = f"cannot write {target}: {error.strerror}"
