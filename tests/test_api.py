@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +109,41 @@ def test_what_is_told_goes_nowhere_unless_it_is_asked_for(audio: Path) -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
-@pytest.mark.parametrize(
-    "given", [b"RIFF", io.BytesIO(b"RIFF"), memoryview(b"RIFF")], ids=lambda one: type(one).__name__
-)
-def test_bytes_and_open_files_are_refused_with_what_to_do(model: sewcli.Model, given: Any) -> None:
-    with pytest.raises(sewcli.UsageError, match=r"soundfile\.read"):
-        model.transcribe(given)
-    with pytest.raises(sewcli.UsageError, match="two arguments"):
-        model.transcribe((np.zeros(9000, np.float32), 16000))  # type: ignore[arg-type]
+def test_bytes_and_open_files_are_the_file(model: sewcli.Model, audio: Path, tmp_path: Path) -> None:
+    file = audio / "sub" / "c.d.flac"
+    expected = model.transcribe(file)
+    data = file.read_bytes()
+    for given, path in ((data, "<bytes>"), (memoryview(data), "<bytes>"), (io.BytesIO(data), "<stream>")):
+        found = model.transcribe(given)
+        assert found == replace(expected, path=path)
+    with file.open("rb") as stream:
+        assert model.transcribe(stream) == expected
+    with file.open("rb") as stream:
+        results = list(
+            model.transcribe_many([data, stream, io.BytesIO(b"no audio"), io.BytesIO()], read_workers=1)
+        )
+    assert [getattr(result, "code", "") for result in results] == ["", "", "not_audio", "empty_file"]
+    part = model.transcribe(data, start=0.5, end=1.5)
+    assert part == replace(model.transcribe(file, start=0.5, end=1.5), path="<bytes>")
+
+
+def test_what_is_no_input_is_told(model: sewcli.Model, audio: Path, tmp_path: Path) -> None:
+    gone = (audio / "b.wav").open("rb")
+    gone.close()
+    (tmp_path / "a.txt").write_text("text")
+    with (tmp_path / "a.txt").open() as text:
+        for given, told in (
+            (gone, "closed"),
+            (text, "open for text"),
+            ((np.zeros(9), 8000), "two arguments"),
+        ):
+            wrong: Any = given
+            with pytest.raises(sewcli.UsageError, match=told):
+                model.transcribe(wrong)
+    with pytest.raises(sewcli.UsageError, match="sample_rate is for arrays"):
+        model.transcribe(b"RIFF", 16000)
+    with pytest.raises(sewcli.UsageError, match="one input"):
+        model.transcribe_many(b"RIFF")
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (8_000, 1), (44_100, 2)])

@@ -152,6 +152,8 @@ def test_saved_logits_are_decoded_again(
         (tmp_path / "folder").mkdir(exist_ok=True)
         with pytest.raises(sewcli.UsageError, match="is the recording"):
             model.transcribe(own, save_logits=link)
+        with Path(own).open("rb") as stream, pytest.raises(sewcli.UsageError, match="is the recording"):
+            model.transcribe(stream, save_logits=link)
     assert own.read_bytes() == (audio / "a.wav").read_bytes()
     with pytest.raises(sewcli.UsageError, match="vad leaves frames out"):
         model.transcribe(audio / "a.wav", save_logits=tmp_path / "vad", vad=True)

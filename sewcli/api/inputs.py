@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sewcli.api.options import Part
 from sewcli.audio.arrays import ARRAY, array_source
+from sewcli.audio.streams import Encoded, is_encoded, stream_source
 from sewcli.errors import AudioError, SewError, UsageError
 from sewcli.inputs.parts import Window
 from sewcli.inputs.source import STDIN, Source
@@ -31,8 +32,9 @@ from sewcli.results import (
 
 Array = NDArray[np.floating[Any]] | NDArray[np.int16] | NDArray[np.int32]
 Place = str | os.PathLike[str]
-Audio = Place | tuple[Array, int]
-"""A file or an address, or samples of shape (samples,) or (samples, channels) with their rate."""
+Audio = Place | Encoded | tuple[Array, int]
+"""A file or an address, bytes or an open file, or samples of shape (samples,) or (samples, channels) with
+their rate."""
 
 Picture = Callable[[Source, bytes], None]
 Logits = Callable[[Source, Iterable[bytes]], None]
@@ -42,23 +44,18 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT", Transcript, Classification, Embedding)
 
 
-def one_source(audio: Place | Array, sample_rate: int | None) -> Source:
+def one_source(audio: Place | Encoded | Array, sample_rate: int | None) -> Source:
     """The source of a file or an array (UsageError where the array is no audio)."""
-    if isinstance(audio, str | os.PathLike):
+    given: Any = audio
+    if isinstance(given, str | os.PathLike) or is_encoded(given):
         if sample_rate is not None:
             raise UsageError("sample_rate is for arrays; a file has its own", hint="leave it out")
-        return _file(audio)
-    given: Any = audio
+        return stream_source(given) if is_encoded(given) else _file(given)
     if isinstance(given, list | tuple) and any(isinstance(one, str | os.PathLike) for one in given):
         raise UsageError("several files", hint="give them to transcribe_many, classify_many or embed_many")
-    if isinstance(given, bytes | bytearray | memoryview) or hasattr(given, "read"):
-        raise UsageError(
-            f"{type(given).__name__}: bytes and open files are not read",
-            hint="give a path, or samples: transcribe(*soundfile.read(io.BytesIO(...)))",
-        )
     if sample_rate is None and isinstance(given, tuple) and len(given) == 2:
         raise UsageError("samples and their rate are two arguments", hint="transcribe(samples, rate)")
-    return array_source(audio, sample_rate)
+    return array_source(given, sample_rate)
 
 
 def listed(items: Iterable[ItemT]) -> Iterable[ItemT]:
@@ -67,6 +64,8 @@ def listed(items: Iterable[ItemT]) -> Iterable[ItemT]:
         one = os.fspath(items)
         raise UsageError(f"{one!r} is one input", hint=f"give a list of them: [{one!r}]")
     given: Any = items
+    if is_encoded(given):
+        raise UsageError(f"{type(given).__name__}: one input", hint="give a list of them")
     if not isinstance(given, Iterable):
         raise UsageError(f"{type(given).__name__}: no list of inputs")
     return items
@@ -86,13 +85,16 @@ def any_text_source(pair: tuple[Audio, str]) -> Source:
 
 
 def any_source(audio: Audio) -> Source:
-    """The source of an input; what is wrong with an array becomes its failure."""
-    if isinstance(audio, str | os.PathLike):
-        return _file(audio)
-    if not isinstance(audio, tuple | list) or len(audio) != 2:
-        return _unusable("samples come with their rate: give (samples, rate)")  # type: ignore[unreachable]
+    """The source of an input; what is wrong with it becomes its failure."""
+    given: Any = audio
+    if isinstance(given, str | os.PathLike):
+        return _file(given)
     try:
-        return array_source(*audio)
+        if is_encoded(given):
+            return stream_source(given)
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            return _unusable("samples come with their rate: give (samples, rate)")
+        return array_source(*given)
     except UsageError as error:
         return _unusable(str(error))
 
@@ -157,7 +159,7 @@ def only(results: Iterator[ResultT | Failure]) -> ResultT:
     return result
 
 
-def picture_file(place: Place | None, audio: Place | Array) -> Picture | None:
+def picture_file(place: Place | None, audio: Place | Encoded | Array) -> Picture | None:
     """What writes the picture of one recording.
 
     Raises:
@@ -175,7 +177,7 @@ def picture_file(place: Place | None, audio: Place | Array) -> Picture | None:
     return lambda _source, picture: _write(file, [picture])
 
 
-def logits_file(place: Place | None, audio: Place | Array) -> Logits | None:
+def logits_file(place: Place | None, audio: Place | Encoded | Array) -> Logits | None:
     """What writes the logits of one recording (UsageError where that would replace the recording)."""
     if place is None:
         return None
@@ -184,11 +186,11 @@ def logits_file(place: Place | None, audio: Place | Array) -> Logits | None:
     return lambda _source, content: _write(file, content)
 
 
-def _keep(option: str, file: Path, audio: Place | Array) -> None:
+def _keep(option: str, file: Path, audio: Place | Encoded | Array) -> None:
+    read: Any = audio if isinstance(audio, str | os.PathLike) else getattr(audio, "name", None)
     same = False
-    if isinstance(audio, str | os.PathLike):
-        with suppress(OSError, ValueError):  # one of them is not there, or no file
-            same = file.samefile(audio)
+    with suppress(OSError, ValueError, TypeError):  # one of them is not there, or no file
+        same = file.samefile(read)
     if same:
         raise UsageError(f"{option}={str(file)!r} is the recording", hint="choose another file")
 

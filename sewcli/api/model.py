@@ -33,6 +33,7 @@ from sewcli.api.options import (
     decoding_options,
     reading_options,
 )
+from sewcli.audio.streams import Encoded
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
 from sewcli.errors import ModelError, UsageError
 from sewcli.hub.fetching import LocalModel
@@ -78,7 +79,7 @@ class Model:
 
     def transcribe(
         self,
-        audio: Place | Array,
+        audio: Place | Encoded | Array,
         sample_rate: int | None = None,
         *,
         plot: Place | None = None,
@@ -88,7 +89,8 @@ class Model:
         """Transcribe one file or one array.
 
         Args:
-            audio: a file or its address, or samples of shape (samples,) or (samples, channels).
+            audio: a file or its address, its bytes, a file that is open in binary mode, or samples of shape
+                (samples,) or (samples, channels).
             sample_rate: of an array, in Hz.
             plot: a .png to draw waveform, mel spectrogram and words to; one that exists is replaced.
             save_logits: a file for what the network gave, for `sewcli.decode`; likewise.
@@ -108,7 +110,8 @@ class Model:
         """Transcribe files and arrays, each when its turn comes.
 
         Args:
-            audios: files, or pairs of samples and their rate; may be an endless iterator.
+            audios: files, their bytes, open files, or pairs of samples and their rate; may be an endless
+                iterator.
             options: see `TranscribeOptions`.
 
         Returns:
@@ -121,7 +124,7 @@ class Model:
 
     def align(
         self,
-        audio: Place | Array,
+        audio: Place | Encoded | Array,
         text: str,
         sample_rate: int | None = None,
         *,
@@ -155,7 +158,7 @@ class Model:
 
     def classify(
         self,
-        audio: Place | Array,
+        audio: Place | Encoded | Array,
         sample_rate: int | None = None,
         *,
         plot: Place | None = None,
@@ -173,7 +176,7 @@ class Model:
 
     def spot(
         self,
-        audio: Place | Array,
+        audio: Place | Encoded | Array,
         sample_rate: int | None = None,
         *,
         plot: Place | None = None,
@@ -182,7 +185,7 @@ class Model:
         """The keywords in one recording of any length, each as soon as it is over.
 
         Args:
-            audio: a file, or samples of shape (samples,) or (samples, channels).
+            audio: see `transcribe`.
             sample_rate: of an array, in Hz.
             plot: a .png to draw waveform, mel spectrogram and scores to; one that exists is replaced.
             options: see `SpotOptions`.
@@ -204,7 +207,7 @@ class Model:
         return ended_at_exit(events_only(results))
 
     def embed(
-        self, audio: Place | Array, sample_rate: int | None = None, **options: Unpack[EmbedOptions]
+        self, audio: Place | Encoded | Array, sample_rate: int | None = None, **options: Unpack[EmbedOptions]
     ) -> Embedding:
         """The hidden states of one recording, a file or an array, by a model loaded for "features".
 

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from sewcli.audio.checks import check_place, empty, shown
+from sewcli.audio.streams import StreamSource
 from sewcli.errors import AudioError
 from sewcli.inputs.source import Source
 from sewcli.temporary import temporary_directory
@@ -24,8 +25,8 @@ _TEXT = bytes([9, 10, 13, *range(32, 127)])
 def on_disk(source: Source, stdin: BinaryIO | None = None) -> Iterator[Path]:
     """Yield a regular, readable, non-empty file with the audio of a source.
 
-    Standard input, pipes and what is at an address are copied to a temporary file, block by block, which is
-    deleted at the end.
+    Standard input, pipes, open files and what is at an address are copied to a temporary file, block by
+    block, which is deleted at the end.
 
     Args:
         source: what to read.
@@ -38,6 +39,9 @@ def on_disk(source: Source, stdin: BinaryIO | None = None) -> Iterator[Path]:
     if source.is_stdin:
         stream = stdin if stdin is not None else sys.stdin.buffer
         with _copied(name, stream, is_raw=source.raw is not None) as copy:
+            yield copy
+    elif isinstance(source, StreamSource):
+        with _copied(name, source.stream, is_raw=False) as copy:
             yield copy
     elif source.is_url:
         with _fetched(name, source.path) as copy:
@@ -62,7 +66,7 @@ def _fetched(name: str, url: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _copied(name: str, stream: BinaryIO, *, is_raw: bool) -> Iterator[Path]:
+def _copied(name: str, stream: IO[bytes], *, is_raw: bool) -> Iterator[Path]:
     with temporary_directory() as folder:
         copy = folder / "audio"
         try:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from sewcli.audio import shown
 from sewcli.audio.arrays import ArraySource
+from sewcli.audio.streams import StreamSource
 from sewcli.errors import InputError, UsageError
 from sewcli.inputs.source import Source
 from sewcli.processes import pool
@@ -85,7 +86,9 @@ class ReadWorkers:
 
 def _request(source: Source, how: How) -> Request | None:
     """The source as a process can read it; None where it cannot, or where there is nothing to read."""
-    if source.error is not None or source.is_stdin or source.is_url or isinstance(source, ArraySource):
+    if source.error is not None or source.is_stdin or source.is_url:
+        return None
+    if isinstance(source, ArraySource | StreamSource):
         return None
     try:
         status = source.file.stat()
