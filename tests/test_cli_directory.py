@@ -206,6 +206,11 @@ def test_dry_run_lists_inputs_hours_and_files_and_touches_nothing(
     assert result.lines[-1] == "total: 4 inputs, 0.001 hours, and 1 of unknown length"
     assert "bad.wav" in result.err
     assert sew("transcribe", bad, "--dry-run").code == 4
+    short = write_babble(tmp_path / "short.wav", 0.044)
+    told = sew("transcribe", short, "--dry-run")
+    assert (told.code, told.err) == (4, sew("transcribe", short, "-m", ctc).err)
+    least = write_babble(tmp_path / "least.wav", 0.045)
+    assert sew("transcribe", least, "--dry-run").code == sew("transcribe", least, "-m", ctc).code == 0
     assert sew("transcribe", audio, "--dry-run", "-f", "srt").code == 2  # as without
     assert sew("classify", audio / "a.wav", "--dry-run").lines[-1] == "total: 1 input, 0.001 hours"
 

@@ -91,11 +91,17 @@ def read_tensors(directory: Path, names: set[str]) -> dict[str, Any]:
     return found
 
 
+#: characters of what a library says
+_MOST_OF_A_REASON = 300
+
+
 def damaged(file: Path, error: Exception) -> ModelError:
     """The error for weights that cannot be read."""
-    reason = str(error).strip().splitlines()
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if len(reason) > _MOST_OF_A_REASON:
+        reason = f"{reason[:_MOST_OF_A_REASON]}..."
     return ModelError(
-        f"{file} is damaged: {reason[0] if reason else type(error).__name__}",
+        f"{file} is damaged: {reason}",
         hint="fetch the model again",
         code="damaged_model",
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from sewcli.audio import libsndfile
-from sewcli.audio.checks import cannot_open, check_channel, check_place, shown
+from sewcli.audio.checks import cannot_open, check_channel, check_length, check_place, shown
 from sewcli.audio.decoding import decoding
 from sewcli.audio.native import NativeAudio, UnreadableError
+from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import AudioError
 from sewcli.inputs.source import Source
 
@@ -14,7 +17,7 @@ def seconds_of(source: Source) -> float | None:
     """Seconds of audio in a source, nothing decoded; None where only decoding tells, as for a pipe.
 
     Raises:
-        AudioError: there is no such file, it is no audio, or it ends before the part to read.
+        AudioError: there is no such file, it is no audio, it ends before the part to read, or is too short.
     """
     name = shown(source)
     if source.error is not None:
@@ -43,4 +46,6 @@ def _part(name: str, source: Source, native: NativeAudio) -> float | None:
     if native.frames is None:
         return source.duration
     left = max(0.0, native.frames / native.rate - source.offset)
-    return left if source.duration is None else min(left, source.duration)
+    seconds = left if source.duration is None else min(left, source.duration)
+    check_length(name, math.ceil(seconds * SAMPLE_RATE))
+    return seconds

@@ -22,8 +22,9 @@ def check_folder(option: str, folder: Path, hint: str = "name a directory") -> N
         if os.path.lexists(place):
             if not place.is_dir():
                 where = "it" if place == folder else str(place)
+                what = "a file" if place.exists() else "a link to nothing"
                 raise UsageError(
-                    f"{option} {folder}: a directory is needed, and {where} is a file", hint=hint
+                    f"{option} {folder}: a directory is needed, and {where} is {what}", hint=hint
                 )
             return
 
