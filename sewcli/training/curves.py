@@ -26,7 +26,7 @@ def draw_curves(records: list[dict[str, Any]], target: Path) -> None:
         log.info("no picture of the curves: pip install 'sewcli[plot]'")
         return
     steps = [record["step"] for record in records]
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4))
     left, right = figure.subplots(1, 2)
     for name, label in (("train_loss", "training"), ("loss", "dev")):
         left.plot(steps, [_number(record, name) for record in records], marker="o", label=label)
