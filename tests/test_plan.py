@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sewcli.cli.output import entries, plan
+from sewcli.cli.output import collisions, entries, plan
 from sewcli.cli.output.entries import Entries
 from sewcli.cli.output.keeping import Beside
 from sewcli.cli.output.plan import Plan
@@ -39,7 +39,7 @@ def planned(*paths: str, template: str = BY_PATH, root: Path = ROOT, replace: bo
 def hashed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything has to be right with hashes that are the same, too."""
     if request.param == "one hash for all":
-        monkeypatch.setattr(plan, "hash", lambda _name: 7, raising=False)
+        monkeypatch.setattr(collisions, "hash", lambda _name: 7, raising=False)
         monkeypatch.setattr(entries, "hash", lambda _name: 7, raising=False)
 
 
@@ -123,6 +123,9 @@ def test_an_input_is_kept_whatever_links_lead_to_it(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=r"a\.wav is an input"):
             planned(path, template="{name}", root=root, replace=True)
+    (tmp_path / "b.wav").symlink_to(recording)
+    with pytest.raises(UsageError, match=r"a\.wav is an input"):
+        planned(str(tmp_path / "b.wav"), template="a.wav", root=tmp_path / "in", replace=True)
     with pytest.raises(UsageError, match=r"a\.wav is an input and would be a folder"):
         planned(str(recording), template="{name}/text", root=tmp_path / "in", replace=True)
     # what is written to is a link itself, and replaced: what it points to stays
@@ -144,6 +147,7 @@ def test_names_that_no_file_can_have(tmp_path: Path) -> None:
         Template("a\0b")
     made = planned("http://host/x%00y.wav", template="{stem}.txt", root=tmp_path)
     assert [one.targets for one in made] == [(tmp_path / "x_y.txt",)]
+    assert len(planned("no\0folder/a.wav", root=tmp_path)) == 1
     with pytest.raises(UsageError, match=r"for in/\.sew-a\.wav: names that begin with \.sew-"):
         planned("in/.sew-a.wav", template="{stem}.txt")
 
