@@ -53,6 +53,7 @@ class Checkpoint:
         return class_name(self.family, self.task)
 
 
+#: the names of the weights of more would fill the memory before one is missed
 _MOST_LAYERS = 1000
 
 

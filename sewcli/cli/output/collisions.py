@@ -132,11 +132,13 @@ def _check_apart(planned: Iterable[Planned], suspects: set[int], apart: str) -> 
 
 def _keep_inputs(planned: Iterable[Planned], suspects: set[int]) -> None:
     inputs = {place for one in planned for place in _input_places(one.source) if hash(place) in suspects}
+    if not inputs:
+        return
     for target, _ in _pairs(planned):
         if place_of(target) in inputs:
             raise UsageError(f"{target} is an input", hint="choose another -o or --output-template")
         for parent in target.parents:
-            if inputs and place_of(parent) in inputs:
+            if place_of(parent) in inputs:
                 raise UsageError(
                     f"{parent} is an input and would be a folder of results",
                     hint="choose another -o or --output-template",

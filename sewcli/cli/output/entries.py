@@ -37,6 +37,8 @@ class Entries:
     """
 
     def __init__(self, file: Path) -> None:
+        import numpy as np
+
         if file.exists() and not file.is_file():
             raise OSError(errno.EINVAL, "the journal is no file", str(file))
         self._stream: BinaryIO = file.open("rb") if file.exists() else io.BytesIO()
@@ -44,8 +46,6 @@ class Entries:
         for place, done in self._lines():
             names.extend(map(hash, done))
             places.extend([place] * len(done))
-        import numpy as np
-
         hashes = np.asarray(names)
         order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[order]

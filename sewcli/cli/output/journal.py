@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class Journal:
             self._done = Entries(root / JOURNAL)
             if self._done.spare > self._done.files + _SPARE:
                 write_whole(root / JOURNAL, self._done.lines())
+                self._done.close()
+                self._done = Entries(root / JOURNAL)
             self._file = os.open(root / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             self._end_last_line()
         except BaseException:
@@ -95,11 +98,11 @@ class Journal:
 
 def not_done(root: Path, planned: Iterable[Planned], run: str) -> Iterator[Planned]:
     """What a run with --resume would do, by the journal of a directory that need not be there."""
-    done = Entries(root / JOURNAL)
-    for one in planned:
-        audio = audio_fingerprint(one.source)
-        if audio is None or not _is_done(done, root, one, audio, run):
-            yield one
+    with closing(Entries(root / JOURNAL)) as done:
+        for one in planned:
+            audio = audio_fingerprint(one.source)
+            if audio is None or not _is_done(done, root, one, audio, run):
+                yield one
 
 
 def _is_done(done: Entries, root: Path, one: Planned, audio: str, run: str) -> bool:
