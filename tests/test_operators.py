@@ -31,7 +31,9 @@ class TestPrivateOperators:
         assert isinstance(try_private(failing, dtype), PublicOperators)
 
     @pytest.mark.parametrize("wrong", ["no gelu", "no bias", "other shape", "not a number"])
-    def test_giving_other_numbers(self, dtype, wrong):
+    def test_giving_other_numbers(self, dtype, wrong, monkeypatch):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+
         def linear(values, weight, bias, activation, scalars, algorithm):
             result = torch.nn.functional.linear(values, weight, None if wrong == "no bias" else bias)
             if activation == "gelu" and wrong != "no gelu":
@@ -57,6 +59,28 @@ class TestPrivateOperators:
             _reorder_linear_weight=lambda weight: weight, _linear_pointwise=SimpleNamespace(default=linear)
         )
         assert isinstance(try_private(agreeing, dtype), OneDnnOperators)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_gelu_is_applied_once_and_in_float32_by_torch_where_that_is_faster(capability, dtype, monkeypatch):
+    asked = []
+
+    def linear(values, weight, bias, activation, scalars, algorithm):
+        asked.append(activation)
+        result = torch.nn.functional.linear(values, weight, bias)
+        return torch.nn.functional.gelu(result) if activation == "gelu" else result
+
+    namespace = SimpleNamespace(
+        _reorder_linear_weight=lambda weight: weight, _linear_pointwise=SimpleNamespace(default=linear)
+    )
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    chosen = OneDnnOperators(namespace, dtype)
+    values, weight = torch.randn(2, 3, 5, dtype=dtype), torch.randn(4, 5, dtype=dtype)
+    expected = PublicOperators().linear(values, weight, None, gelu=True)
+    assert torch.equal(chosen.linear(values, weight, None, gelu=True), expected)
+    apart = capability == "AVX2" and dtype == torch.float32
+    assert asked == ["none" if apart else "gelu"]
 
 
 @pytest.mark.parametrize("wrong", ["failing", "other numbers", None])
