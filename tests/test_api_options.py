@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def nano() -> sewcli.Model:
         ({"start": "0:30"}, "start='0:30': a number"),
         ({"channel": True}, "channel=True: a whole number"),
         ({"hotwords": [1], "decoder": "beam"}, "hotwords=.1.: a list of words"),
-        ({"lm": 5}, "lm=5: a string"),
+        ({"lm": 5}, "lm=5: a string or a path"),
     ],
 )
 def test_values_of_another_type_or_out_of_range(
@@ -44,6 +45,22 @@ def test_values_of_another_type_or_out_of_range(
 ) -> None:
     with pytest.raises(UsageError, match=f"^{told} is needed"):
         nano.transcribe(CLIP, **options)
+
+
+def test_none_is_what_is_left_out(nano: sewcli.Model) -> None:
+    model = sewcli.load("nano", device=None, dtype=None, engine=None, threads=None)
+    expected = nano.transcribe(CLIP, decoder="greedy").text
+    assert model.transcribe(CLIP, decoder=None, lm=None).text == expected  # type: ignore[typeddict-item]
+
+
+def test_a_language_model_may_be_a_path(nano: sewcli.Model, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"gone\.arpa"):
+        nano.transcribe(CLIP, lm=tmp_path / "gone.arpa")
+
+
+def test_a_model_is_of_one_process(nano: sewcli.Model) -> None:
+    with pytest.raises(TypeError, match="load it in each"):
+        pickle.dumps(nano)
 
 
 def test_others_are_refused_too(nano: sewcli.Model) -> None:

@@ -31,10 +31,10 @@ def load(
     *,
     task: Literal["ctc", "classification", "features"] | None = None,
     revision: str | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
+    device: str | None = None,
+    dtype: str | None = None,
     threads: int | None = None,
-    engine: str = "auto",
+    engine: str | None = None,
     compiled: bool = False,
     offline: bool = False,
     progress: bool = True,
@@ -46,10 +46,10 @@ def load(
         task: what for: "ctc" (transcribing, aligning), "classification", or "features" (hidden states, which
             any model has); by default what it is made for.
         revision: branch, tag or commit of a hub model.
-        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        dtype: "auto" (float32), "float32", "bfloat16", "float16", or "int8" (the fast engine on a CPU).
+        device: "auto" (the default), "cpu", "cuda", "cuda:N" or "mps".
+        dtype: "auto" (the default: float32), "float32", "bfloat16", "float16", or "int8" (fast engine, CPU).
         threads: CPU threads of torch, for this thread and those that use torch for the first time later.
-        engine: "auto", "fast" or "reference"; attentions come from the reference alone.
+        engine: "auto" (the default), "fast" or "reference"; attentions come from the reference alone.
         compiled: compile the attention of SEW-D for the GPU.
         offline: use no network, for the rest of the process.
         progress: progress bars of a download, where standard error is a terminal.
@@ -71,7 +71,13 @@ def load(
     from sewcli.acoustic.load import load_model
 
     network = load_model(
-        local, found, engine=engine, device=device, dtype=dtype, threads=threads, compiled=compiled
+        local,
+        found,
+        engine=engine or "auto",
+        device=device or "auto",
+        dtype=dtype or "auto",
+        threads=threads,
+        compiled=compiled,
     )
     return Model(local, network, found)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from sewcli.api.inputs import (
     Array,
@@ -76,6 +76,9 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<sewcli.Model {self.name} for {self.task} on {self.device}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a sewcli.Model is of one process: load it in each (multiprocessing: initializer=)")
 
     def transcribe(
         self,

@@ -21,6 +21,7 @@ from sewcli.pipeline.run import Options
 from sewcli.reading.activity_options import ActivityOptions
 
 _TOLD = {int: "a whole number", float: "a number", bool: "True or False", str: "a string"}
+_TOLD |= {os.PathLike[str]: "a path"}
 #: the least and the most of a number, where what uses it does not say
 _RANGES = {
     "batch_seconds": (0, math.inf),
@@ -93,8 +94,8 @@ class DecodeOptions(TypedDict, total=False):
     beam_width: int
     hotwords: Sequence[str]
     hotword_weight: float
-    lm: str
-    unigrams: str
+    lm: str | os.PathLike[str]
+    unigrams: str | os.PathLike[str]
     alpha: float
     beta: float
     unk_score: float
@@ -218,6 +219,8 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
     if value is not None and name in _RANGES and not least <= value <= most:
         upper = f" to {most}" if most < math.inf else " up"
         raise UsageError(f"{name}={value!r}: a number from {least}{upper} is needed")
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     return bool(value) if bool in kinds and is_kind(value, bool) else value
 
 
@@ -228,7 +231,7 @@ def is_kind(value: Any, kind: Any) -> bool:
         return isinstance(value, number) and not isinstance(value, bool)
     if kind is bool:
         return isinstance(value, bool | np.bool_)
-    return isinstance(value, str | os.PathLike if kind is str else kind)
+    return isinstance(value, get_origin(kind) or kind)
 
 
 def decoding_options(options: Any, defaults: OptionDefaults | None = None) -> DecodingOptions:

@@ -145,8 +145,8 @@ class OneDnnOperators(Operators):
         self._short = Products(compiled=dtype == torch.bfloat16)
         self.head_products = Products(self._multiply_by_head, compiled=True, by_head=True)
         self._long = self.head_products if wide and dtype == torch.float32 else self._short
-        # with the instructions of AVX2 oneDNN takes half as long for GELU as for the product: by torch, after it,
-        # a network in float32 takes 0.86 to 0.95 of the time on a Zen 3
+        # with AVX2 alone oneDNN takes half as long for GELU as for the product: by torch, after it, a network
+        # in float32 takes 0.86 to 0.95 of the time on a Zen 3
         self._fuses_gelu = dtype != torch.float32 or torch.backends.cpu.get_cpu_capability() != "AVX2"
         self._pack = namespace._reorder_linear_weight
         # the overload, not the packet: choosing among overloads costs 5 us a call
