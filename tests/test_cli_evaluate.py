@@ -204,6 +204,14 @@ def test_skip_bad_goes_on_without_the_bad_rows(sew, ctc, manifest, tmp_path):
     assert (done.records[0]["wer"], done.records[0]["loss"]) == (good["wer"], good["loss"])
 
 
+def test_rows_with_text_and_label_are_for_the_model_that_is_named(sew, ctc, classifier, audio, tmp_path):
+    manifest = tmp_path / "both.jsonl"
+    row = {"audio_filepath": str(audio / "b.wav"), "text": "A", "label": "b"}
+    manifest.write_text(json.dumps(row) + "\n")
+    assert "wer" in sew("evaluate", manifest, "-m", ctc, "-f", "json").records[0]
+    assert "accuracy" in sew("evaluate", manifest, "-m", classifier, "-f", "json").records[0]
+
+
 def test_a_manifest_for_two_tasks_is_refused(sew, tmp_path):
     manifest = tmp_path / "mixed.jsonl"
     manifest.write_text(

@@ -107,14 +107,20 @@ def test_every_hit_is_in_one_event_and_events_of_a_label_lie_apart(
 @given(
     keywords=st.lists(st.integers(0, 30), max_size=6, unique=True),
     events=st.lists(st.integers(0, 30), max_size=6, unique=True),
-    lengths=st.tuples(st.sampled_from([0.4, 0.9]), st.sampled_from([0.3, 0.9])),
+    lengths=st.tuples(
+        *(st.lists(st.sampled_from([0.3, 0.9, 7.0]), min_size=6, max_size=6) for _ in range(2))
+    ),
 )
 def test_as_many_keywords_are_found_as_can_be(
-    keywords: list[int], events: list[int], lengths: tuple[float, float]
+    keywords: list[int], events: list[int], lengths: tuple[list[float], list[float]]
 ) -> None:
-    said = [(start / 2, start / 2 + lengths[0] / 2) for start in keywords]
+    # the long ones hold others
+    said = [(start / 2, start / 2 + length / 2) for start, length in zip(keywords, lengths[0], strict=False)]
     # half a step off, so that an event may overlap two keywords
-    heard = [(start / 2 + 0.25, start / 2 + 0.25 + lengths[1] / 2) for start in events]
+    heard = [
+        (start / 2 + 0.25, start / 2 + 0.25 + length / 2)
+        for start, length in zip(events, lengths[1], strict=False)
+    ]
 
     def most(left: list[tuple[float, float]], free: list[tuple[float, float]]) -> int:
         if not left:

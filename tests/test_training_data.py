@@ -26,7 +26,9 @@ from sewcli.training.augment import (
     room_files,
 )
 from sewcli.training.cache import AudioCache, usable_dev_clips
+from sewcli.training.classification import ClassificationTask
 from sewcli.training.data import hold_out
+from sewcli.training.keywords import OtherSounds
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 from sewcli.training.vocabulary import Speller, build_vocabulary, english_vocabulary
@@ -267,6 +269,49 @@ def test_clips_of_every_label_are_held_out_but_of_those_with_one():
     assert [row.label for row in hold_out(singles, by_label=True)[0]] == ["0"]
     texts = [Row(Source(str(i), Path(str(i)), text="A")) for i in range(41)]
     assert [row.source.path for row in hold_out(texts, by_label=False)[0]] == ["0", "20", "40"]
+
+
+def test_copies_of_what_is_held_out_are_not_learned():
+    texts = [Row(Source(f"{i}", Path(f"{i}"), text="A")) for i in range(30)]
+    held, kept = hold_out([*texts, *texts], by_label=False)
+    assert [row.source.path for row in held] == ["0", "20", "10"]
+    assert {row.source.path for row in kept} == {str(i) for i in range(30)} - {"0", "10", "20"}
+
+
+def test_dev_clips_that_are_learned_are_told(recipe_file, tmp_path, caplog):
+    speech = speech_rows()
+    for name, rows in (("a.jsonl", speech[:3]), ("b.jsonl", speech[2:4])):
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = [f"train={tmp_path}/a.jsonl", f"dev={tmp_path}/b.jsonl", "steps=1"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    assert any(told.startswith("1 of 2 dev clips are among those of training") for told in caplog.messages)
+
+
+def test_other_speech_holds_no_keyword_however_it_is_written(tmp_path):
+    texts = ["Seven, he said", "(stop)", "the view-glass broke", "nothing of that"]
+    rows = []
+    for number, text in enumerate(texts):
+        soundfile.write(tmp_path / f"{number}.wav", babble(1.0), 16_000)
+        rows.append({"audio_filepath": f"{number}.wav", "text": text})
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    clips = AudioCache.build(read_manifest(tmp_path / "m.jsonl"), tmp_path)
+    other = OtherSounds(clips, clips, [])
+    other.leave_out(["seven", "stop", "view_glass"])
+    assert other._usable[0].tolist() == [3]
+
+
+def test_labels_without_a_clip_to_learn_from_are_none(recipe_file, tmp_path, caplog):
+    rows = []
+    for number, (label, seconds) in enumerate(
+        [("yes", 1.0), ("cafe\u0301", 1.0), ("caf\u00e9 ", 1.0), ("hum", 9.0)]
+    ):
+        soundfile.write(tmp_path / f"{number}.wav", babble(seconds), 16_000)
+        rows.append({"audio_filepath": f"{number}.wav", "label": label})
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    clips = AudioCache.build(read_manifest(tmp_path / "m.jsonl"), tmp_path)
+    recipe = load_recipe(recipe_file, EXAMPLES, ["task=classification", "max_seconds=2"])
+    assert ClassificationTask(recipe, clips, clips, None).labels == ["caf\u00e9", "yes"]
+    assert any("not have the label hum" in told for told in caplog.messages)
 
 
 def test_files_of_another_length_than_their_rows_say_are_told(tmp_path, caplog, monkeypatch):

@@ -38,6 +38,8 @@ def test_a_lexicon_spells_texts_in_phones(tmp_path):
     assert min(the + cat) == 1
     assert lexicon.encode("THE DOG") == []
     assert lexicon.encode("") == []
+    file.write_text("\ufeffCAFE\u0301 k a f e\n", encoding="utf-8")
+    assert len(Lexicon.read(file).encode("caf\u00e9")) == 4
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import torch
 from trainings import EXAMPLES, RECIPE, At
 
 from sewcli.errors import DeviceError, UsageError
+from sewcli.training.checks import tell_short_course
+from sewcli.training.optimizers import learning_rate
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
@@ -56,6 +58,7 @@ def test_a_recipe_that_cannot_work_says_why(recipe_file, tmp_path, line, message
         (["freeze_feature_encoder=true"], "convolutions that are random"),
         (["background=speech.jsonl"], "background and background_dev belong together"),
         (["task=classification", "repeat={yes = 2}"], "repeat is for task ctc"),
+        (["average=1.0"], "average is 1"),
     ],
 )
 def test_a_setting_that_would_have_no_effect_or_cannot_be_is_refused(
@@ -69,6 +72,32 @@ def test_a_set_that_no_clip_is_of_is_told(recipe_file, tmp_path, caplog):
     settings = ["steps=1", "repeat={nowhere = 2}"]
     train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
     assert "repeat: no training clip is of the set nowhere" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["steps=1", "warmup=1"], None),
+        (["steps=1000", "warmup=100"], None),
+        (["steps=1000", "warmup=0", "decay_from=0.0"], None),
+        (["steps=10", "warmup=5", "decay_from=1.0"], None),
+        (["steps=120", "warmup=100", "decay_from=0.6"], "the rate rises to 81 % of peak_rate only"),
+        (["steps=5", "warmup=10", "decay_from=1.0"], "the rate rises to 50 % of peak_rate only"),
+    ],
+)
+def test_a_course_that_does_not_come_near_its_peak_is_told(recipe_file, caplog, settings, told):
+    recipe = load_recipe(recipe_file, EXAMPLES, settings)
+    tell_short_course(recipe)
+    assert [message.split(":")[0] for message in caplog.messages] == ([told] if told else [])
+    highest = max(learning_rate(recipe, step) for step in range(recipe.steps)) / recipe.peak_rate
+    assert (highest < 0.95) == bool(told)
+    if told:
+        assert f"to {100 * highest:.0f} %" in told
+
+
+def test_a_recipe_may_begin_with_a_mark_of_byte_order(recipe_file):
+    recipe_file.write_text("\ufeff" + recipe_file.read_text(encoding="utf-8"), encoding="utf-8")
+    assert load_recipe(recipe_file, EXAMPLES, []).name
 
 
 def test_one_clip_is_not_enough_to_hold_out_another(recipe_file, tmp_path):

@@ -254,4 +254,4 @@ def test_what_will_have_no_effect_is_told(recipe_file, tmp_path, caplog):
     settings = ["steps=1", "warmup=5", "config.mask_time_prob=0.3", "config.mask_time_length=100000"]
     train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
     assert any("no stretch of time is masked" in message for message in caplog.messages)
-    assert any("the rate never reaches peak_rate" in message for message in caplog.messages)
+    assert any("the rate rises to 20 % of peak_rate only" in message for message in caplog.messages)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
@@ -23,6 +23,7 @@ from sewcli.decoding.tally import Tally
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError, SewError, UsageError
 from sewcli.hub.fetching import LocalModel, fetch
 from sewcli.hub.offline import set_offline
+from sewcli.inputs.manifest import Task
 from sewcli.model_defaults import OptionDefaults
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, KeywordEvent, Transcript
@@ -52,6 +53,17 @@ class ModelOptions:
             return likely_model(self.name, task, self.revision).defaults_for(task)
         except SewError:
             return OptionDefaults()
+
+    def own_task(self) -> Task | None:
+        """What rows the model that the command line names can answer, as far as that is known so far."""
+        if self.name is None or isinstance(self.name, PreferredModel):
+            return None
+        try:
+            spec = likely_model(self.name, "ctc", self.revision)
+            found = spec.task or (None if spec.path is None else declared_task(spec.path))
+        except SewError:  # what is wrong with it is told when it is fetched
+            return None
+        return next((task for task in get_args(Task) if task == found), None)
 
     def check(self, task: str) -> None:
         """Refuse a name that means no model (ModelError), and a device that is named and cannot be used.

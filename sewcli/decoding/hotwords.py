@@ -30,12 +30,12 @@ def read_hotwords(file: Path) -> list[str]:
 
 
 def spellable(vocabulary: Vocabulary, words: Iterable[str]) -> tuple[str, ...]:
-    """Words in the letter case of the vocabulary, each once.
+    """Words as the vocabulary spells them, each once.
 
     Raises:
         UsageError: one is empty, or the vocabulary has no token for characters of some; all are named.
     """
-    folded = tuple(dict.fromkeys(" ".join(vocabulary.fold(word).split()) for word in words))
+    folded = tuple(dict.fromkeys(map(vocabulary.spelled, words)))
     if not all(folded):
         raise UsageError("a hotword is empty", hint="look for a shell variable that is not set")
     bad = {word: sorted({c for c in word if c != " "} - vocabulary.text_tokens) for word in folded}

@@ -203,9 +203,9 @@ def _load(
     letters, lost = vocabulary.text_tokens, []
     # of words that differ only in their case, the most probable one counts
     for word in sorted(words, key=lambda word: words[word]):
-        folded = vocabulary.fold(word)
-        if letters.issuperset(folded):
-            spelling[folded] = word
+        spelled = vocabulary.spelled(word)
+        if letters.issuperset(spelled):
+            spelling[spelled] = word
         else:
             lost.append(word)
     if not spelling:

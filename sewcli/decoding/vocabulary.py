@@ -7,8 +7,9 @@ import logging
 import unicodedata
 from collections.abc import Container
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,47 +40,56 @@ class Vocabulary:
     delimiter: int | None
     special: frozenset[int]
 
-    @property
+    @cached_property
     def columns(self) -> list[int]:
         """Ids that decoding may choose: the blank and all text."""
         return [i for i in range(len(self.tokens)) if i not in self.special]
 
-    @property
-    def text_tokens(self) -> set[str]:
+    @cached_property
+    def text_tokens(self) -> frozenset[str]:
         """The tokens that spell words."""
-        return {
-            token
-            for i, token in enumerate(self.tokens)
-            if i not in self.special and i not in (self.blank, self.delimiter)
-        }
+        return frozenset(self.tokens[i] for i in self.columns if i not in (self.blank, self.delimiter))
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        """Of the text tokens, and of the space between words."""
+        ids = {token: i for i, token in enumerate(self.tokens) if token in self.text_tokens}
+        return ids if self.delimiter is None else {**ids, " ": self.delimiter}
+
+    @cached_property
+    def _case(self) -> Literal["upper", "lower"] | None:
+        """The one of its letters; None where it has both."""
+        letters = [token for token in self.text_tokens if len(token) == 1 and token.isalpha()]
+        if all(letter == letter.upper() for letter in letters):
+            return "upper"
+        return "lower" if all(letter == letter.lower() for letter in letters) else None
 
     def fold(self, text: str) -> str:
         """The text in the letter case of the vocabulary, as is where that holds both."""
-        letters = {token for token in self.text_tokens if len(token) == 1 and token.isalpha()}
-        if all(letter == letter.upper() for letter in letters):
-            return text.upper()
-        if all(letter == letter.lower() for letter in letters):
-            return text.lower()
-        return text
+        if self._case is None:
+            return text
+        return text.upper() if self._case == "upper" else text.lower()
+
+    def spelled(self, text: str) -> str:
+        """A text as the tokens spell it, as far as they can: its case, marks, apostrophes and spaces."""
+        spelled = " ".join(self.fold(text).split())
+        if not self._ids.keys() >= set(spelled):
+            spelled = unicodedata.normalize("NFC", spelled)  # some systems write é as e and a mark
+            if "\u2019" not in self._ids and APOSTROPHE in self._ids:
+                spelled = spelled.replace("\u2019", APOSTROPHE)
+        return spelled
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text in the letter case of the vocabulary, its words joined by the delimiter.
+        """Ids of a text, its words joined by the delimiter; see `spelled`.
 
         Raises:
             ValueError: it cannot be spelled; the message names the characters.
         """
-        ids = {token: i for i, token in enumerate(self.tokens) if token in self.text_tokens}
-        if self.delimiter is not None:
-            ids[" "] = self.delimiter
-        spelled = " ".join(self.fold(text).split())
-        if not ids.keys() >= set(spelled):
-            spelled = unicodedata.normalize("NFC", spelled)  # some systems write é as e and a mark
-            if "\u2019" not in ids and APOSTROPHE in ids:
-                spelled = spelled.replace("\u2019", APOSTROPHE)
-        unknown = sorted(set(spelled) - ids.keys())
+        spelled = self.spelled(text)
+        unknown = sorted(set(spelled) - self._ids.keys())
         if unknown:
             raise ValueError(f"the vocabulary has no {' '.join(map(repr, unknown))}")
-        return [ids[character] for character in spelled]
+        return [self._ids[character] for character in spelled]
 
     def log_posteriors(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-softmax over the columns decoding may choose: (T, V) -> (T, V), -inf elsewhere.

@@ -7,6 +7,7 @@ miss.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,20 +21,24 @@ def found(keywords: Sequence[Span], events: Sequence[Span]) -> int:
     """How many keywords of one label are found at the most, one event each.
 
     Args:
-        keywords: start and end of each in seconds, none within another.
+        keywords: start and end of each in seconds; they may overlap.
         events: likewise.
     """
-    count = 0
-    ahead = iter(sorted(keywords))
-    keyword = next(ahead, None)
-    for start, end in sorted(events):
-        # what ended before this event began no later event can find
-        while keyword is not None and keyword[1] <= start:
-            keyword = next(ahead, None)
-        if keyword is not None and keyword[0] < end:
-            count += 1
-            keyword = next(ahead, None)
-    return count
+    # the event that ends first takes of its keywords the one that ends first: what ends later can overlap
+    # whatever else these could have had
+    ahead = sorted(keywords, key=lambda keyword: keyword[1])
+    ends = [end for _, end in ahead]
+    longest = max((end - start for start, end in ahead), default=0.0)
+    free = [True] * len(ahead)
+    for start, end in sorted(events, key=lambda event: event[1]):
+        place = bisect.bisect_right(ends, start)
+        # a keyword that ends later than this begins after the event
+        while place < len(ahead) and ends[place] < end + longest:
+            if free[place] and ahead[place][0] < end:
+                free[place] = False
+                break
+            place += 1
+    return free.count(False)
 
 
 @dataclass

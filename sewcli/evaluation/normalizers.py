@@ -39,7 +39,15 @@ def basic(text: str) -> str:
         " " if unicodedata.category(character)[0] in "PS" and place not in inside else character
         for place, character in enumerate(plain)
     )
-    return " ".join("".join(kept).split())
+    # NFKC makes a space and a mark of an accent that stands alone
+    return " ".join(filter(None, map(_without_first_marks, "".join(kept).split())))
+
+
+def _without_first_marks(word: str) -> str:
+    """A word without combining marks that have no letter to stand on."""
+    while word and unicodedata.category(word[0])[0] == "M":
+        word = word[1:]
+    return word
 
 
 def whisper_english() -> Normalizer:

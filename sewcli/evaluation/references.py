@@ -50,7 +50,13 @@ class Item:
 
 
 def read_references(
-    path: Path, unpacked: Path, *, skip_bad: bool, files: bool, split: str = "test"
+    path: Path,
+    unpacked: Path,
+    *,
+    skip_bad: bool,
+    files: bool,
+    split: str = "test",
+    wanted: Task | None = None,
 ) -> References:
     """Read a manifest or a data set directory for evaluating.
 
@@ -60,12 +66,13 @@ def read_references(
         skip_bad: leave bad rows out, each with a warning.
         files: with `skip_bad`, leave out rows whose audio file is missing, too.
         split: of a saved dictionary of splits.
+        wanted: what the rows are for where they could be for it; by default the first of them tells.
 
     Raises:
         UsageError: there are bad rows that may not be left out, or no good ones.
     """
     manifest = load_corpus(path, unpacked, split=split)
-    task = manifest.task
+    task = wanted if wanted is not None and manifest.holds(wanted) else manifest.task
     manifest.check(task, files=files and skip_bad)
     rows = manifest.settle(skip_bad=skip_bad)
     return References(path, task, rows, len(manifest.problems))

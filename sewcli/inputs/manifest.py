@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -61,6 +63,18 @@ class Row:
     seconds: float | None = None
     events: tuple[LabelSpan, ...] | None = None
     repeats: bool = False
+
+    def __post_init__(self) -> None:
+        """Labels that look the same are the same, however their letters with marks are written."""
+        if self.label is not None:
+            object.__setattr__(self, "label", unicodedata.normalize("NFC", self.label).strip())
+
+    @property
+    def audio(self) -> tuple[str, float, float | None, int | None]:
+        """What tells its samples: file, offset, duration and channel."""
+        source = self.source
+        place = source.path if source.is_url else os.path.abspath(source.file)  # noqa: PTH100
+        return place, source.offset, source.duration, source.channel
 
     @property
     def text(self) -> str | None:
@@ -116,6 +130,10 @@ class Manifest:
         """What the rows are for, told by the first of them that has a label or a text."""
         told = next((row for row in self.rows if row.label is not None or row.text is not None), None)
         return "ctc" if told is None or told.label is None else "classification"
+
+    def holds(self, task: Task) -> bool:
+        """Whether there is a row for a task."""
+        return any((row.text if task == "ctc" else row.label) is not None for row in self.rows)
 
     def check(self, task: Use, *, files: bool) -> None:
         """Move the rows that are no good for `task` to the problems.

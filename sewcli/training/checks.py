@@ -8,6 +8,7 @@ from typing import Any
 
 from sewcli.errors import UsageError
 from sewcli.inputs.manifest import Row
+from sewcli.training.optimizers import learning_rate
 from sewcli.training.recipe import Recipe
 
 log = logging.getLogger("sewcli")
@@ -20,6 +21,8 @@ _PARTS = {
     "word_error_from": "word_error_weight",
     "rooms": "room_probability",
 }
+#: share of the peak of the learning rate that a training ought to reach
+_NEAR_PEAK = 0.95
 _FOR_CTC = ("teacher", "lexicon", "consistency", "word_error_weight", "repeat")
 
 
@@ -38,6 +41,8 @@ def check_effects(recipe: Recipe) -> None:
             raise UsageError(f"{name} is set and {owner} is not", hint=f"set {owner}, or leave {name} out")
     if recipe.label_smoothing != Recipe.label_smoothing and recipe.task != "classification":
         raise UsageError("label_smoothing is for task classification", hint="leave label_smoothing out")
+    if recipe.average == 1:
+        raise UsageError("average is 1: it would stay at the first update", hint="set 0.999, or 0 for none")
     if recipe.word_error_from == 1:
         raise UsageError(
             "word_error_from is 1: word errors would not count in any update", hint="set a smaller share"
@@ -70,10 +75,17 @@ def tell_masks(config: Any, frames: int) -> None:
 
 
 def tell_short_course(recipe: Recipe) -> None:
-    """Warn where a training ends before its rate has risen to the peak."""
-    if recipe.steps <= recipe.warmup:
+    """Warn where the rate falls, or the training ends, before it has risen to the peak."""
+    # the rate rises and then falls: it is greatest where both lines meet, or between them
+    steps, warmup = recipe.steps, recipe.warmup
+    falling = steps * (1 - recipe.decay_from)
+    meeting = int((warmup * steps - falling) / (warmup + falling)) if falling else steps
+    near = (min(max(0, step), steps - 1) for step in (meeting, meeting + 1))
+    share = max(learning_rate(recipe, step) for step in near) / recipe.peak_rate
+    if share < _NEAR_PEAK:
         log.warning(
-            "warmup is %d and steps %d: the rate never reaches peak_rate", recipe.warmup, recipe.steps
+            "the rate rises to %.0f %% of peak_rate only: warmup is %d and steps %d (decay_from %g)",
+            *(100 * share, warmup, steps, recipe.decay_from),
         )
 
 

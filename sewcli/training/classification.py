@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from sewcli.training.cache import AudioCache, usable_dev_clips
 from sewcli.training.keywords import OtherSounds
 from sewcli.training.left_out import LeftOut
 from sewcli.training.recipe import Recipe
+
+_log = logging.getLogger("sewcli")
 
 #: how often each of the two occurs, as a share of the labelled clips
 UNKNOWN_SHARE, SILENCE_SHARE = 0.15, 0.05
@@ -40,7 +43,8 @@ class ClassificationTask:
     selection_metrics: tuple[str, ...] = ("error", "loss")
 
     def __init__(self, recipe: Recipe, train: AudioCache, dev: AudioCache, other: OtherSounds | None) -> None:
-        names = sorted({row.label for row in train.rows if row.label})
+        self._clips = _usable(train, recipe)
+        names = _labels(train, self._clips)
         if other is not None:  # which adds to those that the data may have
             names = [name for name in names if name not in NO_EVENTS]
         self.labels = [*names, SILENCE, UNKNOWN] if other is not None else names
@@ -55,15 +59,6 @@ class ClassificationTask:
         self._train, self._other = train, other
         if other is not None:
             other.leave_out(names)
-        limits = f"outside {recipe.min_seconds:g} to {recipe.max_seconds:g} s"
-        left_out = LeftOut("training", len(train))
-        self._clips = []
-        for clip, seconds in enumerate((train.lengths / SAMPLE_RATE).tolist()):
-            if recipe.min_seconds <= seconds <= recipe.max_seconds:
-                self._clips.append(clip)
-            else:
-                left_out.unfit(train.rows[clip], limits, f"{seconds:.1f} s, {limits}")
-        left_out.tell()
         self._unknowns = round(len(self._clips) * UNKNOWN_SHARE) if other is not None else 0
         self._silences = round(len(self._clips) * SILENCE_SHARE) if other is not None else 0
         self._dev = self._dev_set(dev, recipe)
@@ -171,6 +166,29 @@ class ClassificationTask:
             clips += [(self._other.unknown(rng, dev=True), UNKNOWN) for _ in range(unknowns)]
             clips += [(self._other.silence(rng, dev=True), SILENCE) for _ in range(silences)]
         return clips
+
+
+def _usable(train: AudioCache, recipe: Recipe) -> list[int]:
+    """The clips within the lengths of the recipe; the others are told."""
+    limits = f"outside {recipe.min_seconds:g} to {recipe.max_seconds:g} s"
+    left_out = LeftOut("training", len(train))
+    clips = []
+    for clip, seconds in enumerate((train.lengths / SAMPLE_RATE).tolist()):
+        if recipe.min_seconds <= seconds <= recipe.max_seconds:
+            clips.append(clip)
+        else:
+            left_out.unfit(train.rows[clip], limits, f"{seconds:.1f} s, {limits}")
+    left_out.tell()
+    return clips
+
+
+def _labels(train: AudioCache, clips: list[int]) -> list[str]:
+    """Those of the clips, in order; labels none of whose clips can be used are told."""
+    names = {label for clip in clips if (label := train.rows[clip].label)}
+    lost = sorted({row.label for row in train.rows if row.label} - names)
+    if lost:
+        _log.warning("the model will not have the label %s: none of its clips can be used", ", ".join(lost))
+    return sorted(names)
 
 
 def _shift(samples: Samples, rng: np.random.Generator) -> Samples:

@@ -81,8 +81,16 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
         raise UsageError("one training clip, and none for dev", hint="give dev clips, or more clips")
     else:
         dev_rows, rows = hold_out(rows, by_label=kind == "classification")
+        if not rows:
+            raise UsageError("the training data are one clip again and again", hint="give dev clips too")
         log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
         held_out = True
+    known = {row.audio for row in rows}
+    if both := sum(row.audio in known for row in dev_rows):
+        log.warning(
+            "%d of %d dev clips are among those of training: what is best on them need not be on others",
+            *(both, len(dev_rows)),
+        )
     train, dev = decoded(rows), decoded(dev_rows)
     others = ((recipe.background, "train"), (recipe.background_dev, "dev"))
     background = [decoded(read(path, "ctc", split)) for path, split in others if path is not None]
@@ -92,16 +100,16 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
 def hold_out(rows: list[Row], *, by_label: bool) -> tuple[list[Row], list[Row]]:
     """The rows to choose by and those to learn from: every so many-th, or of each label, which has one then.
 
-    A label with one clip alone has it to learn from.
+    A label with one clip alone has it to learn from. Copies of what is held out, which two manifests may
+    have, are in neither.
     """
     places: dict[str | None, list[int]] = {}
     for place, row in enumerate(rows):
         places.setdefault(row.label if by_label else None, []).append(place)
     held = {place for of_label in places.values() if len(of_label) > 1 for place in of_label[::HOLD_OUT]}
     held = held or set(range(0, len(rows), HOLD_OUT))
-    return [rows[place] for place in sorted(held)], [
-        row for place, row in enumerate(rows) if place not in held
-    ]
+    taken = {rows[place].audio: place for place in sorted(held, reverse=True)}
+    return [rows[place] for place in sorted(taken.values())], [row for row in rows if row.audio not in taken]
 
 
 def make_task(

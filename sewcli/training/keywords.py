@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import UsageError
+from sewcli.evaluation.normalizers import basic
+from sewcli.evaluation.rates import folded
 from sewcli.training.augment import Samples, cut
 from sewcli.training.cache import AudioCache
 
@@ -69,15 +71,18 @@ class OtherSounds:
         return self._speech[dev].clip(int(rng.choice(self._usable[dev])))
 
 
+def _words(text: str) -> set[str]:
+    """Of a text or a label, letter case and punctuation apart."""
+    return set(folded(basic(text)).split())
+
+
 def _without(cache: AudioCache, keywords: list[str]) -> NDArray[np.int64]:
     """Clips of at least the shortest cut whose text holds no word of a keyword."""
-    words = {word for name in keywords for word in name.upper().split()}
+    words = {word for name in keywords for word in _words(name)}
     keep = [
         i
         for i, row in enumerate(cache.rows)
-        if row.text
-        and not words & set(row.text.upper().split())
-        and cache.lengths[i] >= _SHORTEST * SAMPLE_RATE
+        if row.text and not words & _words(row.text) and cache.lengths[i] >= _SHORTEST * SAMPLE_RATE
     ]
     if not keep:
         raise UsageError("background: no transcribed clip is free of keywords and long enough for _unknown_")

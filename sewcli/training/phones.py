@@ -8,6 +8,7 @@ arXiv 1807.07104). The head that reads the phones is of use in training alone an
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Lexicon:
             UsageError: it cannot be read, or has a word without phones.
         """
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read the lexicon {file}: {error}") from error
         found: dict[str, list[str]] = {}
@@ -58,17 +59,22 @@ class Lexicon:
             if word and not phones:
                 raise UsageError(f"{file}:{number}: {word} has no phones", hint=_FORM)
             if word:
-                found.setdefault(word.upper(), phones)
+                found.setdefault(_looked_up(word), phones)
         if not found:
             raise UsageError(f"the lexicon {file} is empty", hint=_FORM)
         return cls(found)
 
     def encode(self, text: str) -> list[int]:
         """Ids of the phones of a text, from 1; none where it has a word that is not in the lexicon."""
-        words = text.upper().split()
+        words = _looked_up(text).split()
         if any(word not in self._ids for word in words):
             return []
         return [phone for word in words for phone in self._ids[word]]
+
+
+def _looked_up(text: str) -> str:
+    """A text as the words of the dictionary are kept: in upper case, letters with marks composed."""
+    return unicodedata.normalize("NFC", text.upper())
 
 
 class PhoneLoss:

@@ -179,7 +179,7 @@ def load_recipe(
         UsageError: no such file, bad TOML, an unknown or missing key, or a value of the wrong type.
     """
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the recipe {path}: {error}") from error
     except tomllib.TOMLDecodeError as error:

@@ -91,8 +91,9 @@ def evaluate(
 ) -> None:
     """Score a model on a manifest: error rates and CTC loss, or accuracy, and speed.
 
-    Rows with `text` are transcribed, rows with `label` classified; with --window keywords are spotted in the
-    recordings of rows with `events` (label, start, end), and misses and false alarms an hour counted.
+    Rows with `text` are transcribed, rows with `label` classified (rows with both: as the model of -m can);
+    with --window keywords are spotted in the recordings of rows with `events` (label, start, end), and misses
+    and false alarms an hour counted.
 
     loss: mean over utterances of the CTC loss that transformers gives each; none where silence is left out.
 
@@ -133,7 +134,11 @@ def evaluate(
     references = None
     if manifest is not None:
         references = read_references(
-            manifest, run.unpacked(context, manifest), skip_bad=scored.skip_bad, files=not without_model
+            manifest,
+            run.unpacked(context, manifest),
+            skip_bad=scored.skip_bad,
+            files=not without_model,
+            wanted=None if without_model else chosen.own_task(),
         )
     normalize = find_normalizer(scored.normalizer)
     record: dict[str, Any] = {"normalizer": scored.normalizer}

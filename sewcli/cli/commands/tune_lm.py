@@ -170,7 +170,7 @@ def _rows(context: Any, manifest: Path, limit: int | None, *, skip_bad: bool) ->
     from sewcli.evaluation.references import read_references
 
     place = unpacked(context, manifest)
-    references = read_references(manifest, place, skip_bad=skip_bad, files=True, split="dev")
+    references = read_references(manifest, place, skip_bad=skip_bad, files=True, split="dev", wanted="ctc")
     if references.task != "ctc":
         raise UsageError(
             f"{manifest} holds labels", hint="a language model is for transcripts: rows with text"
