@@ -287,3 +287,20 @@ def test_parts_of_a_file_that_fail_are_told_apart_in_a_table(sew, ctc, audio, tm
     assert sew("evaluate", tmp_path / "m.jsonl", "-m", ctc, "--table", table).code == 3
     assert [json.loads(line).get("offset") for line in table.open()] == [None, 50.0, 60.0]
     assert sew("evaluate", "--compare", table, table, "--resamples", "100").code == 0
+
+
+def test_parts_that_begin_alike_are_told_apart(sew, ctc, audio, tmp_path):
+    manifest, table = tmp_path / "parts.jsonl", tmp_path / "table.jsonl"
+    row = {"audio_filepath": str(audio / "b.wav"), "offset": 0, "text": "A"}
+    lengths = (0.5, 0.8)
+    manifest.write_text("".join(json.dumps(row | {"duration": length}) + "\n" for length in lengths))
+    scored = sew("evaluate", manifest, "-m", ctc, "--table", table, "-f", "json").records[0]
+    again = sew("evaluate", "--results", table, "-f", "json").records[0]
+    assert (again["wer"], again["utterances"]) == (scored["wer"], 2)
+    assert sew("evaluate", "--compare", table, table, "-f", "json").records[0]["utterances"] == 2
+    answers = sew("transcribe", "-m", ctc, "--files-from", manifest, "-f", "json").out
+    (tmp_path / "answers.jsonl").write_bytes(answers)
+    matched = sew("evaluate", manifest, "--results", tmp_path / "answers.jsonl", "-f", "json").records[0]
+    assert (matched["wer"], matched["utterances"]) == (scored["wer"], 2)
+    (tmp_path / "twice.jsonl").write_bytes(answers + answers)
+    assert "a second result" in sew("evaluate", manifest, "--results", tmp_path / "twice.jsonl").err

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +20,10 @@ from sewcli.evaluation.scores import Scored
 from sewcli.inputs.faults import reason_of
 from sewcli.inputs.manifest import Row, Task
 
-#: what tells an input: its path and where in the file it begins
-Key = tuple[str, float | None]
+#: what tells an input: its path, where in the file it begins, and how many of both come before it
+Key = tuple[str, float | None, int]
+#: seconds
+_SAME_LENGTH = 1e-3
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Answer:
         scored: what it says; the reference is "" where it holds none.
         has_reference: whether it holds one.
         error: why the input has failed, or None.
+        turn: how many others of its path and offset, which end elsewhere, come before it.
     """
 
     where: str
@@ -40,11 +44,17 @@ class Answer:
     scored: Scored
     has_reference: bool
     error: str | None = None
+    turn: int = 0
 
     @property
     def key(self) -> Key:
         """What tells its input."""
-        return self.scored.path, self.scored.offset
+        return self.scored.path, self.scored.offset, self.turn
+
+    def ends_with(self, other: Answer) -> bool:
+        """Whether an answer of the same path and offset may be for the same part of the file."""
+        own, length = self.scored.duration, other.scored.duration
+        return own is None or length is None or abs(own - length) < _SAME_LENGTH
 
 
 def read_answers(path: Path) -> list[Answer]:
@@ -58,7 +68,8 @@ def read_answers(path: Path) -> list[Answer]:
             f"{path}: a table in .tsv cannot be read again",
             hint="have it written as .jsonl: --table FILE.jsonl",
         )
-    answers: dict[Key, Answer] = {}
+    answers: list[Answer] = []
+    parts: dict[tuple[str, float | None], list[Answer]] = {}
     for where, line in _lines(path):
         try:
             answer = _answer(where, json.loads(line))
@@ -68,27 +79,32 @@ def read_answers(path: Path) -> list[Answer]:
                 f"{where}: not a result: {reason}",
                 hint="results are what `sew transcribe -f json` or `sew evaluate --table FILE.jsonl` writes",
             ) from error
-        first = answers.setdefault(answer.key, answer)
-        if first is not answer:
+        before = parts.setdefault((answer.scored.path, answer.scored.offset), [])
+        if first := next(filter(answer.ends_with, before), None):
             raise UsageError(f"{where}: a second result for {answer.scored.path}, after {first.where}")
+        before.append(answer)
+        answers.append(replace(answer, turn=len(before) - 1))
     if not answers:
         raise UsageError(f"{path} holds no result")
-    return list(answers.values())
+    return answers
 
 
 def with_references(answers: Sequence[Answer], rows: Sequence[Row], task: Task) -> list[Answer | None]:
     """The answer to each row of a manifest, with the row's reference and set; None where there is none.
 
     An answer belongs to a row if both name the same file, the one seen from the working directory and
-    the other from the manifest's; else if both spell its path alike, as after `--files-from MANIFEST`.
+    the other from the manifest's; else if both spell its path alike, as after `--files-from MANIFEST`. Parts
+    that begin alike are told apart by their order.
     """
-    by_file = {(os.path.realpath(answer.scored.path), answer.scored.offset): answer for answer in answers}
+    by_file = {(os.path.realpath(answer.scored.path), *answer.key[1:]): answer for answer in answers}
     by_name = {answer.key: answer for answer in answers}
     matched: list[Answer | None] = []
+    turns = Counter[tuple[str, float | None]]()
     for row in rows:
-        offset = row.source.part[0]
-        found = by_file.get((os.path.realpath(row.source.file), offset))
-        found = found or by_name.get((row.source.path, offset))
+        file, offset = os.path.realpath(row.source.file), row.source.part[0]
+        turn = turns[file, offset]
+        turns[file, offset] += 1
+        found = by_file.get((file, offset, turn)) or by_name.get((row.source.path, offset, turn))
         if found is not None:
             reference = (row.text if task == "ctc" else row.label) or ""
             scored = replace(found.scored, reference=reference, set=row.set)
