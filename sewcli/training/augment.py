@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,13 @@ def load_noise(directory: Path | None) -> list[Samples]:
     Raises:
         UsageError: the directory holds none.
     """
-    return [] if directory is None else [_read(file) for file in noise_files(directory)]
+    return [] if directory is None else _recordings(tuple(noise_files(directory)))
+
+
+@lru_cache(maxsize=1)
+def _recordings(files: tuple[Path, ...]) -> list[Samples]:
+    """Of some hours of noise one copy: what is trained, its `_silence_` and its features all add it."""
+    return [_read(file) for file in files]
 
 
 def load_rooms(recipe: Recipe) -> list[Samples]:
