@@ -93,13 +93,15 @@ def load_noise(directory: Path | None) -> list[Samples]:
     Raises:
         UsageError: the directory holds none.
     """
-    return [] if directory is None else _recordings(tuple(noise_files(directory)))
+    if directory is None:
+        return []
+    return _recordings(tuple((file, file.stat().st_mtime_ns) for file in noise_files(directory)))
 
 
 @lru_cache(maxsize=1)
-def _recordings(files: tuple[Path, ...]) -> list[Samples]:
-    """Of some hours of noise one copy: what is trained, its `_silence_` and its features all add it."""
-    return [_read(file) for file in files]
+def _recordings(files: tuple[tuple[Path, int], ...]) -> list[Samples]:
+    """One copy of them, of what may be hours: clips, features and `_silence_` all ask for it."""
+    return [_read(file) for file, _ in files]
 
 
 def load_rooms(recipe: Recipe) -> list[Samples]:
