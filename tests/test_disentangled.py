@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from sewcli.acoustic.engine import sew_d
 from sewcli.acoustic.engine.attention import Products
 from sewcli.acoustic.engine.positions import relative_positions
 from sewcli.acoustic.engine.sew_d import disentangled_attention, disentangled_attention_by_products
@@ -48,3 +49,25 @@ def test_every_score_is_that_of_the_formula(count, by_products):
         given = (queries, keys, values, position_queries, position_keys, positions)
         found = disentangled_attention(*given, None)[0]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("by_products", [False, True])
+@pytest.mark.parametrize("count", [2, 9, 40])
+@pytest.mark.parametrize("scores", [1, 70, 300])
+def test_queries_in_blocks_have_the_context_of_all_at_once(monkeypatch, count, scores, by_products):
+    monkeypatch.setattr(sew_d, "_MOST_SCORES", scores)
+    queries, keys, values, *embeddings, positions = parts(count, 4)
+    products = Products()
+
+    def attended(block, own):
+        if by_products:
+            given = (queries[0][:, block], keys[0], values[0], *embeddings, own, count, products)
+            return disentangled_attention_by_products(*given)
+        return disentangled_attention(queries[:, :, block], keys, values, *embeddings, own, None)[0]
+
+    blocks = list(sew_d._blocks(count, HEADS, positions))
+    assert all(
+        HEADS * count * (block.stop - block.start) <= max(scores, HEADS * count) for block, _ in blocks
+    )
+    found = torch.cat([attended(*block) for block in blocks], dim=1)
+    torch.testing.assert_close(found, attended(slice(None), positions), rtol=1e-5, atol=1e-6)

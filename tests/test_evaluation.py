@@ -5,12 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sewcli.acoustic.model import PartlyRunError, Segment
+from sewcli.acoustic.statistics import wave_statistics
 from sewcli.decoding.hotwords import spellable
 from sewcli.decoding.vocabulary import Vocabulary
+from sewcli.errors import DeviceError
 from sewcli.evaluation import Scored, error_rates
 from sewcli.evaluation.comparison import compare
 from sewcli.evaluation.confusion import Confusion
 from sewcli.evaluation.loss import Loss
+from sewcli.evaluation.measuring import Stopwatch
 from sewcli.evaluation.normalizers import basic, normalizer
 from sewcli.evaluation.rates import word_edits
 from sewcli.evaluation.scores import AccuracySum, SumsBySet
@@ -217,3 +221,19 @@ def test_words_are_spelled_with_the_marks_and_apostrophes_of_the_vocabulary():
     vocabulary = Vocabulary(("<pad>", "|", *"ACDEFNOT\u00c9'"), 0, 1, frozenset())
     assert vocabulary.spelled("cafe\u0301 don\u2019t") == "CAF\u00c9 DON'T"
     assert spellable(vocabulary, ["cafe\u0301", "CAF\u00c9", "don\u2019t"]) == ("CAF\u00c9", "DON'T")
+
+
+def test_the_shares_of_a_batch_that_fails_in_part_are_those_of_what_is_handed_on():
+    class Model:
+        labels, columns, device, head_bias = (), 2, "cpu", np.zeros(2, np.float32)
+
+        def __call__(self, segments):
+            raise PartlyRunError(DeviceError("out of memory"), [np.zeros((3, 2), np.float32)])
+
+    silence = np.zeros(800, np.float32)
+    stopwatch = Stopwatch(Model())
+    with pytest.raises(PartlyRunError):
+        stopwatch([Segment(silence, wave_statistics(silence))] * 2)
+    assert stopwatch.share() == pytest.approx(stopwatch.total)
+    with pytest.raises(IndexError):
+        stopwatch.share()

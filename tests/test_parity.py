@@ -6,7 +6,7 @@ import torch
 from networks import LENGTHS, outputs, random_model, reference, relative_error, saved, utterance
 
 from sewcli.acoustic.batch import make_batch
-from sewcli.acoustic.engine import fast
+from sewcli.acoustic.engine import fast, sew_d
 from sewcli.acoustic.engine.attention import Products
 from sewcli.acoustic.engine.operators import OneDnnOperators, PublicOperators, find_operators
 from sewcli.acoustic.forward import ctc_logits
@@ -184,6 +184,24 @@ def test_silence_is_finite(load):
     model = random_model("SEW", "ForCTC")
     silence = np.zeros(16_080, dtype=np.float32)
     assert relative_error(outputs(load(model, "ctc"), [silence])[0], reference(model, silence)) < 1e-5
+
+
+def test_sew_d_in_blocks_of_queries(load, monkeypatch):
+    model, samples = random_model("SEWD", "ForCTC"), utterance(48_080)
+    monkeypatch.setattr(sew_d, "_MOST_SCORES", 1000)
+    expected = reference(model, samples)[: kept_frame_count(samples.size)]
+    assert relative_error(outputs(load(model, "ctc"), [samples])[0], expected) < 1e-5
+
+
+@pytest.mark.parametrize("hertz", [2, 50])
+@pytest.mark.parametrize("family", ["SEW", "SEWD"])
+def test_hum_and_rumble_cost_no_digits(family, hertz, load):
+    """Most filters of the first convolution cancel it, and with it most digits of their variance."""
+    model, samples = random_model(family, "ForCTC"), utterance(16_080)
+    hum = np.sin(2 * np.pi * hertz * np.arange(samples.size) / 16_000) * samples.std() * 141
+    samples = (samples + hum).astype(np.float32)
+    expected = reference(model, samples)[: kept_frame_count(samples.size)]
+    assert relative_error(outputs(load(model, "ctc"), [samples])[0], expected) < 1e-5
 
 
 def test_channels_do_not_pass_for_clips():

@@ -47,7 +47,7 @@ def test_all_of_a_batch_lies_in_the_memory_that_the_device_copies_from(
     monkeypatch.setattr(nano, "_transfers", reserved)
     for (_, ours), (_, theirs) in zip(logits(nano, batch_seconds=5.0), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert reserved.made[:4] == [torch.float32, torch.int64, torch.float32, torch.float32]
+    assert reserved.made[:4] == [torch.float32, torch.int64, torch.float64, torch.float64]
 
 
 class _Copies(TorchDispatchMode):

@@ -29,8 +29,10 @@ class Batch:
         samples: (B, n) float32; n gives an even number of frames.
         frames: (B,) int64, frames of each row, the odd last one counted.
         frame_counts: the same, on the host: reading them from a GPU would wait for it.
-        window_mean: (B, kernel) float32, of the normalised waveform.
-        window_covariance: (B, kernel, kernel) float32, likewise.
+        window_mean: (B, kernel) float64, of the normalised waveform.
+        window_covariance: (B, kernel, kernel) float64, likewise: under hum or rumble most filters cancel
+            nearly all of it, and float32 would leave few digits of the rest. On mps, which has no float64,
+            both are float32.
         features: (B, channels, frames), what the convolutions give, where it is known; samples and moments
             are empty then. For training alone.
     """
@@ -49,16 +51,17 @@ class Batch:
 
         Args:
             device: where to.
-            dtype: of the samples; the moments stay float32.
+            dtype: of the samples; the moments keep theirs.
             non_blocking: return before it is there. For pinned batches and CUDA alone: other devices may read
                 memory that has been given back meanwhile.
         """
+        exact = torch.float32 if device.type == "mps" else self.window_mean.dtype
         return Batch(
             self.samples.to(device, dtype, non_blocking=non_blocking),
             self.frames.to(device, non_blocking=non_blocking),
             self.frame_counts,
-            self.window_mean.to(device, non_blocking=non_blocking),
-            self.window_covariance.to(device, non_blocking=non_blocking),
+            self.window_mean.to(device, exact, non_blocking=non_blocking),
+            self.window_covariance.to(device, exact, non_blocking=non_blocking),
             None if self.features is None else self.features.to(device, non_blocking=non_blocking),
         )
 
@@ -109,6 +112,6 @@ def make_batch(
         samples,
         tensor(np.array(frames), torch.int64),
         tuple(frames),
-        tensor(np.stack(means), torch.float32),
-        tensor(np.stack(covariances), torch.float32),
+        tensor(np.stack(means), torch.float64),
+        tensor(np.stack(covariances), torch.float64),
     )

@@ -52,7 +52,7 @@ def _group_norm(layer: Model, batch: Batch, dtype: torch.dtype) -> tuple[torch.T
     """
     # never in 16 bits: a variance rounded there can even come out negative
     with torch.autocast(batch.samples.device.type, enabled=False):
-        weight = layer.conv.weight[:, 0].float()
+        weight = layer.conv.weight[:, 0].to(batch.window_mean.dtype)
         mean = batch.window_mean @ weight.T
         if layer.conv.bias is not None:
             mean = mean + layer.conv.bias

@@ -138,10 +138,13 @@ class RunningModel(ABC):
         return self._begin(segments)
 
     def _check_process(self) -> None:
-        """Refuse to run in a forked process (UsageError): torch would wait for threads that are not there."""
-        if os.getpid() != self._process and torch.get_num_threads() > 1:
+        """Refuse to run in a forked process (UsageError).
+
+        torch would wait for threads that are not there, and CUDA does not start a second time.
+        """
+        if os.getpid() != self._process and (torch.get_num_threads() > 1 or self._device.type == "cuda"):
             raise UsageError(
-                "the model was loaded before this process was forked, and torch's threads are not here",
+                "the model was loaded before this process was forked, which has not its threads and its card",
                 hint="load it in each process, or start them by spawn",
             )
 

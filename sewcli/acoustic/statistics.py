@@ -10,7 +10,8 @@ has
 
 before the norm. So one cheap pass over the samples, whose result is independent of the weights,
 makes every chunk and every padded batch equal to the utterance run whole and alone. The sums are
-taken in float64: in float32 they cost three digits of the logits.
+taken in float64, and so are mean and variance of the channels: in float32 the sums cost three digits of the
+logits, and under a hum of 50 Hz, 40 dB over the speech, w' C w two.
 """
 
 from __future__ import annotations

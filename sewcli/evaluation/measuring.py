@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.acoustic.model import AcousticModel, Segment
+from sewcli.acoustic.model import AcousticModel, PartlyRunError, Segment
 from sewcli.evaluation.loss import Loss, LossOfRecording
 from sewcli.pipeline.consumer import Consumer
 from sewcli.reading.recording import Recording
@@ -61,13 +61,19 @@ class Stopwatch:
     def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
         """See `AcousticModel`."""
         started = time.perf_counter()
-        outputs = self._model(segments)
-        seconds = time.perf_counter() - started
+        try:
+            outputs = self._model(segments)
+        except PartlyRunError as error:  # those before what has failed are handed on
+            self._count(segments[: len(error.outputs)], time.perf_counter() - started)
+            raise
+        self._count(segments, time.perf_counter() - started)
+        return outputs
+
+    def _count(self, segments: Sequence[Segment], seconds: float) -> None:
         self.total += seconds
         if self._shared:
             samples = sum(segment.samples.size for segment in segments)
             self._shares.extend(seconds * segment.samples.size / samples for segment in segments)
-        return outputs
 
     def share(self) -> float:
         """Seconds of the next segment."""

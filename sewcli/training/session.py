@@ -250,6 +250,9 @@ def _local(name: str, *, offline: bool) -> Path:
 
 
 def _accelerator(wanted: str) -> Any:
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if wanted in ("auto", "cuda") and 0 < rank < torch.cuda.device_count():
+        torch.cuda.set_device(rank)  # the card of this process is the one that is tried
     device = find_device(wanted)
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs

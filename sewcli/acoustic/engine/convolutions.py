@@ -90,20 +90,21 @@ class FeatureExtractor:
         return features
 
     def _folded(self, mean: torch.Tensor, covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The first convolution with the group norm in it: (B, kernel, channels) and (B, 1, channels).
+        """The first convolution with the group norm in it, float32: (B, kernel, channels), (B, 1, channels).
 
         Args:
             mean, covariance: of the windows, see `Batch`.
         """
-        mean = mean @ self._first.T
+        first = self._first.to(mean.dtype)
+        mean = mean @ first.T
         if self._first_bias is not None:
             mean = mean + self._first_bias
-        variance = torch.einsum("ck,bkl,cl->bc", self._first, covariance, self._first)
+        variance = torch.einsum("ck,bkl,cl->bc", first, covariance, first)
         scale = self._norm_weight * torch.rsqrt(variance.clamp(min=0.0) + _GROUP_EPSILON)
         shift = self._norm_bias - mean * scale
         if self._first_bias is not None:
             shift = shift + self._first_bias * scale
-        return (self._first * scale[..., None]).transpose(1, 2), shift[:, None]
+        return (first * scale[..., None]).float().transpose(1, 2), shift[:, None].float()
 
     def _convolve(self, samples: torch.Tensor, weight: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         # the first layer in float32 in any case: it reads the samples themselves

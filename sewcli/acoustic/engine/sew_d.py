@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.nn import functional as F
@@ -35,6 +35,9 @@ PositionsOf = Callable[[int], Positions]
 #: scores of the heads that are computed together on the CPU, for each thread: short rows gain by more heads
 #: at once (100 states: 1.3 to 1.7 times as fast as with one a thread), larger ones leave the cache (500: 0.6)
 _GROUP_SCORES = 90_000
+#: scores that are held at once, beyond which the queries are taken in blocks: of a chunk of 50 min all those
+#: of one head would take 22 GB in float32
+_MOST_SCORES = 1 << 27
 
 
 class SewD:
@@ -121,19 +124,21 @@ def disentangled_attention(
     mask: torch.Tensor | None,
     room: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The attention of all rows and heads at once: (B, heads, N, d).
+    """The attention of all rows and heads at once: (B, heads, M, d).
 
     Args:
-        queries, keys, values: (B, heads, N, d).
+        queries: (B, heads, M, d), all or some that follow each other.
+        keys, values: (B, heads, N, d).
         position_queries, position_keys: relative embeddings projected, those of `Positions.reached`:
             (heads, n, d).
-        positions: `Positions.rows`, (2 N - 1,).
+        positions: those of `Positions.rows` for these queries, see `_blocks`: (M + N - 1,).
         mask: of `Lengths`; None for none.
-        room: for the scores, (B, heads, N, N), which is overwritten; None allocates it.
+        room: for the scores, (B, heads, M, N), which is overwritten; None allocates it.
     """
     queries = queries.flip(2)
-    rows, heads, count, _ = queries.shape
-    distances = positions.as_strided((count, count), (1, 1)).expand(rows, heads, count, count)
+    rows, heads, asked, _ = queries.shape
+    count = keys.shape[2]
+    distances = positions.as_strided((asked, count), (1, 1)).expand(rows, heads, asked, count)
     bias = torch.gather(queries @ position_keys.transpose(1, 2), 3, distances, out=room)
     bias += torch.gather(position_queries @ keys.transpose(2, 3), 2, distances)
     if mask is not None:
@@ -154,27 +159,46 @@ def disentangled_attention_by_products(
     length: int,
     products: Products,
 ) -> torch.Tensor:
-    """The same of some heads of one row, without torch's fused function: (heads, N, d).
+    """The same of some heads of one row, without torch's fused function: (heads, M, d).
 
     On a Zen 4 the attention takes 0.85 to 0.95 of the time in float32, 0.6 to 0.9 in bfloat16.
 
     Args:
-        queries, keys, values: (heads, N, d).
+        queries, keys, values: (heads, M, d), and (heads, N, d).
         position_queries, position_keys, positions: as of `disentangled_attention`.
         length: of the keys, those of the row.
         products: how all products are taken.
     """
     queries = queries.flip(1)
-    heads, count, _ = queries.shape
-    distances = positions.as_strided((count, count), (1, 1)).expand(heads, count, count)
+    heads, asked, _ = queries.shape
+    count = keys.shape[1]
+    # gathering along the rows of the transpose does the same as gathering down the columns of `distances` in
+    # 0.75 of the time
+    distances, transposed = (
+        positions.as_strided(shape, (1, 1)).expand(heads, *shape)
+        for shape in ((asked, count), (count, asked))
+    )
     bias = torch.gather(products.multiply(queries, position_keys, None), 2, distances)
-    # `distances` is symmetric: gathering along its rows and transposing does the same as gathering down its
-    # columns in 0.75 of the time
-    from_position = torch.gather(products.multiply(keys, position_queries, None), 2, distances)
+    from_position = torch.gather(products.multiply(keys, position_queries, None), 2, transposed)
     transposed = from_position.transpose(1, 2)
     # adding the view takes 0.9 of the time of attention on two threads (750 states), 1.4 in bfloat16
     bias += transposed if bias.dtype == torch.float32 else transposed.contiguous()
     return products.attend(queries, keys, values, length, bias).flip(1)
+
+
+def _blocks(count: int, heads: int, positions: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Queries whose scores fit, and the part of `Positions.rows` that is theirs.
+
+    Args:
+        count: of queries and of keys.
+        heads: of all rows, that are computed together.
+        positions: `Positions.rows`.
+    """
+    size = max(1, min(count, _MOST_SCORES // max(1, heads * count)))
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        # the queries are reversed: the last ones come first
+        yield slice(start, stop), positions[count - stop : 2 * count - 1 - start]
 
 
 class _Attention:
@@ -236,20 +260,25 @@ class _Attention:
         known = positions(count)
         # torch's fused attention copies a bias whose rows do not begin at multiples of eight
         aligned = -(-count // ALIGNED) * ALIGNED
-        room = (
-            None if self._operators.compiled else queries.new_empty(rows, heads, count, aligned)[..., :count]
-        )
-        context = self._disentangled(
-            queries,
-            keys,
-            values,
-            self._position_queries[:, known.reached],
-            self._position_keys[:, known.reached],
-            known.rows,
-            lengths.mask,
-            room,
-        )
-        return context.transpose(1, 2)
+        context = []
+        for block, own_positions in _blocks(count, rows * heads, known.rows):
+            some = queries[:, :, block]
+            room = None
+            if not self._operators.compiled:
+                room = some.new_empty(*some.shape[:3], aligned)[..., :count]
+            context.append(
+                self._disentangled(
+                    some,
+                    keys,
+                    values,
+                    self._position_queries[:, known.reached],
+                    self._position_keys[:, known.reached],
+                    own_positions,
+                    lengths.mask,
+                    room,
+                )
+            )
+        return (context[0] if len(context) == 1 else torch.cat(context, dim=2)).transpose(1, 2)
 
     def _by_group(self, projected: torch.Tensor, lengths: Lengths, positions: PositionsOf) -> torch.Tensor:
         """The same, one row and as many heads at a time as fit the cache."""
@@ -266,19 +295,15 @@ class _Attention:
                 queries, keys, values = projected[:, row, group, :taken]
                 position_queries = self._position_queries[group, known.reached]
                 position_keys = self._position_keys[group, known.reached]
-                if fused:
-                    attended = disentangled_attention(
-                        queries[None],
-                        keys[None],
-                        values[None],
-                        position_queries,
-                        position_keys,
-                        known.rows,
-                        None,
-                    )[0]
-                else:
-                    attended = disentangled_attention_by_products(
-                        queries, keys, values, position_queries, position_keys, known.rows, length, products
-                    )
-                context[row, :taken, group] = attended.transpose(0, 1)
+                for block, own_positions in _blocks(taken, len(queries), known.rows):
+                    some, of_positions = queries[:, block], (position_queries, position_keys, own_positions)
+                    if fused:
+                        attended = disentangled_attention(
+                            some[None], keys[None], values[None], *of_positions, None
+                        )[0]
+                    else:
+                        attended = disentangled_attention_by_products(
+                            some, keys, values, *of_positions, length, products
+                        )
+                    context[row, block, group] = attended.transpose(0, 1)
         return context
