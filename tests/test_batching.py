@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import weakref
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from example_runs import CLIPS, PLAN, logits, wav_samples
-from helpers import Logits
+from helpers import Logits, write_babble
 
 from sewcli.acoustic.engine.fast import FastModel
 from sewcli.acoustic.load import load_model
@@ -24,6 +25,7 @@ from sewcli.chunking import ChunkPlan
 from sewcli.errors import DeviceError
 from sewcli.hub.fetching import fetch
 from sewcli.inputs.source import Source
+from sewcli.pipeline import batching
 from sewcli.pipeline.run import Options, run
 from sewcli.registry import resolve
 from sewcli.results import Failure
@@ -122,6 +124,43 @@ def test_a_batch_that_does_not_fit_runs_in_halves(
         assert path == other
         scale = np.abs(theirs).max()
         np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-5)
+
+
+def test_a_card_gets_chunks_of_like_lengths_and_each_recording_its_outputs_in_order(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One of several chunks whose last is short stands between others of any length."""
+    random = np.random.default_rng(0)
+    lengths = [*random.uniform(0.3, 1.9, 30), 7.3, *random.uniform(0.3, 1.9, 30), 5.1]
+    clips = []
+    for number, seconds in enumerate(lengths):
+        write_babble(tmp_path / f"{number}.wav", seconds, seed=number)
+        clips.append(Source(f"{number}.wav", tmp_path / f"{number}.wav"))
+    options = Options(ChunkPlan.from_seconds(2.0, 0.2), batch_seconds=8.0, read_workers=0)
+    batches: list[list[int]] = []
+    start = nano._start
+
+    def noted(segments: Sequence[Segment]) -> Underway:
+        batches.append([segment.samples.size for segment in segments])
+        return start(segments)
+
+    monkeypatch.setattr(nano, "_start", noted)
+    expected = list(run(clips, nano, Logits, options))
+    in_order = batches.copy()
+    batches.clear()
+    monkeypatch.setattr(nano, "device", "cuda:0")
+    monkeypatch.setattr(batching, "MOST_ROWS", 16)
+    got = list(run(clips, nano, Logits, options))
+    assert [path for path, _ in got] == [f"{number}.wav" for number in range(len(lengths))]
+    for (_, ours), (_, theirs) in zip(got, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+    def padding(run_in: list[list[int]]) -> float:
+        return 1 - sum(map(sum, run_in)) / sum(len(batch) * max(batch) for batch in run_in)
+
+    assert sorted(itertools.chain(*batches)) == sorted(itertools.chain(*in_order))
+    assert all(len(batch) * max(batch) <= 8.0 * 16_000 for batch in batches)
+    assert padding(batches) < 0.7 * padding(in_order)
 
 
 def test_one_piece_that_does_not_fit_ends_the_run(

@@ -66,6 +66,17 @@ def test_both_of_what_is_compared_run_on_the_device_asked_for() -> None:
         assert "cuda:1" in command(options, Path("model"), [Path("a.wav")])
 
 
+def test_on_a_card_the_pipeline_has_larger_batches_and_the_dtypes_of_sew() -> None:
+    def labels(device: str) -> list[str]:
+        options = whole.WholeOptions("nano", 1, 1, quick=True, device=device, dtypes=["auto", "bfloat16"])
+        return list(whole._pipelines(options, Path("model"), [Path("a.wav")], (1,), chunk=30.0))
+
+    assert labels("cpu") == ["pipeline, chunks of 30 s, batch 1"]
+    on_card = labels("cuda")
+    assert len(on_card) == 8
+    assert [label.partition("batch ")[2] for label in on_card[3:5]] == ["64", "1, bfloat16"]
+
+
 def test_a_measurement_that_does_not_exist_is_wrong_usage(sew: Sew) -> None:
     done = sew("bench", "everything")
     assert done.code == 2

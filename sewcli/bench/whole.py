@@ -17,8 +17,8 @@ from sewcli.bench.table import Table
 from sewcli.bench.timing import medians, peak_megabytes, run_process, sew_command
 
 #: transcribes files with the pipeline of transformers: model directory, batch size, chunk and stride in
-#: seconds (0: those of the pipeline), threads, device, files. It decodes with ffmpeg, and where there is none
-#: librosa does so for it
+#: seconds (0: those of the pipeline), threads, device, dtype, files. It decodes with ffmpeg, and where there
+#: is none librosa does so for it; beside a card it always does, in the one process that the pipeline can have
 _PIPELINE = """
 import shutil
 import sys
@@ -28,14 +28,15 @@ def decoded(files):
     import librosa
     for file in files:
         yield {"raw": librosa.load(file, sr=16000)[0], "sampling_rate": 16000}
-model, batch, chunk, stride, threads, device, *files = sys.argv[1:]
+model, batch, chunk, stride, threads, device, dtype, *files = sys.argv[1:]
 torch.set_num_threads(int(threads))
-asr = pipeline("automatic-speech-recognition", model=model, device=device)
+asr = pipeline("automatic-speech-recognition", model=model, device=device, dtype=getattr(torch, dtype))
 lengths = {"chunk_length_s": float(chunk)} if float(chunk) else {}
 if float(stride):
     lengths["stride_length_s"] = float(stride)
-given = files if shutil.which("ffmpeg") else decoded(files)
-for result in asr(given, batch_size=int(batch), **lengths):
+on_card = device != "cpu"
+given = files if shutil.which("ffmpeg") and not on_card else decoded(files)
+for result in asr(given, batch_size=int(batch), num_workers=int(on_card), **lengths):
     print(result["text"])
 """
 #: seconds of the shortest and the longest of many files
@@ -43,7 +44,7 @@ _SHORT = (1.0, 15.0)
 _IN_FLOAT32 = " (float32 where no other dtype is named)"
 #: how often a card gets the list of files, or it would be through before it has warmed up
 _CARD_TIMES = 25
-#: batch sizes of the pipeline, on a CPU and on a card
+#: batch sizes of the pipeline for many files on a CPU, and for all on a card
 _BATCHES = (1, 8)
 _CARD_BATCHES = (1, 8, 32, 64)
 
@@ -71,6 +72,11 @@ class WholeOptions:
     compiled: bool = False
 
     @property
+    def others(self) -> list[str]:
+        """The dtypes beside float32."""
+        return [dtype for dtype in self.dtypes if dtype not in ("auto", "float32")]
+
+    @property
     def on_card(self) -> bool:
         """Whether the network runs on a GPU."""
         return self.device != "cpu"
@@ -87,16 +93,11 @@ def long_file(options: WholeOptions) -> Iterator[Table]:
         file = write_recording(Path(folder) / "long.flac", seconds)
         runs = {
             **_transcriptions(options, local.directory, [file]),
-            "pipeline, chunks of 30 s": _pipeline(options, local.directory, [file], chunk=30.0),
-            "pipeline, chunks of 20 s, stride 1 s": _pipeline(
-                options, local.directory, [file], chunk=20.0, stride=1.0
-            ),
+            **_pipelines(options, local.directory, [file], (1,), chunk=30.0),
+            **_pipelines(options, local.directory, [file], (1,), chunk=20.0, stride=1.0),
         }
         taken = _process_medians(runs.values(), options)
-    title = (
-        f"A recording of {seconds / 60:g} min, {options.model}, whole processes{_IN_FLOAT32}, those of the "
-        "pipeline with batch 1."
-    )
+    title = f"A recording of {seconds / 60:g} min, {options.model}, whole processes{_IN_FLOAT32}."
     yield _against_first("long-file", title, list(runs), taken)
 
 
@@ -107,8 +108,7 @@ def many_files(options: WholeOptions) -> Iterator[Table]:
         files, _ = _short_files(Path(folder), count)
         files *= _CARD_TIMES if options.on_card else 1
         runs = _transcriptions(options, local.directory, files)
-        for batch in _CARD_BATCHES if options.on_card else _BATCHES:
-            runs[f"pipeline, batch {batch}"] = _pipeline(options, local.directory, files, batch=batch)
+        runs |= _pipelines(options, local.directory, files, _BATCHES)
         taken = _process_medians(runs.values(), options)
     lengths = f"{_SHORT[0]:g} to {_SHORT[1]:g} s"
     title = f"{len(files)} files of {lengths}, {options.model}, whole processes{_IN_FLOAT32}."
@@ -197,8 +197,7 @@ def _short_files(folder: Path, count: int) -> tuple[list[Path], float]:
 
 def _transcriptions(options: WholeOptions, model: Path, files: Sequence[Path]) -> dict[str, list[str]]:
     """Commands by what is told of them: sew by default, and in other dtypes."""
-    dtypes = [dtype for dtype in options.dtypes if dtype not in ("auto", "float32")]
-    others = {f"sew, {dtype}": _transcribe(options, model, files, dtype) for dtype in dtypes}
+    others = {f"sew, {dtype}": _transcribe(options, model, files, dtype) for dtype in options.others}
     return {"sew, defaults": _transcribe(options, model, files), **others}
 
 
@@ -206,6 +205,33 @@ def _transcribe(options: WholeOptions, model: Path, files: Sequence[Path], dtype
     settings = ["--offline", "--no-progress", "--threads", str(options.threads), "--device", options.device]
     settings += ["--dtype", dtype, *(["--compile"] if options.compiled else [])]
     return sew_command("transcribe", "-m", str(model), *settings, *map(str, files))
+
+
+def _pipelines(
+    options: WholeOptions,
+    model: Path,
+    files: Sequence[Path],
+    batches: Sequence[int],
+    *,
+    chunk: float = 0.0,
+    stride: float = 0.0,
+) -> dict[str, list[str]]:
+    """Commands by what is told of them: the pipeline in several batch sizes, on a card in all dtypes too.
+
+    Args:
+        batches: their sizes on a CPU.
+        chunk, stride: in seconds, 0 for those of the pipeline.
+    """
+    lengths = f", chunks of {chunk:g} s" if chunk else ""
+    lengths += f", stride {stride:g} s" if stride else ""
+    dtypes = ["float32", *(dtype for dtype in options.others if options.on_card and dtype != "int8")]
+    return {
+        f"pipeline{lengths}, batch {batch}" + (f", {dtype}" if dtype != "float32" else ""): _pipeline(
+            options, model, files, batch=batch, chunk=chunk, stride=stride, dtype=dtype
+        )
+        for dtype in dtypes
+        for batch in (_CARD_BATCHES if options.on_card else batches)
+    }
 
 
 def _pipeline(
@@ -216,8 +242,9 @@ def _pipeline(
     batch: int = 1,
     chunk: float = 0.0,
     stride: float = 0.0,
+    dtype: str = "float32",
 ) -> list[str]:
-    settings = [str(model), str(batch), str(chunk), str(stride), str(options.threads), options.device]
+    settings = [str(model), str(batch), str(chunk), str(stride), str(options.threads), options.device, dtype]
     return [sys.executable, "-c", _PIPELINE, *settings, *map(str, files)]
 
 

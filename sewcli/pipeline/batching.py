@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import zip_longest
 from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.in_order import InOrder
-from sewcli.acoustic.model import AcousticModel, Attending, Segment
+from sewcli.acoustic.model import AcousticModel, Attending, Segment, Starting
 from sewcli.chunking import SAMPLE_RATE, Chunk
 from sewcli.pipeline.line import Job
 
 #: rows of a batch: each may hold an open file
 MOST_ROWS = 64
+#: batches from whose chunks one of like lengths is made
+_POOL = 2
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -29,43 +33,66 @@ class TakesAttentions(Protocol):
 
 class _Row(NamedTuple, Generic[ResultT_co]):
     job: Job[ResultT_co]
+    number: int
     chunk: Chunk
     segment: Segment
 
 
 class Batcher(Generic[ResultT_co]):
-    """Puts chunks together and has them run, in order.
+    """Puts chunks together and has them run; each recording gets its outputs in order.
 
     Args:
         model: the network.
         seconds: padded audio in one batch; 0 runs every chunk alone.
+        alike: put chunks of like lengths together, for a device that computes the padding too: of recordings
+            of 1 to 15 s it is a quarter then, and half of what is computed in order.
     """
 
-    def __init__(self, model: AcousticModel, seconds: float) -> None:
+    def __init__(self, model: AcousticModel, seconds: float, *, alike: bool = False) -> None:
         self._model = model
         self._seconds = seconds
+        # what takes the time of each batch knows its outputs by their order
+        self._alike = alike and seconds > 0 and isinstance(model, Starting)
         self._rows: list[_Row[ResultT_co]] = []
         self._batches: InOrder[list[_Row[ResultT_co]]] = InOrder(model, self._hand_on)
 
     def add(self, job: Job[ResultT_co], chunk: Chunk, segment: Segment) -> None:
-        """Take in the next chunk; what makes a full batch is run (DeviceError)."""
-        row = _Row(job, chunk, segment)
+        """Take in the next chunk of a recording; what makes a full batch is run (DeviceError)."""
+        row = _Row(job, job.begun, chunk, segment)
+        job.begun += 1
         seconds = min(self._seconds, self._batches.most_seconds)
+        if self._alike:
+            self._rows.append(row)
+            while len(self._rows) >= _POOL * MOST_ROWS or _seconds(self._rows) >= _POOL * seconds:
+                self._run(self._like_the_first(seconds))
+            return
         if self._rows and _padded_seconds([*self._rows, row]) > seconds:
-            self.run()
+            self._run(self._rows)
         self._rows.append(row)
         if _padded_seconds(self._rows) >= seconds or len(self._rows) >= MOST_ROWS:
-            self.run()
+            self._run(self._rows)
 
-    def run(self) -> None:
-        """Begin a batch of what is there, and hand on the outputs of those that are through (DeviceError)."""
-        rows, self._rows = self._rows, []
-        if rows:
-            self._batches.run(rows, [row.segment for row in rows])
+    def _like_the_first(self, seconds: float) -> list[_Row[ResultT_co]]:
+        """A batch of the chunk that has waited longest and those whose lengths are nearest to its own."""
+        length = self._rows[0].chunk.samples
+        batch: list[_Row[ResultT_co]] = []
+        for row in sorted(self._rows, key=lambda row: abs(row.chunk.samples - length)):
+            if batch and (len(batch) == MOST_ROWS or _padded_seconds([*batch, row]) > seconds):
+                break
+            batch.append(row)
+        return batch
+
+    def _run(self, rows: list[_Row[ResultT_co]]) -> None:
+        """Begin a batch of some of those there, and hand on the outputs of those that are through."""
+        taken = set(map(id, rows))
+        self._rows = [row for row in self._rows if id(row) not in taken]
+        self._batches.run(rows, [row.segment for row in rows])
 
     def flush(self) -> None:
         """Run what is there, and wait until all outputs are handed on (DeviceError)."""
-        self.run()
+        while self._rows:
+            seconds = min(self._seconds, self._batches.most_seconds)
+            self._run(self._like_the_first(seconds) if self._alike else self._rows)
         self._batches.flush()
 
     def close(self) -> None:
@@ -77,16 +104,25 @@ class Batcher(Generic[ResultT_co]):
         self._batches.drain()
 
     def _hand_on(self, rows: Sequence[_Row[ResultT_co]], outputs: Sequence[NDArray[np.float32]]) -> None:
-        if isinstance(self._model, Attending) and (weights := self._model.take_attentions()):
-            for row, attentions in zip(rows, weights, strict=True):
-                if isinstance(row.job.consumer, TakesAttentions):
-                    row.job.consumer.attend(attentions, row.chunk)
+        weights = self._model.take_attentions() if isinstance(self._model, Attending) else []
         # fewer outputs where something goes wrong within the batch
-        for (job, chunk, _), output in zip(rows, outputs, strict=False):
-            if chunk.skipped:
-                job.consumer.skip(chunk.skipped)
-            job.consumer.push(output[chunk.keep_from : chunk.keep_to] if output.ndim > 1 else output)
-            job.waiting -= 1
+        for row, output, attentions in zip_longest(rows[: len(outputs)], outputs, weights):
+            row.job.take(row.number, partial(_push, row, output, attentions))
+
+
+def _push(row: _Row[ResultT_co], output: NDArray[np.float32], attentions: NDArray[np.float32] | None) -> None:
+    """Hand an output on to the consumer of its recording."""
+    consumer, chunk = row.job.consumer, row.chunk
+    if attentions is not None and isinstance(consumer, TakesAttentions):
+        consumer.attend(attentions, chunk)
+    if chunk.skipped:
+        consumer.skip(chunk.skipped)
+    consumer.push(output[chunk.keep_from : chunk.keep_to] if output.ndim > 1 else output)
+
+
+def _seconds(rows: Sequence[_Row[ResultT_co]]) -> float:
+    """Audio of chunks."""
+    return sum(row.chunk.samples for row in rows) / SAMPLE_RATE
 
 
 def _padded_seconds(rows: Sequence[_Row[ResultT_co]]) -> float:

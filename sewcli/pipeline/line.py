@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sewcli.errors import InputError
@@ -46,6 +46,20 @@ class Job(Generic[ResultT_co]):
     waiting: int
     #: made in a thread of its own, once nothing is waited for
     result: Future[ResultT_co | Failure] | None = None
+    #: chunks that were put into batches
+    begun: int = 0
+    #: chunks whose outputs are handed on
+    taken: int = 0
+    #: what hands on the outputs that came before that of an earlier chunk, by the number of theirs
+    _early: dict[int, Callable[[], None]] = field(default_factory=dict)
+
+    def take(self, number: int, hand_on: Callable[[], None]) -> None:
+        """Hand on the output of a chunk, from 0, when those of all chunks before it are."""
+        self._early[number] = hand_on
+        while self.taken in self._early:
+            self._early.pop(self.taken)()
+            self.taken += 1
+            self.waiting -= 1
 
     def make(self) -> ResultT_co | Failure:
         """Its result, or a failure where it alone has none: the name of its picture is too long."""

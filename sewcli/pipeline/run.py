@@ -3,9 +3,9 @@
 Recordings are cut into chunks, chunks of one or several recordings make a batch, and the output of
 each chunk goes to the consumer of its recording. Results come in the order of the sources. A
 few recordings are read ahead of their turn, while the network runs, and given back when their result is
-out, so what is held at any time is one batch (two beside a GPU, three for each lane of a CPU), the recordings
-with a part in it, those read ahead and, where results are made in threads of their own, a few that wait for
-these.
+out, so what is held at any time is one batch (four beside a GPU, three for each lane of a CPU), the
+recordings with a part in it, those read ahead and, where results are made in threads of their own, a few that
+wait for these.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sewcli.results import Failure
 #: seconds; a clip is classified as one piece, whose memory grows with its square
 LONGEST_CLIP = 60.0
 #: inputs under way, at the most: each may hold an open file
-_MOST_PENDING = 256
+_MOST_PENDING = 320
 #: decoding gives up the interpreter's lock at times; a GPU transcribes faster than one thread can decode
 _GPU_READERS = 8
 #: recordings that wait for the network beside those that are being decoded
@@ -113,10 +113,10 @@ def run(
         DeviceError: the memory of the device is not enough for one chunk.
     """
     pending: Line[ResultT_co] = Line(makers)
-    batcher: Batcher[ResultT_co] = Batcher(model, options.batch_seconds)
+    on_cpu = model.device == "cpu"
+    batcher: Batcher[ResultT_co] = Batcher(model, options.batch_seconds, alike=not on_cpu)
     workers = read_workers(options.read_workers, model.device)
     # one thread for each process, which is what it waits for
-    on_cpu = model.device == "cpu"
     readers = max(1 if on_cpu else _GPU_READERS, workers.count if workers else 0)
     stopped = threading.Event()
     ahead = Ahead(
