@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sewcli.bench import whole
+from sewcli.bench import networks, whole
 from sewcli.bench.apart import network_apart
 from sewcli.bench.timing import medians, peak_megabytes, run_process
 from sewcli.errors import SewError, UsageError
@@ -32,6 +32,18 @@ def test_the_network_is_measured_and_agrees_with_transformers(sew: Sew) -> None:
     assert 0 < float(cells["% of ceiling"]) < 150
     assert threads["columns"][:2] == ["model", "1"]
     assert threads["rows"][0][1] == "1.00"
+
+
+def test_a_card_gets_several_rows_and_a_ceiling_in_each_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU stands for it: the way is the same."""
+    monkeypatch.setattr(networks.NetworkOptions, "on_card", True)
+    monkeypatch.setattr(networks, "_CARD_ROWS", 3)
+    [table] = networks.network(networks.NetworkOptions(["nano"], ["float32", "bfloat16"], 1.0, 1, "cpu"))
+    assert "1 s of audio in each of 3 rows" in table.title
+    assert "GFLOP/s in bfloat16" in table.title
+    cells = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert all(float(row["% of ceiling"]) >= 0 for row in cells)
+    assert float(cells[0]["error"]) < 1e-5
 
 
 def test_tables_are_markdown(sew: Sew) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -9,12 +10,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from conftest import Sew
+
+from sewcli.cli import app, garbage
+from sewcli.cli.streams import ClosedPipe
 
 
 def test_debug_shows_the_traceback_and_keeps_the_exit_code(sew: Sew, audio: Path) -> None:
@@ -233,3 +238,30 @@ def test_an_interrupt_while_the_command_is_imported_is_told_in_one_line(tmp_path
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "sew: interrupted\n")
+
+
+@pytest.mark.parametrize(("error", "at_once"), [(ClosedPipe, True), (ValueError, False)])
+def test_a_closed_pipe_waits_for_no_batch(
+    error: type[Exception], at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a lane the network is at a chunk that nobody will read."""
+    import sewcli.pipeline.ahead  # noqa: F401 - a run has begun
+
+    def ended() -> None:
+        end = SystemExit(0)
+        end.__context__ = error()
+        raise end
+
+    codes: list[int] = []
+    over = threading.Event()
+    lane = threading.Thread(target=over.wait, name="sew-lane_0", daemon=True)
+    monkeypatch.setattr(app, "main", ended)
+    monkeypatch.setattr(os, "_exit", codes.append)
+    for name in ("while_importing", "at_the_end"):
+        monkeypatch.setattr(garbage, name, lambda: None)
+    lane.start()
+    with contextlib.suppress(SystemExit):
+        app.command()
+    over.set()
+    lane.join()
+    assert codes == ([0] if at_once else [])

@@ -43,7 +43,7 @@ class NetworkApart:
         return self._ask("run")  # type: ignore[no-any-return]
 
     def logits(self) -> NDArray[Any]:
-        """Those of a forward pass: (frames, columns)."""
+        """Those of the first row of a forward pass: (frames, columns)."""
         return self._ask("logits")  # type: ignore[no-any-return]
 
     def operations(self) -> float:
@@ -66,7 +66,9 @@ class NetworkApart:
 
 
 @contextlib.contextmanager
-def network_apart(source: Path | str, seconds: float, device: str, threads: int) -> Iterator[NetworkApart]:
+def network_apart(
+    source: Path | str, seconds: float, device: str, threads: int, rows: int = 1
+) -> Iterator[NetworkApart]:
     """A network ready to run on speech, until the end of the block.
 
     Args:
@@ -74,6 +76,7 @@ def network_apart(source: Path | str, seconds: float, device: str, threads: int)
         seconds: of speech.
         device: where it runs.
         threads: of torch.
+        rows: of its batch.
 
     Raises:
         SewError: its process has ended.
@@ -81,7 +84,8 @@ def network_apart(source: Path | str, seconds: float, device: str, threads: int)
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, source, seconds, device, threads), daemon=True)
+    given = (theirs, source, seconds, device, threads, rows)
+    process = context.Process(target=_serve, args=given, daemon=True)
     with ours:
         process.start()
         theirs.close()
@@ -94,13 +98,15 @@ def network_apart(source: Path | str, seconds: float, device: str, threads: int)
             process.join()
 
 
-def _serve(connection: Connection, source: Path | str, seconds: float, device: str, threads: int) -> None:
+def _serve(
+    connection: Connection, source: Path | str, seconds: float, device: str, threads: int, rows: int
+) -> None:
     """Answer requests until there are no more; what goes wrong is an answer too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side ends this process
     os.dup2(2, 1)  # standard output is for tables
     answer: Callable[[Request], Any] | Exception
     try:
-        answer = _answers(source, seconds, device, threads)
+        answer = _answers(source, seconds, device, threads, rows)
     except Exception as error:
         answer = portable(error, "load the network of transformers")
     with contextlib.suppress(EOFError, OSError):
@@ -113,7 +119,9 @@ def _serve(connection: Connection, source: Path | str, seconds: float, device: s
             connection.send(reply)
 
 
-def _answers(source: Path | str, seconds: float, device: str, threads: int) -> Callable[[Request], Any]:
+def _answers(
+    source: Path | str, seconds: float, device: str, threads: int, rows: int
+) -> Callable[[Request], Any]:
     """Load the network; what answers requests."""
     import torch
     import transformers
@@ -124,7 +132,7 @@ def _answers(source: Path | str, seconds: float, device: str, threads: int) -> C
         settle_cuda()  # float32 is to be float32
     network = plain_network(source) if isinstance(source, Path) else build_network(source)
     network = network.to(device)
-    samples = batch_of_speech(seconds).samples
+    samples = batch_of_speech(seconds, rows=rows).samples
 
     @torch.inference_mode()
     def run() -> torch.Tensor:

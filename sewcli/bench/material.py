@@ -98,19 +98,23 @@ def plain_network(directory: Path) -> Any:
     return network.eval()
 
 
-def batch_of_speech(seconds: float, least_frames: Callable[[int], int] = lambda _: PAIR) -> Batch:
-    """One row of speech (see `speech`) whose last pair of frames is complete.
+def batch_of_speech(
+    seconds: float, least_frames: Callable[[int], int] = lambda _: PAIR, rows: int = 1
+) -> Batch:
+    """Rows of speech (see `speech`), all the same, whose last pair of frames is complete.
 
     Args:
         seconds: of speech.
         least_frames: of the model, which may want a wider batch for so many samples.
+        rows: how many.
     """
     from sewcli.acoustic.batch import make_batch
     from sewcli.acoustic.statistics import wave_statistics
 
     samples = speech(seconds + _PAIR_END / SAMPLE_RATE)
     least = least_frames(samples.size)
-    return make_batch([samples], [wave_statistics(samples)], normalize=True, least_frames=least)
+    statistics = [wave_statistics(samples)] * rows
+    return make_batch([samples] * rows, statistics, normalize=True, least_frames=least)
 
 
 def speech(seconds: float) -> NDArray[np.float32]:

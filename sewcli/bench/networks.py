@@ -13,7 +13,7 @@ import torch
 
 from sewcli.acoustic.cuda import settle_cuda
 from sewcli.acoustic.engine.operators import OneDnnOperators, find_operators
-from sewcli.acoustic.load import load_model
+from sewcli.acoustic.load import DTYPES, load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.running import RunningModel
 from sewcli.acoustic.statistics import wave_statistics
@@ -28,6 +28,7 @@ PAPER = ("sew-tiny", "sew-mid", "sew-d-tiny", "sew-d-mid")
 #: side of the square matrices whose product is the ceiling, and on a card, which that would not fill
 _CEILING_SIDE = 1536
 _CARD_CEILING_SIDE = 8192
+_CARD_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,23 @@ class NetworkOptions:
     device: str
     compiled: bool = False
 
+    @property
+    def on_card(self) -> bool:
+        """Whether the networks run on a GPU."""
+        return torch.device(self.device).type != "cpu"
+
+    @property
+    def rows(self) -> int:
+        """Of a batch: one on a CPU, and on a card several, which fill it."""
+        return _CARD_ROWS if self.on_card else 1
+
 
 @torch.inference_mode()
 def network(options: NetworkOptions) -> Iterator[Table]:
     """The engine against transformers (eager, float32) in a process of its own, with the same weights."""
     settle_cuda()
-    ceiling = _ceiling(options.device)
+    counted = DTYPES.keys() & options.dtypes if options.on_card else set()
+    ceilings = {dtype: _ceiling(options.device, DTYPES[dtype]) for dtype in sorted(counted | {"float32"})}
     kept = kept_frame_count(batch_of_speech(options.seconds).samples.shape[1])
     rows = []
     for name in options.models:
@@ -71,7 +83,7 @@ def network(options: NetworkOptions) -> Iterator[Table]:
                 )
                 for dtype in options.dtypes
             }
-            runs = [_engine_run(engine, options.seconds) for engine in engines.values()]
+            runs = [_engine_run(engine, options.seconds, options.rows) for engine in engines.values()]
             base, *seconds = medians([reference.run, *runs], options.repeats)
             work = reference.operations()
             expected = torch.from_numpy(reference.logits())[:kept]
@@ -79,13 +91,13 @@ def network(options: NetworkOptions) -> Iterator[Table]:
             result = run()[0, :kept].float()
             error = float((result - expected).abs().max() / expected.abs().max())
             same = float((result.argmax(-1) == expected.argmax(-1)).float().mean())
-            share = f"{100 * work / median / ceiling:.0f}" if dtype == "float32" else "-"
+            share = f"{100 * work / median / ceilings[dtype]:.0f}" if dtype in ceilings else "-"
             rows.append(
                 (
                     name,
                     dtype,
-                    f"{1000 * base:.0f}",
-                    f"{1000 * median:.0f}",
+                    _milliseconds(base),
+                    _milliseconds(median),
                     f"{base / median:.2f}",
                     share,
                     f"{error:.0e}",
@@ -93,9 +105,9 @@ def network(options: NetworkOptions) -> Iterator[Table]:
                 )
             )
     title = (
-        f"{options.seconds:g} s of audio, {torch.get_num_threads()} threads, median of {options.repeats}: "
-        f"transformers (eager, float32) over the engine. The ceiling is the best float32 matrix product of "
-        f"this machine, {ceiling / 1e9:.0f} GFLOP/s."
+        f"{_audio(options)}, {torch.get_num_threads()} threads, median of {options.repeats}: "
+        "transformers (eager, float32) over the engine. The ceiling is the best matrix product of this "
+        f"machine: {', '.join(f'{best / 1e9:.0f} GFLOP/s in {dtype}' for dtype, best in ceilings.items())}."
     )
     columns = (
         "model",
@@ -166,30 +178,44 @@ def paper(options: NetworkOptions) -> Iterator[Table]:
         for name in PAPER:
             with model_directory(name) as local, _apart(local.directory, options) as reference:
                 engine = load_model(local, "ctc", engine="fast", device=options.device)
-                runs = [baseline.run, reference.run, _engine_run(engine, options.seconds)]
+                runs = [
+                    baseline.run,
+                    reference.run,
+                    _engine_run(engine, options.seconds, options.rows),
+                ]
                 base, plain, fast = medians(runs, options.repeats)
-            rows.append((name, f"{1000 * base:.0f}", f"{base / plain:.2f}", f"{base / fast:.2f}"))
+            rows.append((name, _milliseconds(base), f"{base / plain:.2f}", f"{base / fast:.2f}"))
     title = (
-        f"{options.seconds:g} s of audio: speed over wav2vec 2.0 base in transformers (eager, float32), of "
+        f"{_audio(options)}: speed over wav2vec 2.0 base in transformers (eager, float32), of "
         f"SEW in transformers and in the engine."
     )
     yield Table("paper", title, ("model", "wav2vec2-base ms", "transformers", "sew"), tuple(rows))
 
 
 def _apart(source: Path | str, options: NetworkOptions) -> AbstractContextManager[NetworkApart]:
-    return network_apart(source, options.seconds, options.device, torch.get_num_threads())
+    return network_apart(source, options.seconds, options.device, torch.get_num_threads(), options.rows)
 
 
-def _engine_run(model: RunningModel, seconds: float) -> Callable[[], torch.Tensor]:
+def _audio(options: NetworkOptions) -> str:
+    """What a network gets, for titles."""
+    return f"{options.seconds:g} s of audio" + (f" in each of {options.rows} rows" if options.on_card else "")
+
+
+def _milliseconds(seconds: float) -> str:
+    """Three digits of them at least."""
+    return f"{1000 * seconds:.0f}" if seconds >= 0.1 else f"{1000 * seconds:.3g}"
+
+
+def _engine_run(model: RunningModel, seconds: float, rows: int = 1) -> Callable[[], torch.Tensor]:
     """A forward pass of the engine on speech, logits on the CPU at its end."""
-    batch = batch_of_speech(seconds, model.least_frames)
+    batch = batch_of_speech(seconds, model.least_frames, rows)
     return lambda: model.forward(batch.to(torch.device(model.device))).cpu()
 
 
-def _ceiling(device: str) -> float:
-    """Operations a second of the best float32 matrix product: torch's own and oneDNN with packed weights."""
+def _ceiling(device: str, dtype: torch.dtype) -> float:
+    """Operations a second of the best matrix product: torch's own and oneDNN with packed weights."""
     side = _CARD_CEILING_SIDE if torch.device(device).type == "cuda" else _CEILING_SIDE
-    left, right = (torch.randn(side, side, device=device) for _ in range(2))
+    left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
 
     def synchronise() -> None:
         if left.is_cuda:
@@ -201,7 +227,7 @@ def _ceiling(device: str) -> float:
         return result
 
     runs = [plain]
-    operators = find_operators(left.device, torch.float32)
+    operators = find_operators(left.device, dtype)
     if isinstance(operators, OneDnnOperators):
         packed, bias = operators.pack(right), torch.zeros(side)
         runs.append(lambda: operators.linear(left, packed, bias))

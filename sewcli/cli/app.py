@@ -66,7 +66,8 @@ def command() -> NoReturn:
         main()
     except SystemExit as end:
         garbage.at_the_end()
-        if not _threads_left(interrupted=end.code == EXIT_INTERRUPTED):
+        unwanted = end.code == EXIT_INTERRUPTED or isinstance(end.__context__, ClosedPipe)
+        if not _threads_left(unwanted=unwanted):
             raise
         from sewcli.temporary import remove_all
 
@@ -77,13 +78,17 @@ def command() -> NoReturn:
         os._exit(end.code if isinstance(end.code, int) else EXIT_UNEXPECTED)
 
 
-def _threads_left(*, interrupted: bool) -> bool:
-    """Whether threads are at work that nothing waits for: those that read ahead, after an interrupt all."""
+def _threads_left(*, unwanted: bool) -> bool:
+    """Whether threads are at work that nothing waits for.
+
+    Those are the ones that read ahead, and those of the network where nobody wants what it would give: after
+    an interrupt, or where standard output is closed.
+    """
     if "sewcli.pipeline.ahead" not in sys.modules:
         return False
     from sewcli.pipeline.ahead import THREADS
 
-    names = "sew-" if interrupted else THREADS
+    names = "sew-" if unwanted else THREADS
     return any(thread.name.startswith(names) for thread in threading.enumerate())
 
 
