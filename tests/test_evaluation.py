@@ -145,6 +145,17 @@ def test_the_confusion_matrix_has_labels_as_rows_and_answers_as_columns():
     ]
 
 
+def test_precision_and_recall_of_each_label():
+    confusion = Confusion()
+    for label, answer in [("b", "a"), ("b", "b"), ("b", "b"), ("a", "a"), ("c", "a"), ("a", "d")]:
+        confusion.add(label, answer)
+    found = confusion.by_label()
+    assert found["a"] == {"clips": 2, "precision": 1 / 3, "recall": 1 / 2, "f1": pytest.approx(2 / 5)}
+    assert found["b"] == {"clips": 3, "precision": 1.0, "recall": 2 / 3, "f1": pytest.approx(4 / 5)}
+    assert found["c"] == {"clips": 1, "precision": None, "recall": 0.0, "f1": 0.0}
+    assert found["d"] == {"clips": 0, "precision": 0.0, "recall": None, "f1": 0.0}
+
+
 @pytest.mark.parametrize("labels", [1, 41])
 def test_the_confusion_matrix_is_drawn(labels, tmp_path):
     import io

@@ -36,6 +36,23 @@ class Confusion:
         names = self.labels
         return [[self.pairs[label, answer] for answer in names] for label in names]
 
+    def by_label(self) -> dict[str, dict[str, float | None]]:
+        """clips, precision, recall and f1 of each label; None without a clip that got, or that has it."""
+        said, answered = Counter[str](), Counter[str]()
+        for (label, answer), count in self.pairs.items():
+            said[label] += count
+            answered[answer] += count
+        found = {}
+        for name in self.labels:
+            right = self.pairs[name, name]
+            found[name] = {
+                "clips": said[name],
+                "precision": right / answered[name] if answered[name] else None,
+                "recall": right / said[name] if said[name] else None,
+                "f1": 2 * right / (said[name] + answered[name]),
+            }
+        return found
+
     def write(self, form: str) -> bytes:
         """The matrix as a file of `form`, ".csv" or ".png" (UsageError: matplotlib is not installed)."""
         return self._csv() if form == ".csv" else self._png()

@@ -65,8 +65,9 @@ class Report:
             self._table.add_failure(failure, part)
 
     def as_object(self) -> dict[str, Any]:
-        """The scores in all, by set under `sets`, and `failed`, the inputs that are not in them."""
-        return {**self._sums.as_object(), "failed": self.failed}
+        """The scores in all, by set, by label (classification), and `failed`, the inputs not in them."""
+        labels = {} if self._task == "ctc" else {"labels": self.confusion.by_label()}
+        return {**self._sums.as_object(), **labels, "failed": self.failed}
 
 
 def lines(scores: dict[str, Any]) -> Iterator[str]:
