@@ -163,6 +163,31 @@ def test_a_card_gets_chunks_of_like_lengths_and_each_recording_its_outputs_in_or
     assert padding(batches) < 0.7 * padding(in_order)
 
 
+def test_beside_a_card_what_comes_before_the_piece_that_does_not_fit_is_handed_on_too(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The long one is put together with the first, and those between them have not begun."""
+    clips = []
+    for number, seconds in enumerate((6.0, 1.0, 1.2, 6.5, 1.1)):
+        write_babble(tmp_path / f"{number}.wav", seconds, seed=number)
+        clips.append(Source(f"{number}.wav", tmp_path / f"{number}.wav"))
+    start = nano._start
+
+    def short_of_memory(segments: Sequence[Segment]) -> Underway:
+        if max(segment.samples.size for segment in segments) > 6.3 * 16_000:
+            raise torch.OutOfMemoryError("no memory left")
+        return start(segments)
+
+    monkeypatch.setattr(nano, "_start", short_of_memory)
+    monkeypatch.setattr(nano, "device", "cuda:0")
+    options = Options(ChunkPlan.from_seconds(20.0, 1.0), batch_seconds=20.0, read_workers=0)
+    results = run(clips, nano, Logits, options)
+    done = [next(results)[0] for _ in range(3)]
+    with pytest.raises(DeviceError, match=r"one piece of 6\.5 s"):
+        next(results)
+    assert done == ["0.wav", "1.wav", "2.wav"]
+
+
 def test_one_piece_that_does_not_fit_ends_the_run(
     nano: RunningModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def test_every_score_is_that_of_the_formula(count, by_products):
 @pytest.mark.parametrize("scores", [1, 70, 300])
 def test_queries_in_blocks_have_the_context_of_all_at_once(monkeypatch, count, scores, by_products):
     monkeypatch.setattr(sew_d, "_MOST_SCORES", scores)
+    monkeypatch.setattr(sew_d, "_LEAST_QUERIES", 1)
     queries, keys, values, *embeddings, positions = parts(count, 4)
     products = Products()
 

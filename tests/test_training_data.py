@@ -274,8 +274,19 @@ def test_clips_of_every_label_are_held_out_but_of_those_with_one():
 def test_copies_of_what_is_held_out_are_not_learned():
     texts = [Row(Source(f"{i}", Path(f"{i}"), text="A")) for i in range(30)]
     held, kept = hold_out([*texts, *texts], by_label=False)
-    assert [row.source.path for row in held] == ["0", "20", "10"]
-    assert {row.source.path for row in kept} == {str(i) for i in range(30)} - {"0", "10", "20"}
+    assert [row.source.path for row in held] == ["0", "20"]
+    assert {row.source.path for row in kept} == {str(i) for i in range(30)} - {"0", "20"}
+
+
+def test_a_label_with_one_clip_in_two_manifests_has_it_to_learn_from():
+    rows = [Row(Source(f"{i}", Path(f"{i}")), "a") for i in range(25)]
+    twice = [Row(Source("b", Path("b")), "b")] * 2
+    held, kept = hold_out([*rows, *twice], by_label=True)
+    assert [row.source.path for row in held] == ["0", "20"]
+    assert [row.label for row in kept][-2:] == ["b", "b"]
+    pair = [Row(Source(name, Path(name)), name) for name in ("yes", "no")]
+    held, kept = hold_out(pair * 2, by_label=True)
+    assert ([row.label for row in held], {row.label for row in kept}) == (["yes"], {"no"})
 
 
 def test_dev_clips_that_are_learned_are_told(recipe_file, tmp_path, caplog):

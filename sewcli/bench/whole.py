@@ -18,7 +18,7 @@ from sewcli.bench.timing import medians, peak_megabytes, run_process, sew_comman
 
 #: transcribes files with the pipeline of transformers: model directory, batch size, chunk and stride in
 #: seconds (0: those of the pipeline), threads, device, dtype, files. It decodes with ffmpeg, and where there
-#: is none librosa does so for it; beside a card it always does, in the one process that the pipeline can have
+#: is none librosa does so for it; beside CUDA it always does, in the one process that the pipeline can have
 _PIPELINE = """
 import shutil
 import sys
@@ -34,9 +34,11 @@ asr = pipeline("automatic-speech-recognition", model=model, device=device, dtype
 lengths = {"chunk_length_s": float(chunk)} if float(chunk) else {}
 if float(stride):
     lengths["stride_length_s"] = float(stride)
-on_card = device != "cpu"
-given = files if shutil.which("ffmpeg") and not on_card else decoded(files)
-for result in asr(given, batch_size=int(batch), num_workers=int(on_card), **lengths):
+beside = device.startswith("cuda") and sys.platform == "linux"
+if beside:  # a generator goes along with no other way to start a process
+    torch.multiprocessing.set_start_method("fork", force=True)
+given = files if shutil.which("ffmpeg") and not beside else decoded(files)
+for result in asr(given, batch_size=int(batch), num_workers=int(beside), **lengths):
     print(result["text"])
 """
 #: seconds of the shortest and the longest of many files

@@ -20,6 +20,7 @@ from sewcli.evaluation.measuring import Measured, MeasuringConsumer, Stopwatch
 from sewcli.evaluation.normalizers import basic, unchanged
 from sewcli.evaluation.references import Item, References
 from sewcli.evaluation.scores import Scored
+from sewcli.inputs.manifest import plain_label
 from sewcli.inputs.source import Source
 from sewcli.pipeline.consumer import Consumer
 from sewcli.pipeline.run import Options, run
@@ -129,7 +130,7 @@ def _items(
             answer = result.answer
             progress.advance(answer)
             if isinstance(answer, Classification):
-                reference, hypothesis = row.label, answer.labels[0].label
+                reference, hypothesis = row.label, plain_label(answer.labels[0].label)
                 score = answer.labels[0].score
             else:
                 reference, hypothesis, score = row.text, answer.text, None
@@ -154,7 +155,8 @@ def _items(
 
 def _warn_of_unknown_labels(references: References, labels: tuple[str, ...]) -> None:
     """Tell of labels the model cannot give: their clips count as wrong."""
-    unknown = Counter(row.label for row in references.rows if row.label not in labels)
+    known = set(map(plain_label, labels))
+    unknown = Counter(row.label for row in references.rows if row.label not in known)
     for label, count in sorted(unknown.items(), key=str):
         log.warning(
             "%s: %d rows have the label %r, which the model does not know", references.path, count, label

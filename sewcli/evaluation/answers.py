@@ -18,12 +18,12 @@ from sewcli.errors import UsageError
 from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.scores import Scored
 from sewcli.inputs.faults import reason_of
-from sewcli.inputs.manifest import Row, Task
+from sewcli.inputs.manifest import Row, Task, plain_label
 
 #: what tells an input: its path, where in the file it begins, and how many of both come before it
 Key = tuple[str, float | None, int]
-#: seconds
-_SAME_LENGTH = 1e-3
+#: seconds: of two answers for one part, and of an answer and the row that asked for it
+_SAME_LENGTH, _ALIKE = 1e-3, 0.05
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,10 @@ class Answer:
         """What tells its input."""
         return self.scored.path, self.scored.offset, self.turn
 
-    def ends_with(self, other: Answer) -> bool:
-        """Whether an answer of the same path and offset may be for the same part of the file."""
+    def repeats(self, other: Answer) -> bool:
+        """Whether an answer of the same path and offset is for the same part of the file."""
+        if self.scored.offset is not None and (self.error or other.error):
+            return False  # which says not where its part ends
         own, length = self.scored.duration, other.scored.duration
         return own is None or length is None or abs(own - length) < _SAME_LENGTH
 
@@ -80,7 +82,7 @@ def read_answers(path: Path) -> list[Answer]:
                 hint="results are what `sew transcribe -f json` or `sew evaluate --table FILE.jsonl` writes",
             ) from error
         before = parts.setdefault((answer.scored.path, answer.scored.offset), [])
-        if first := next(filter(answer.ends_with, before), None):
+        if first := next(filter(answer.repeats, before), None):
             raise UsageError(f"{where}: a second result for {answer.scored.path}, after {first.where}")
         before.append(answer)
         answers.append(replace(answer, turn=len(before) - 1))
@@ -94,23 +96,39 @@ def with_references(answers: Sequence[Answer], rows: Sequence[Row], task: Task) 
 
     An answer belongs to a row if both name the same file, the one seen from the working directory and
     the other from the manifest's; else if both spell its path alike, as after `--files-from MANIFEST`. Parts
-    that begin alike are told apart by their order.
+    that begin alike are told apart by their lengths; what failed among them takes the places that are left.
     """
-    by_file = {(os.path.realpath(answer.scored.path), *answer.key[1:]): answer for answer in answers}
-    by_name = {answer.key: answer for answer in answers}
+    by_file: dict[tuple[str, float | None], list[Answer]] = {}
+    by_name: dict[tuple[str, float | None], list[Answer]] = {}
+    for answer in answers:
+        path, offset = answer.key[:2]
+        by_file.setdefault((os.path.realpath(path), offset), []).append(answer)
+        by_name.setdefault((path, offset), []).append(answer)
+    files = [os.path.realpath(row.source.file) for row in rows]
+    alike = Counter((file, row.source.part[0]) for file, row in zip(files, rows, strict=True))
     matched: list[Answer | None] = []
-    turns = Counter[tuple[str, float | None]]()
-    for row in rows:
-        file, offset = os.path.realpath(row.source.file), row.source.part[0]
-        turn = turns[file, offset]
-        turns[file, offset] += 1
-        found = by_file.get((file, offset, turn)) or by_name.get((row.source.path, offset, turn))
+    for file, row in zip(files, rows, strict=True):
+        offset = row.source.part[0]
+        ours = by_file.get((file, offset)) or by_name.get((row.source.path, offset)) or []
+        found = _of_length(ours, row.source.duration) if alike[file, offset] > 1 else next(iter(ours), None)
         if found is not None:
             reference = (row.text if task == "ctc" else row.label) or ""
             scored = replace(found.scored, reference=reference, set=row.set)
             found = replace(found, scored=scored, has_reference=True)
         matched.append(found)
     return matched
+
+
+def _of_length(answers: list[Answer], seconds: float | None) -> Answer | None:
+    """The answer to a part among those that begin alike, or the first that failed, which is taken out."""
+    for answer in answers:
+        length = answer.scored.duration
+        if seconds is not None and length is not None and abs(length - seconds) < _ALIKE:
+            return answer
+    failed = next((answer for answer in answers if answer.error), None)
+    if failed is not None:
+        answers.remove(failed)
+    return failed
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -143,9 +161,10 @@ def _answer(where: str, fields: Any) -> Answer:
     else:
         reference, score = fields.get("reference"), None
         hypothesis = fields["hypothesis"] if "hypothesis" in fields else fields["text"]
+    shown = str if task == "ctc" else plain_label
     scored = Scored(
-        reference=_typed(reference, str) if reference is not None else "",
-        hypothesis=_typed(hypothesis, str),
+        reference=shown(_typed(reference, str)) if reference is not None else "",
+        hypothesis=shown(_typed(hypothesis, str)),
         set=_typed(fields.get("set", ""), str),
         path=path,
         offset=_number(offset),

@@ -31,6 +31,11 @@ Use = Literal["ctc", "classification", "detection"]
 NAMED = 20
 
 
+def plain_label(label: str) -> str:
+    """A label as it is compared: letters with marks composed (Unicode's NFC), no space around it."""
+    return unicodedata.normalize("NFC", label).strip()
+
+
 @dataclass(frozen=True)
 class LabelSpan:
     """Where a keyword is said in a recording; start and end in seconds from the beginning of the file."""
@@ -67,7 +72,7 @@ class Row:
     def __post_init__(self) -> None:
         """Labels that look the same are the same, however their letters with marks are written."""
         if self.label is not None:
-            object.__setattr__(self, "label", unicodedata.normalize("NFC", self.label).strip())
+            object.__setattr__(self, "label", plain_label(self.label))
 
     @property
     def audio(self) -> tuple[str, float, float | None, int | None]:
@@ -271,7 +276,7 @@ def _event(entry: object) -> LabelSpan:
         raise TypeError('an event needs "label", a string, and "start" and "end", numbers of seconds')
     if not 0 <= start < end < math.inf:
         raise ValueError(f"an event begins at {start} s and ends at {end} s")
-    return LabelSpan(label, start, end)
+    return LabelSpan(plain_label(label), start, end)
 
 
 def _plain_number(value: object) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import zip_longest
 from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -54,12 +55,15 @@ class Batcher(Generic[ResultT_co]):
         # what takes the time of each batch knows its outputs by their order
         self._alike = alike and seconds > 0 and isinstance(model, Starting)
         self._rows: list[_Row[ResultT_co]] = []
+        #: those whose outputs are not handed on, in the order in which they came
+        self._open: dict[int, _Row[ResultT_co]] = {}
         self._batches: InOrder[list[_Row[ResultT_co]]] = InOrder(model, self._hand_on)
 
     def add(self, job: Job[ResultT_co], chunk: Chunk, segment: Segment) -> None:
         """Take in the next chunk of a recording; what makes a full batch is run (DeviceError)."""
         row = _Row(job, job.begun, chunk, segment)
         job.begun += 1
+        self._open[id(row)] = row
         seconds = min(self._seconds, self._batches.most_seconds)
         if self._alike:
             self._rows.append(row)
@@ -100,13 +104,18 @@ class Batcher(Generic[ResultT_co]):
         self._batches.close()
 
     def drain(self) -> None:
-        """Hand on what was begun before a batch that went wrong."""
+        """Hand on what came before the chunk with which a batch went wrong."""
         self._batches.drain()
+        if self._alike:  # which may have come later than others that have not begun
+            with suppress(Exception):
+                for row in [*self._open.values()]:
+                    self._hand_on([row], self._model([row.segment]))
 
     def _hand_on(self, rows: Sequence[_Row[ResultT_co]], outputs: Sequence[NDArray[np.float32]]) -> None:
         weights = self._model.take_attentions() if isinstance(self._model, Attending) else []
         # fewer outputs where something goes wrong within the batch
         for row, output, attentions in zip_longest(rows[: len(outputs)], outputs, weights):
+            del self._open[id(row)]
             row.job.take(row.number, partial(_push, row, output, attentions))
 
 

@@ -33,7 +33,7 @@ from sewcli.results import Failure
 #: seconds; a clip is classified as one piece, whose memory grows with its square
 LONGEST_CLIP = 60.0
 #: inputs under way, at the most: each may hold an open file
-_MOST_PENDING = 320
+_MOST_PENDING = 448
 #: decoding gives up the interpreter's lock at times; a GPU transcribes faster than one thread can decode
 _GPU_READERS = 8
 #: recordings that wait for the network beside those that are being decoded

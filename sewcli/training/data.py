@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sewcli.acoustic.files import read_config
 from sewcli.decoding.vocabulary import load_vocabulary, special_tokens
@@ -85,12 +85,7 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
             raise UsageError("the training data are one clip again and again", hint="give dev clips too")
         log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
         held_out = True
-    known = {row.audio for row in rows}
-    if both := sum(row.audio in known for row in dev_rows):
-        log.warning(
-            "%d of %d dev clips are among those of training: what is best on them need not be on others",
-            *(both, len(dev_rows)),
-        )
+    _tell_shared(rows, dev_rows)
     train, dev = decoded(rows), decoded(dev_rows)
     others = ((recipe.background, "train"), (recipe.background_dev, "dev"))
     background = [decoded(read(path, "ctc", split)) for path, split in others if path is not None]
@@ -103,13 +98,26 @@ def hold_out(rows: list[Row], *, by_label: bool) -> tuple[list[Row], list[Row]]:
     A label with one clip alone has it to learn from. Copies of what is held out, which two manifests may
     have, are in neither.
     """
+    audio = [row.audio for row in rows]
+    first: dict[Any, int] = {}
     places: dict[str | None, list[int]] = {}
-    for place, row in enumerate(rows):
-        places.setdefault(row.label if by_label else None, []).append(place)
+    for place, (row, own) in enumerate(zip(rows, audio, strict=True)):
+        if first.setdefault(own, place) == place:
+            places.setdefault(row.label if by_label else None, []).append(place)
     held = {place for of_label in places.values() if len(of_label) > 1 for place in of_label[::HOLD_OUT]}
-    held = held or set(range(0, len(rows), HOLD_OUT))
-    taken = {rows[place].audio: place for place in sorted(held, reverse=True)}
-    return [rows[place] for place in sorted(taken.values())], [row for row in rows if row.audio not in taken]
+    held = held or set([*first.values()][::HOLD_OUT])
+    gone = {audio[place] for place in held}
+    kept = [row for row, own in zip(rows, audio, strict=True) if own not in gone]
+    return [rows[place] for place in sorted(held)], kept
+
+
+def _tell_shared(rows: list[Row], dev_rows: list[Row]) -> None:
+    known = {row.audio for row in rows}
+    if both := sum(row.audio in known for row in dev_rows):
+        log.warning(
+            "%d of %d dev clips are among those of training: what is best on them need not be on others",
+            *(both, len(dev_rows)),
+        )
 
 
 def make_task(

@@ -35,9 +35,10 @@ PositionsOf = Callable[[int], Positions]
 #: scores of the heads that are computed together on the CPU, for each thread: short rows gain by more heads
 #: at once (100 states: 1.3 to 1.7 times as fast as with one a thread), larger ones leave the cache (500: 0.6)
 _GROUP_SCORES = 90_000
-#: scores that are held at once, beyond which the queries are taken in blocks: of a chunk of 50 min all those
-#: of one head would take 22 GB in float32
+#: scores beyond which the queries are taken in blocks, and the least of one: of a chunk of 50 min all scores
+#: of one head would take 22 GB in float32. Each block takes a product with the keys anew, half of its own
 _MOST_SCORES = 1 << 27
+_LEAST_QUERIES = 1024
 
 
 class SewD:
@@ -194,11 +195,15 @@ def _blocks(count: int, heads: int, positions: torch.Tensor) -> Iterator[tuple[s
         heads: of all rows, that are computed together.
         positions: `Positions.rows`.
     """
-    size = max(1, min(count, _MOST_SCORES // max(1, heads * count)))
+    most = max(_LEAST_QUERIES, _MOST_SCORES // max(1, heads * count))
+    # of one size, or what is compiled would be so for two
+    size = -(-count // -(-count // most))
     for start in range(0, count, size):
         stop = min(start + size, count)
         # the queries are reversed: the last ones come first
-        yield slice(start, stop), positions[count - stop : 2 * count - 1 - start]
+        own = positions[count - stop : 2 * count - 1 - start]
+        # what is compiled looks at where in their memory tensors begin, too
+        yield slice(start, stop), own if size == count else own.clone()
 
 
 class _Attention:

@@ -13,6 +13,7 @@ from sewcli.errors import InputError, UsageError
 from sewcli.evaluation.detection import DetectionSum
 from sewcli.evaluation.measuring import Stopwatch
 from sewcli.evaluation.spotted import events_of, inside, lines, notes, read_recordings, warn_of_unknown
+from sewcli.inputs.manifest import plain_label
 from sewcli.results import Detections, Failure
 from sewcli.spotting.options import SpottingOptions
 from sewcli.spotting.spotter import Listening, Spotter
@@ -62,8 +63,9 @@ def evaluate_spotting(
     network = chosen.load(local, "classification")
     options, audio_engine = how.spotting, how.audio_engine
     columns = options.columns(network.labels)
-    wanted = {network.labels[column] for column in columns}
-    warn_of_unknown(rows, network.labels)
+    labels = tuple(map(plain_label, network.labels))
+    wanted = {labels[column] for column in columns}
+    warn_of_unknown(rows, labels)
     watch = Stopwatch(network, shared=False)
     padded = batch_seconds(how.batch_seconds, network)
     spotter = Spotter(watch, model_info(local), options, padded, audio_engine)
@@ -74,7 +76,7 @@ def evaluate_spotting(
         for row, source in zip(rows, progress.reading(row.source for row in rows), strict=True):
             recording = Listening(spotter, source)
             try:
-                events = events_of(recording, row.source, columns, options, network.labels)
+                events = events_of(recording, row.source, columns, options, labels)
             except InputError as error:
                 failed += 1
                 progress.fail()
