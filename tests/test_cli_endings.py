@@ -18,6 +18,7 @@ from typing import NoReturn
 import pytest
 from conftest import Sew
 
+from sewcli import temporary
 from sewcli.cli import app, garbage
 from sewcli.cli.streams import ClosedPipe
 
@@ -259,6 +260,8 @@ def test_a_closed_pipe_waits_for_no_batch(
     monkeypatch.setattr(os, "_exit", codes.append)
     for name in ("while_importing", "at_the_end"):
         monkeypatch.setattr(garbage, name, lambda: None)
+    # after which no thread of this process could make another
+    monkeypatch.setattr(temporary, "remove_all", lambda: None)
     lane.start()
     with contextlib.suppress(SystemExit):
         app.command()
