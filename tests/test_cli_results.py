@@ -159,3 +159,64 @@ def test_results_with_other_references_are_not_compared(sew, two_results):
     done = sew("evaluate", "--compare", first, second)
     assert done.code == 2
     assert "different references" in done.err
+
+
+def test_parts_that_begin_alike_are_told_apart(sew, ctc, audio, tmp_path):
+    manifest, table = tmp_path / "parts.jsonl", tmp_path / "table.jsonl"
+    row = {"audio_filepath": str(audio / "b.wav"), "offset": 0, "text": "A"}
+    lengths = (0.5, 0.8)
+    manifest.write_text("".join(json.dumps(row | {"duration": length}) + "\n" for length in lengths))
+    scored = sew("evaluate", manifest, "-m", ctc, "--table", table, "-f", "json").records[0]
+    again = sew("evaluate", "--results", table, "-f", "json").records[0]
+    assert (again["wer"], again["utterances"]) == (scored["wer"], 2)
+    assert sew("evaluate", "--compare", table, table, "-f", "json").records[0]["utterances"] == 2
+    answers = sew("transcribe", "-m", ctc, "--files-from", manifest, "-f", "json").out
+    (tmp_path / "answers.jsonl").write_bytes(answers)
+    matched = sew("evaluate", manifest, "--results", tmp_path / "answers.jsonl", "-f", "json").records[0]
+    assert (matched["wer"], matched["utterances"]) == (scored["wer"], 2)
+    rows = answers.decode().splitlines(keepends=True)
+    (tmp_path / "other.jsonl").write_text("".join(reversed(rows)))
+    manifest.write_text(
+        "".join(
+            json.dumps(row | {"duration": length, "text": text}) + "\n"
+            for length, text in zip(lengths, ("A", "A B C D"), strict=True)
+        )
+    )
+    for name in ("answers", "other"):
+        results, table = tmp_path / f"{name}.jsonl", tmp_path / f"{name}.table.jsonl"
+        sew("evaluate", manifest, "--results", results, "--table", table)
+    first, second = (
+        [json.loads(line) for line in (tmp_path / f"{name}.table.jsonl").open()]
+        for name in ("answers", "other")
+    )
+    assert first == second
+    (tmp_path / "last.jsonl").write_text(rows[1])
+    alone = sew("evaluate", manifest, "--results", tmp_path / "last.jsonl", "-f", "json").records[0]
+    assert (alone["utterances"], alone["failed"], alone["words"]) == (1, 1, 4)
+    failed = {"path": json.loads(rows[0])["path"], "offset": 0.0, "error": {"code": "x", "message": "x"}}
+    (tmp_path / "errors.jsonl").write_text(2 * (json.dumps(failed) + "\n"))
+    both = sew("evaluate", manifest, "--results", tmp_path / "errors.jsonl", "-f", "json", "--table", "t.csv")
+    assert "second result" not in both.err
+    (tmp_path / "twice.jsonl").write_bytes(answers + answers)
+    assert "a second result" in sew("evaluate", manifest, "--results", tmp_path / "twice.jsonl").err
+
+
+def test_labels_are_compared_as_they_look(sew, tmp_path):
+    manifest, results = tmp_path / "m.jsonl", tmp_path / "r.jsonl"
+    manifest.write_text(json.dumps({"audio_filepath": "a.wav", "label": "caf\u00e9 "}) + "\n")
+    answer = {"path": str(tmp_path / "a.wav"), "labels": [{"label": "cafe\u0301", "score": 1.0}]}
+    results.write_text(json.dumps(answer) + "\n")
+    assert sew("evaluate", manifest, "--results", results, "-f", "json").records[0]["accuracy"] == 1.0
+
+
+def test_a_part_that_failed_and_was_done_again_counts_as_done(sew, tmp_path):
+    manifest, results = tmp_path / "m.jsonl", tmp_path / "r.jsonl"
+    manifest.write_text(
+        json.dumps({"audio_filepath": "a.wav", "offset": 1, "duration": 2, "label": "yes"}) + "\n"
+    )
+    part = {"path": str(tmp_path / "a.wav"), "offset": 1.0}
+    failed = part | {"error": {"code": "x", "message": "x"}}
+    done = part | {"duration": 2.0, "labels": [{"label": "yes", "score": 1.0}]}
+    results.write_text("".join(json.dumps(line) + "\n" for line in (failed, done)))
+    scored = sew("evaluate", manifest, "--results", results, "-f", "json").records[0]
+    assert (scored["utterances"], scored["failed"]) == (1, 0)

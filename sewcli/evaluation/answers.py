@@ -110,7 +110,10 @@ def with_references(answers: Sequence[Answer], rows: Sequence[Row], task: Task) 
     for file, row in zip(files, rows, strict=True):
         offset = row.source.part[0]
         ours = by_file.get((file, offset)) or by_name.get((row.source.path, offset)) or []
-        found = _of_length(ours, row.source.duration) if alike[file, offset] > 1 else next(iter(ours), None)
+        if alike[file, offset] > 1:
+            found = _of_length(ours, row.source.duration)
+        else:  # one that did not fail, where it was done again
+            found = min(ours, key=lambda answer: answer.error is not None, default=None)
         if found is not None:
             reference = (row.text if task == "ctc" else row.label) or ""
             scored = replace(found.scored, reference=reference, set=row.set)

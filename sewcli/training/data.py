@@ -85,7 +85,8 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
             raise UsageError("the training data are one clip again and again", hint="give dev clips too")
         log.info("no dev set: %d clips of the training data are held out for it", len(dev_rows))
         held_out = True
-    _tell_shared(rows, dev_rows)
+    if not held_out:
+        _tell_shared(rows, dev_rows)
     train, dev = decoded(rows), decoded(dev_rows)
     others = ((recipe.background, "train"), (recipe.background_dev, "dev"))
     background = [decoded(read(path, "ctc", split)) for path, split in others if path is not None]
@@ -112,6 +113,7 @@ def hold_out(rows: list[Row], *, by_label: bool) -> tuple[list[Row], list[Row]]:
 
 
 def _tell_shared(rows: list[Row], dev_rows: list[Row]) -> None:
+    """Warn of dev clips that are learned from."""
     known = {row.audio for row in rows}
     if both := sum(row.audio in known for row in dev_rows):
         log.warning(

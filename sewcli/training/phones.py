@@ -8,7 +8,6 @@ arXiv 1807.07104). The head that reads the phones is of use in training alone an
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.forward import Model, transformer_layers
 from sewcli.chunking import PAIR
 from sewcli.errors import UsageError
+from sewcli.evaluation.rates import folded
 
 _BLANK = 0
 #: name of the head among the modules of the model that is trained
@@ -59,22 +59,17 @@ class Lexicon:
             if word and not phones:
                 raise UsageError(f"{file}:{number}: {word} has no phones", hint=_FORM)
             if word:
-                found.setdefault(_looked_up(word), phones)
+                found.setdefault(folded(word), phones)
         if not found:
             raise UsageError(f"the lexicon {file} is empty", hint=_FORM)
         return cls(found)
 
     def encode(self, text: str) -> list[int]:
         """Ids of the phones of a text, from 1; none where it has a word that is not in the lexicon."""
-        words = _looked_up(text).split()
+        words = folded(text).split()
         if any(word not in self._ids for word in words):
             return []
         return [phone for word in words for phone in self._ids[word]]
-
-
-def _looked_up(text: str) -> str:
-    """A text as the words of the dictionary are kept: in upper case, letters with marks composed."""
-    return unicodedata.normalize("NFC", text.upper())
 
 
 class PhoneLoss:
