@@ -16,8 +16,8 @@ from helpers import tiny_model
 
 from sewcli.acoustic.engine import fast, operators
 from sewcli.acoustic.engine.compiled import Compiled
+from sewcli.acoustic.engine.disentangled import disentangled_attention
 from sewcli.acoustic.engine.operators import PublicOperators
-from sewcli.acoustic.engine.sew_d import disentangled_attention
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment
 from sewcli.acoustic.running import RunningModel

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sewcli.acoustic.engine import sew_d
+from sewcli.acoustic.engine import disentangled
 from sewcli.acoustic.engine.attention import Products
+from sewcli.acoustic.engine.disentangled import disentangled_attention, disentangled_attention_by_products
 from sewcli.acoustic.engine.positions import relative_positions
-from sewcli.acoustic.engine.sew_d import disentangled_attention, disentangled_attention_by_products
 
 HEADS, SIZE = 3, 4
 
@@ -55,8 +55,8 @@ def test_every_score_is_that_of_the_formula(count, by_products):
 @pytest.mark.parametrize("count", [2, 9, 40])
 @pytest.mark.parametrize("scores", [1, 70, 300])
 def test_queries_in_blocks_have_the_context_of_all_at_once(monkeypatch, count, scores, by_products):
-    monkeypatch.setattr(sew_d, "_MOST_SCORES", scores)
-    monkeypatch.setattr(sew_d, "_LEAST_QUERIES", 1)
+    monkeypatch.setattr(disentangled, "_MOST_SCORES", scores)
+    monkeypatch.setattr(disentangled, "_LEAST_QUERIES", 1)
     queries, keys, values, *embeddings, positions = parts(count, 4)
     products = Products()
 
@@ -66,7 +66,7 @@ def test_queries_in_blocks_have_the_context_of_all_at_once(monkeypatch, count, s
             return disentangled_attention_by_products(*given)
         return disentangled_attention(queries[:, :, block], keys, values, *embeddings, own, None)[0]
 
-    blocks = list(sew_d._blocks(count, HEADS, positions))
+    blocks = list(disentangled.query_blocks(count, HEADS, positions))
     assert all(
         HEADS * count * (block.stop - block.start) <= max(scores, HEADS * count) for block, _ in blocks
     )

@@ -6,7 +6,7 @@ import torch
 from networks import LENGTHS, outputs, random_model, reference, relative_error, saved, utterance
 
 from sewcli.acoustic.batch import make_batch
-from sewcli.acoustic.engine import fast, sew_d
+from sewcli.acoustic.engine import disentangled, fast
 from sewcli.acoustic.engine.attention import Products
 from sewcli.acoustic.engine.operators import OneDnnOperators, PublicOperators, find_operators
 from sewcli.acoustic.forward import ctc_logits
@@ -188,8 +188,8 @@ def test_silence_is_finite(load):
 
 def test_sew_d_in_blocks_of_queries(load, monkeypatch):
     model, samples = random_model("SEWD", "ForCTC"), utterance(48_080)
-    monkeypatch.setattr(sew_d, "_MOST_SCORES", 1000)
-    monkeypatch.setattr(sew_d, "_LEAST_QUERIES", 20)
+    monkeypatch.setattr(disentangled, "_MOST_SCORES", 1000)
+    monkeypatch.setattr(disentangled, "_LEAST_QUERIES", 20)
     expected = reference(model, samples)[: kept_frame_count(samples.size)]
     assert relative_error(outputs(load(model, "ctc"), [samples])[0], expected) < 1e-5
 

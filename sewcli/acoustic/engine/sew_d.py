@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
-from torch.nn import functional as F
 
 from sewcli.acoustic.batch import Batch
-from sewcli.acoustic.engine.attention import Products
 from sewcli.acoustic.engine.config import EngineConfig
 from sewcli.acoustic.engine.convolutions import FeatureExtractor, Squeeze
+from sewcli.acoustic.engine.disentangled import (
+    disentangled_attention,
+    disentangled_attention_by_products,
+    query_blocks,
+)
 from sewcli.acoustic.engine.layers import (
     ALIGNED,
     FeatureProjection,
@@ -35,10 +38,6 @@ PositionsOf = Callable[[int], Positions]
 #: scores of the heads that are computed together on the CPU, for each thread: short rows gain by more heads
 #: at once (100 states: 1.3 to 1.7 times as fast as with one a thread), larger ones leave the cache (500: 0.6)
 _GROUP_SCORES = 90_000
-#: scores beyond which the queries are taken in blocks, and the least of one: of a chunk of 50 min all scores
-#: of one head would take 22 GB in float32. Each block takes a product with the keys anew, half of its own
-_MOST_SCORES = 1 << 27
-_LEAST_QUERIES = 1024
 
 
 class SewD:
@@ -115,107 +114,11 @@ class _Layer:
         return self._final_norm(states + self._down(self._up(states)))
 
 
-def disentangled_attention(
-    queries: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    position_queries: torch.Tensor,
-    position_keys: torch.Tensor,
-    positions: torch.Tensor,
-    mask: torch.Tensor | None,
-    room: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """The attention of all rows and heads at once: (B, heads, M, d).
-
-    Args:
-        queries: (B, heads, M, d), all or some that follow each other.
-        keys, values: (B, heads, N, d).
-        position_queries, position_keys: relative embeddings projected, those of `Positions.reached`:
-            (heads, n, d).
-        positions: those of `Positions.rows` for these queries, see `_blocks`: (M + N - 1,).
-        mask: of `Lengths`; None for none.
-        room: for the scores, (B, heads, M, N), which is overwritten; None allocates it.
-    """
-    queries = queries.flip(2)
-    rows, heads, asked, _ = queries.shape
-    count = keys.shape[2]
-    distances = positions.as_strided((asked, count), (1, 1)).expand(rows, heads, asked, count)
-    bias = torch.gather(queries @ position_keys.transpose(1, 2), 3, distances, out=room)
-    bias += torch.gather(position_queries @ keys.transpose(2, 3), 2, distances)
-    if mask is not None:
-        bias += mask
-    # the product of contents, the softmax and the mean of the values by torch, which keeps no scores: 1.0 to
-    # 1.2 times as fast as these one after the other
-    context = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
-    return context.flip(2)
-
-
-def disentangled_attention_by_products(
-    queries: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    position_queries: torch.Tensor,
-    position_keys: torch.Tensor,
-    positions: torch.Tensor,
-    length: int,
-    products: Products,
-) -> torch.Tensor:
-    """The same of some heads of one row, without torch's fused function: (heads, M, d).
-
-    On a Zen 4 the attention takes 0.85 to 0.95 of the time in float32, 0.6 to 0.9 in bfloat16.
-
-    Args:
-        queries, keys, values: (heads, M, d), and (heads, N, d).
-        position_queries, position_keys, positions: as of `disentangled_attention`.
-        length: of the keys, those of the row.
-        products: how all products are taken.
-    """
-    queries = queries.flip(1)
-    heads, asked, _ = queries.shape
-    count = keys.shape[1]
-    # gathering along the rows of the transpose does the same as gathering down the columns of `distances` in
-    # 0.75 of the time
-    distances, transposed = (
-        positions.as_strided(shape, (1, 1)).expand(heads, *shape)
-        for shape in ((asked, count), (count, asked))
-    )
-    bias = torch.gather(products.multiply(queries, position_keys, None), 2, distances)
-    from_position = torch.gather(products.multiply(keys, position_queries, None), 2, transposed)
-    transposed = from_position.transpose(1, 2)
-    # adding the view takes 0.9 of the time of attention on two threads (750 states), 1.4 in bfloat16
-    bias += transposed if bias.dtype == torch.float32 else transposed.contiguous()
-    return products.attend(queries, keys, values, length, bias).flip(1)
-
-
-def _blocks(count: int, heads: int, positions: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Queries whose scores fit, and the part of `Positions.rows` that is theirs.
-
-    Args:
-        count: of queries and of keys.
-        heads: of all rows, that are computed together.
-        positions: `Positions.rows`.
-    """
-    most = max(_LEAST_QUERIES, _MOST_SCORES // max(1, heads * count))
-    # of one size, or what is compiled would be so for two
-    size = -(-count // -(-count // most))
-    for start in range(0, count, size):
-        stop = min(start + size, count)
-        # the queries are reversed: the last ones come first
-        own = positions[count - stop : 2 * count - 1 - start]
-        # what is compiled looks at where in their memory tensors begin, too
-        yield slice(start, stop), own if size == count else own.clone()
-
-
 class _Attention:
     """DisentangledSelfAttention with SEWDSelfOutput.dense.
 
-    The score of query i and key j is (Q_i K_j + Q_i PK_d + K_j PQ_d) / sqrt(3 size), where PK and PQ
-    are the relative embeddings through the projections of keys and queries, and d is the row of them
-    that belongs to the distance i - j.
-
-    The queries are taken in reverse order: i - j is then a constant less the sum of the two indices,
-    and the matrix of the d is a view of a vector. Gathering through it takes the time of gathering through a
-    matrix made in advance (1.0 to 1.1 times as fast), which then need not be made: 8 N N bytes.
+    The scores, divided by sqrt(3 size) (the scale is in the projection of the queries), and the order of the
+    queries are those of disentangled.py.
     """
 
     def __init__(
@@ -266,7 +169,7 @@ class _Attention:
         # torch's fused attention copies a bias whose rows do not begin at multiples of eight
         aligned = -(-count // ALIGNED) * ALIGNED
         context = []
-        for block, own_positions in _blocks(count, rows * heads, known.rows):
+        for block, own_positions in query_blocks(count, rows * heads, known.rows):
             some = queries[:, :, block]
             room = None
             if not self._operators.compiled:
@@ -300,7 +203,7 @@ class _Attention:
                 queries, keys, values = projected[:, row, group, :taken]
                 position_queries = self._position_queries[group, known.reached]
                 position_keys = self._position_keys[group, known.reached]
-                for block, own_positions in _blocks(taken, len(queries), known.rows):
+                for block, own_positions in query_blocks(taken, len(queries), known.rows):
                     some, of_positions = queries[:, block], (position_queries, position_keys, own_positions)
                     if fused:
                         attended = disentangled_attention(
