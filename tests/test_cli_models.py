@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -124,6 +125,20 @@ def test_unknown_model_is_left_to_the_main_command() -> None:
     assert isinstance(result.exception, ModelError)
     assert "sew-tiny" in result.exception.message
     assert result.stdout == ""
+
+
+def test_show_has_the_labels_of_a_classifier_that_is_here(tmp_path: Path) -> None:
+    labels = json.loads(run("show", "nano-keywords", "--json"))["labels"]
+    assert len(labels) == 25
+    assert {"jarvis", "_unknown_"} < set(labels)
+    [line] = [line for line in run("show", "nano-keywords").splitlines() if line.startswith("labels: ")]
+    assert line == f"labels: {', '.join(labels)}"
+    assert json.loads(run("show", "nano", "--json"))["labels"] is None
+    shutil.copytree(ROOT / "sewcli/models/nano-keywords", tmp_path / "own")
+    config = json.loads((tmp_path / "own/config.json").read_text())
+    config["id2label"] = {"1": "yes", "2": "no"}
+    (tmp_path / "own/config.json").write_text(json.dumps(config))
+    assert json.loads(run("show", str(tmp_path / "own"), "--json"))["labels"] is None
 
 
 @pytest.mark.parametrize("arguments", [["show"], ["list", "-f", "xml"], ["list", "extra"]])

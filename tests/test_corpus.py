@@ -10,7 +10,7 @@ import soundfile
 from trainings import EXAMPLES
 
 from sewcli.errors import UsageError
-from sewcli.inputs.corpus import corpus_hash, corpus_task, load_corpus, read_corpus, saved_split
+from sewcli.inputs.corpus import corpus_hash, corpus_task, has_split, load_corpus, read_corpus
 
 
 def audiofolder(tmp_path):
@@ -86,15 +86,15 @@ def test_of_a_saved_dictionary_each_use_has_its_split(tmp_path):
     }
     datasets.DatasetDict(splits).save_to_disk(str(tmp_path / "all"))
     for split, text in (("train", "TRAIN"), ("dev", "VALIDATION"), ("test", "TEST")):
-        assert saved_split(tmp_path / "all", split)
+        assert has_split(tmp_path / "all", split)
         (row,) = read_corpus(tmp_path / "all", tmp_path / "unpacked", task="ctc", split=split)
         assert (row.text, row.source.file.read_bytes()) == (text, text.lower().encode())
     del splits["test"]
     datasets.DatasetDict(splits).save_to_disk(str(tmp_path / "two"))
-    assert not saved_split(tmp_path / "two", "test")
+    assert not has_split(tmp_path / "two", "test")
     with pytest.raises(UsageError, match="has splits train, validation, none is test"):
         load_corpus(tmp_path / "two", tmp_path, split="test")
-    assert not saved_split(tmp_path / "train", "train")
+    assert not has_split(tmp_path / "train", "train")
 
 
 def test_a_saved_row_without_text_or_audio_is_no_clip(tmp_path):
@@ -227,3 +227,32 @@ def test_tables_of_common_voice_are_data_sets(tmp_path, sew, ctc):
     table.write_text("a\tb\n1\t2\n")
     with pytest.raises(UsageError, match="no columns path and sentence"):
         load_corpus(table, tmp_path)
+
+
+def speech_commands(folder: Path) -> None:
+    """Five clips as Speech Commands has them, of which the lists name three, and its noise."""
+    for name in ("no/a", "no/b", "yes/a", "yes/b", "yes/c", "_background_noise_/rain"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{name}.wav", np.zeros(16_000), 16_000)
+    (folder / "validation_list.txt").write_text("yes/b.wav\n")
+    (folder / "testing_list.txt").write_text("yes/a.wav\nno/a.wav\n")
+
+
+def test_the_lists_of_speech_commands_are_its_splits(tmp_path, sew):
+    folder = tmp_path / "commands"
+    speech_commands(folder)
+    for split, expected in {
+        "train": [("no", "b"), ("yes", "c")],
+        "dev": [("yes", "b")],
+        "test": [("yes", "a"), ("no", "a")],
+    }.items():
+        assert has_split(folder, split)
+        rows = read_corpus(folder, tmp_path, task="classification", split=split)
+        assert [(row.label, row.source.file.stem) for row in rows] == expected
+    assert corpus_task(folder) == "classification"
+    (folder / "no/a.wav").unlink()
+    with pytest.raises(UsageError, match=r"testing_list\.txt:2: .*no/a\.wav: no such file"):
+        read_corpus(folder, tmp_path, task="classification", split="test")
+    run = sew("evaluate", folder, "-m", "nano-keywords", "--skip-bad", "-f", "json")
+    assert run.code == 0
+    assert json.loads(run.out)["utterances"] == 1

@@ -65,7 +65,7 @@ def read_references(
         unpacked: directory for the clips of a saved data set, which lie in its tables.
         skip_bad: leave bad rows out, each with a warning.
         files: with `skip_bad`, leave out rows whose audio file is missing, too.
-        split: of a saved dictionary of splits.
+        split: see `load_corpus`.
         wanted: what the rows are for where they could be for it; by default the first of them tells.
 
     Raises:

@@ -15,26 +15,38 @@ import io
 import json
 import logging
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sewcli.atomic import write_whole
 from sewcli.errors import UsageError
 from sewcli.inputs.formats import AUDIO_EXTENSIONS
 from sewcli.inputs.manifest import Manifest, Row, Task, load_manifest
-from sewcli.inputs.published import has_transcripts, is_table, table, transcripts
+from sewcli.inputs.published import (
+    has_lists,
+    has_transcripts,
+    is_table,
+    listed_clips,
+    table,
+    transcripts,
+    unlisted_clips,
+)
+from sewcli.inputs.saved import (
+    LABEL_COLUMNS,
+    SPLIT_NAMES,
+    TEXT_COLUMNS,
+    has_saved_split,
+    is_saved,
+    open_saved,
+    saved_dataset,
+)
 from sewcli.inputs.source import Source
 
 log = logging.getLogger("sewcli")
 
-_TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript")
-_LABEL_COLUMNS = ("label", "labels")
 _INDEXES = ("metadata.csv", "metadata.jsonl")
-#: what the splits of a data set are called
-_SPLIT_NAMES = {"train": ("train", "training"), "dev": ("validation", "valid", "dev"), "test": ("test",)}
 #: folders that are no labels
-_SPLITS = tuple(name for names in _SPLIT_NAMES.values() for name in names)
+_SPLITS = tuple(name for names in SPLIT_NAMES.values() for name in names)
 _NOTHING = "give a JSON Lines manifest, an audiofolder, a saved data set or a published corpus"
 
 
@@ -64,20 +76,23 @@ def load_corpus(path: Path, unpacked: Path, *, split: str = "train") -> Manifest
     Args:
         path: what to read.
         unpacked: directory for the clips of a saved data set.
-        split: which of a saved dictionary of splits: "train", "dev" or "test".
+        split: which of a saved dictionary of splits, or by the lists of Speech Commands: "train", "dev" or
+            "test".
 
     Raises:
         UsageError: it cannot be read, or holds no data set, or none of that split.
     """
     if not path.is_dir():
         return table(path) if is_table(path) else load_manifest(path)
-    if _is_saved(path):
-        return _saved_dataset(path, unpacked, split)
+    if is_saved(path):
+        return saved_dataset(path, unpacked, split)
     index = next((path / name for name in _INDEXES if (path / name).exists()), None)
     if index is not None:
         manifest = _audiofolder(path, index)
     elif has_transcripts(path):
         manifest = transcripts(path)
+    elif has_lists(path):
+        manifest = _speech_commands(path, split)
     else:
         manifest = _label_folders(path)
     if not manifest.rows and not manifest.problems:
@@ -91,10 +106,15 @@ def corpus_task(path: Path) -> Task:
     Raises:
         UsageError: as `load_corpus`, for training.
     """
-    if _is_saved(path):  # whose clips need not be unpacked for that
-        _, _, label = _open_saved(path, "train")
+    if is_saved(path):  # whose clips need not be unpacked for that
+        _, _, label = open_saved(path, "train")
         return "ctc" if label is None else "classification"
     return load_corpus(path, path).task
+
+
+def has_split(path: Path, split: str) -> bool:
+    """Whether a path has splits of its own, and that one ("train", "dev" or "test") among them."""
+    return has_lists(path) or has_saved_split(path, split)
 
 
 def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
@@ -114,16 +134,12 @@ def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
         if not files:
             # the clips of a saved data set have names of their contents
             names = [
-                row.source.file.name if _is_saved(path) else os.path.relpath(row.source.file, path)
+                row.source.file.name if is_saved(path) else os.path.relpath(row.source.file, path)
                 for row in rows
             ]
             named = [[name, row.text, row.label] for name, row in zip(names, rows, strict=True)]
             digest.update(json.dumps(named).encode())
     return digest.hexdigest()
-
-
-def _is_saved(path: Path) -> bool:
-    return (path / "state.json").exists() or (path / "dataset_dict.json").exists()
 
 
 def _audiofolder(folder: Path, index: Path) -> Manifest:
@@ -135,8 +151,8 @@ def _audiofolder(folder: Path, index: Path) -> Manifest:
         if not isinstance(name, str) or not name:
             manifest.bad(line, "not_a_row", entry.get("", "a row needs a file_name"))
             continue
-        source = Source(str(folder / name), folder / name, text=_first(entry, _TEXT_COLUMNS))
-        label, part = _first(entry, _LABEL_COLUMNS), str(entry.get("set") or "")
+        source = Source(str(folder / name), folder / name, text=_first(entry, TEXT_COLUMNS))
+        label, part = _first(entry, LABEL_COLUMNS), str(entry.get("set") or "")
         manifest.rows.append(Row(source, label, part, line, manifest.place(line)))
     return manifest
 
@@ -212,81 +228,7 @@ def _label_folders(folder: Path) -> Manifest:
     return Manifest(folder, rows)
 
 
-def _open_saved(path: Path, split: str) -> tuple[Any, str | None, str | None]:
-    """A saved data set and its columns of text and labels; a dictionary of splits gives the one asked for."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise UsageError(
-            f"{path} is a saved data set, which needs the package datasets",
-            hint="pip install 'sewcli[datasets]'",
-        ) from error
-    table = datasets.load_from_disk(str(path))
-    if isinstance(table, datasets.DatasetDict):
-        name = _split_name(table, split)
-        if name is None:
-            raise UsageError(
-                f"{path} has splits {', '.join(table)}, none is {split}",
-                hint=f"name one: {path / next(iter(table), split)}",
-            )
-        log.info("%s: its split %s", path, name)
-        table = table[name]
-    if "audio" not in table.column_names:
-        raise UsageError(f"{path} has no column audio; its columns: {', '.join(table.column_names)}")
-    text = next((column for column in _TEXT_COLUMNS if column in table.column_names), None)
-    label = next((column for column in _LABEL_COLUMNS if column in table.column_names), None)
-    if text is None and label is None:
-        raise UsageError(f"{path} has no column {', '.join(_TEXT_COLUMNS)} or label")
-    return table, text, label
-
-
-def saved_split(path: Path, split: str) -> bool:
-    """Whether a path is a saved dictionary of splits with that one ("train", "dev" or "test")."""
-    file = path / "dataset_dict.json"
-    return file.exists() and _split_name(json.loads(file.read_bytes())["splits"], split) is not None
-
-
-def _split_name(names: Container[str], split: str) -> str | None:
-    """What a data set calls a split."""
-    return next((name for name in _SPLIT_NAMES[split] if name in names), None)
-
-
-def _saved_dataset(path: Path, unpacked: Path, split: str) -> Manifest:
-    """Unpack the clips of a saved data set."""
-    import datasets
-
-    table, text, label = _open_saved(path, split)
-    named = getattr(table.features[label], "int2str", str) if label is not None else str
-    table = table.cast_column("audio", datasets.Audio(decode=False))
-    target = unpacked / hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    target.mkdir(parents=True, exist_ok=True)
-    manifest = Manifest(path, separator=": row ")
-    for number, entry in enumerate(table):
-        if not entry["audio"]:
-            manifest.bad(number, "no_audio", "no audio")
-            continue
-        said, class_ = (None if column is None else entry[column] for column in (text, label))
-        try:
-            name = None if class_ is None else named(class_)
-        except ValueError:  # -1 where there is none
-            manifest.bad(number, "no_reference", f"{class_} is no class of its {label}")
-            continue
-        file = _unpack(entry["audio"], path, target)
-        # what is unpacked has a name that says where it comes from, the same in every run
-        shown = f"{path}#{number}" if file.parent == target else str(file)
-        source = Source(shown, file, text=None if said is None else str(said))
-        manifest.rows.append(Row(source, name, line=number, place=manifest.place(number), repeats=True))
-    return manifest
-
-
-def _unpack(audio: Mapping[str, Any], path: Path, target: Path) -> Path:
-    """The file of one clip: written from its bytes and named by them, or where the table says it lies."""
-    name = Path(str(audio.get("path") or "clip.wav"))
-    content: bytes | None = audio.get("bytes")
-    if content is None:
-        return name if name.is_absolute() else path / name
-    file = target / f"{hashlib.sha256(content).hexdigest()[:24]}{name.suffix}"
-    if not file.exists():
-        # several processes of one training may unpack at once
-        write_whole(file, content)
-    return file
+def _speech_commands(folder: Path, split: str) -> Manifest:
+    if split != "train":
+        return listed_clips(folder, split)
+    return Manifest(folder, unlisted_clips(folder, _label_folders(folder).rows))

@@ -1,4 +1,5 @@
-"""Speech corpora as they are published: the transcripts of LibriSpeech and the tables of Common Voice."""
+"""Speech corpora as they are published: the transcripts of LibriSpeech, the tables of Common Voice, the lists
+of Speech Commands."""
 
 from __future__ import annotations
 
@@ -16,6 +17,10 @@ _TRANSCRIPTS = "*.trans.txt"
 _PART = re.compile(r"(train|dev|test)-")
 #: columns of Common Voice
 _CLIP, _SENTENCE = "path", "sentence"
+#: lists of Speech Commands; the clips that neither names are those to train on
+_LISTS = {"dev": "validation_list.txt", "test": "testing_list.txt"}
+#: long recordings beside the folders of its labels
+_NOISE = "_background_noise_"
 
 
 def has_transcripts(folder: Path) -> bool:
@@ -82,6 +87,37 @@ def table(file: Path) -> Manifest:
         source = Source(str(folder / name), folder / name, text=row.get(_SENTENCE, ""))
         manifest.rows.append(Row(source, line=number, place=manifest.place(number)))
     return manifest
+
+
+def has_lists(folder: Path) -> bool:
+    """Whether a directory holds the lists of Speech Commands."""
+    return all((folder / name).is_file() for name in _LISTS.values())
+
+
+def listed_clips(folder: Path, split: str) -> Manifest:
+    """The clips of Speech Commands for "dev" or "test": lines "LABEL/NAME.wav" of its list.
+
+    Raises:
+        UsageError: the list cannot be read.
+    """
+    file = folder / _LISTS[split]
+    manifest = Manifest(file)
+    for number, content in _lines(file):
+        if content.strip():
+            clip = folder / content.strip()
+            source = Source(str(clip), clip)
+            manifest.rows.append(Row(source, clip.parent.name, line=number, place=manifest.place(number)))
+    return manifest
+
+
+def unlisted_clips(folder: Path, rows: list[Row]) -> list[Row]:
+    """Those of the clips of Speech Commands that are to train on: no list names them.
+
+    Raises:
+        UsageError: a list cannot be read.
+    """
+    listed = {folder / line.strip() for name in _LISTS.values() for _, line in _lines(folder / name)}
+    return [row for row in rows if row.label != _NOISE and row.source.file not in listed]
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sewcli.acoustic.files import read_config
 from sewcli.decoding.vocabulary import load_vocabulary, special_tokens
 from sewcli.errors import UsageError
-from sewcli.inputs.corpus import corpus_hash, read_corpus, saved_split
+from sewcli.inputs.corpus import corpus_hash, has_split, read_corpus
 from sewcli.inputs.manifest import Row, Task
 from sewcli.training.augment import load_noise
 from sewcli.training.cache import AudioCache
@@ -71,7 +71,7 @@ def read_data(recipe: Recipe, cache: Path, *, skip_bad: bool) -> Data:
     by_path = {path: read(path, kind) for path in recipe.train}
     rows = [row for path in recipe.train for row in by_path[path]]
     check_sets(recipe, rows)
-    held = [path for path in recipe.train if saved_split(path, "dev")]
+    held = [path for path in recipe.train if has_split(path, "dev")]
     held_out = False
     if recipe.dev is not None:
         dev_rows = read(recipe.dev, kind, "dev")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -59,6 +60,7 @@ def show(
     """Show everything known about one model, and where its files are."""
     registry = load_registry()
     record = describe(resolve(model, registry=registry, revision=revision), registry)
+    record["labels"] = _labels(record)
     if as_json or form == "json":
         write_stdout(dump(record))
         return
@@ -112,6 +114,22 @@ def describe(spec: ModelSpec, registry: Registry) -> dict[str, Any]:
         "source": spec.source,
         "shadows": spec.shadows,
     }
+
+
+def _labels(record: dict[str, Any]) -> list[str] | None:
+    """The labels of a classifier whose files are here."""
+    if record["task"] != "classification" or record["directory"] is None:
+        return None
+    from sewcli.acoustic.checkpoint import label_names
+    from sewcli.acoustic.files import read_config
+
+    directory = Path(record["directory"])
+    if not (directory / "config.json").is_file():
+        return None
+    try:
+        return list(label_names(read_config(directory)))
+    except KeyError:  # not numbered one by one, which is told when it is loaded
+        return None
 
 
 def _row(record: dict[str, Any]) -> list[str]:
