@@ -60,10 +60,12 @@ class Alternative:
         text: the transcript.
         score: natural logarithm of the probability of the text by the network, plus what language model
             and hotwords add.
+        network_score: the first of these alone, as far as the beam has kept its paths.
     """
 
     text: str
     score: float
+    network_score: float
 
 
 @dataclass(frozen=True)

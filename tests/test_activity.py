@@ -15,6 +15,12 @@ from hypothesis import strategies as st
 
 import sewcli
 from sewcli.chunking import HOP, PAIR_SAMPLES, ChunkPlan, kept_frame_count
+from sewcli.decoding.beam import BeamDecoder
+from sewcli.decoding.frames import FrameFile
+from sewcli.decoding.hypothesis import Hypothesis
+from sewcli.decoding.known import KnownText
+from sewcli.decoding.pauses import PausingDecoder
+from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import UsageError
 from sewcli.reading.activity import LevelMeter, active, pieces
 from sewcli.reading.activity_options import ActivityOptions
@@ -184,3 +190,26 @@ def test_evaluate_refuses_vad_where_nothing_is_transcribed(
     assert (result.code, "--vad" in result.err) == (2, True)
     monkeypatch.setenv("SEW_VAD", "1")
     assert sew(*given).code == 0
+
+
+def test_no_letter_is_found_in_a_pause() -> None:
+    """The pause after a piece that gives nothing ends no word, and draws no weak letter to itself either."""
+    vocabulary = Vocabulary(("<pad>", "|", "A", "B"), blank=0, delimiter=1, special=frozenset())
+    logits = np.full((3, 6, 4), -9.0, dtype=np.float32)
+    logits[:, :, 0] = 0.0
+    # A, much less likely than blank, but for its neighbours, in the middle of the second piece
+    logits[1, 3] = (0.0, -9.0, -3.9, -9.0)
+    logits[2, 3] = (-9.0, -9.0, -9.0, 0.0)
+    seen: list[Hypothesis] = []
+
+    def search(given: FrameFile) -> Hypothesis:
+        seen.append(KnownText("A B", vocabulary).align(given.mapped()))
+        return seen[0]
+
+    decoder = PausingDecoder(BeamDecoder(vocabulary, search, Hypothesis("", ())), vocabulary)
+    for piece in logits:
+        decoder.push(piece)
+        decoder.skip(1000)
+    found = decoder.finish()
+    decoder.close()
+    assert [token.first for token in found.tokens] == [1009, 2015]

@@ -13,7 +13,9 @@ def transcript(*words):
     spans = tuple(Span(word, i, i + 0.5, 0.9) for i, word in enumerate(words))
     text = " ".join(words)
     chars = tuple(Span(character, i, i, 0.5) for i, character in enumerate(text))
-    return Transcript("a", 3.0, text, ModelInfo("m"), spans, chars, alternatives=(Alternative(text, -1.0),))
+    return Transcript(
+        "a", 3.0, text, ModelInfo("m"), spans, chars, alternatives=(Alternative(text, -1.0, -1.5),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def test_text_words_characters_and_alternatives_agree(case, expected):
     assert after.text == expected
     assert [word.text for word in after.words] == expected.split()
     assert "".join(character.text for character in after.chars) == expected
-    assert after.alternatives == (Alternative(expected, -1.0),)
+    assert after.alternatives == (Alternative(expected, -1.0, -1.5),)
     assert [word.start for word in after.words] == [word.start for word in before.words]
 
 

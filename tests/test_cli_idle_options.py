@@ -144,7 +144,7 @@ def test_what_the_table_says_of_formats_is_what_the_writers_do() -> None:
     words = tuple(Span(word, at, at + 0.4, 0.9) for at, word in enumerate(text.split()))
     chars = tuple(Span(letter, at / 5, at / 5 + 0.1, 0.9) for at, letter in enumerate("ONE"))
     plain = Transcript("a.wav", 5.0, text, ModelInfo("m", None), words=words)
-    more = (Alternative(text, -1.0), Alternative("ONE", -2.0))
+    more = (Alternative(text, -1.0, -1.5), Alternative("ONE", -2.0, -2.5))
 
     def formats_that_change(result: Transcript, layout: Layout) -> set[str]:
         return {

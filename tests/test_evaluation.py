@@ -187,6 +187,16 @@ def test_a_clear_improvement_is_found_and_its_interval_is_that_of_the_normal_app
     assert turned.probability_of_improvement < 0.001
 
 
+def test_equal_results_tie_and_none_is_better():
+    counts = np.array([[1, 1, 5]] * 19 + [[1, 0, 5]])
+    same = compare(counts[:19], resamples=100, seed=0)
+    assert (same.probability_of_improvement, same.probability_of_tie) == (0.0, 1.0)
+    # of draws of twenty utterances (19/20) ** 20 leave the only one out that differs
+    one = compare(counts, resamples=10_000, seed=0)
+    assert one.probability_of_tie == pytest.approx(0.95**20, abs=0.02)
+    assert one.probability_of_improvement + one.probability_of_tie == pytest.approx(1.0)
+
+
 def test_the_comparison_is_paired_seeded_and_independent_of_its_blocks(monkeypatch):
     rng = np.random.default_rng(5)
     words = rng.integers(1, 30, size=200)

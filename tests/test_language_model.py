@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +126,43 @@ def test_a_binary_needs_its_words(arpa: Path, tmp_path: Path) -> None:
     # words beside an ARPA file take the place of its own
     logits = uncertain("THE BAD CAT", {8: "R"})
     assert decode(logits, lm=str(arpa), unigrams=str(words)).text.endswith("CAT")
+
+
+def test_of_other_words_those_that_the_model_has_count(arpa: Path, tmp_path: Path) -> None:
+    """And of two spellings the one that the model finds more probable, wherever it stands in the list."""
+    words = tmp_path / "words.txt"
+    words.write_text("the\ncat\nbad\nrat\n")
+    logits = uncertain("THE BAD CAT", {8: "R"})
+    assert decode(logits, lm=str(arpa), unigrams=str(words)).text == "THE BAD CAT"
+    both = tmp_path / "both.arpa"
+    both.write_text(re.sub(r"\bhat\b", "Cat", arpa.read_text()))
+    words.write_text("the\nbad\ncat\nCat\n")
+    plain = decode(logits, lm=str(both), unigrams=str(words), n_best=2)
+    assert plain.alternatives == decode(logits, lm=str(both), n_best=2).alternatives
+    words.write_text("dog\n")
+    with pytest.raises(UsageError, match="has none of the words"):
+        decode(logits, lm=str(arpa), unigrams=str(words))
+
+
+def test_a_hotword_that_the_model_does_not_know_is_no_unknown_word(arpa: Path) -> None:
+    logits = uncertain("THE BAD RAT", {8: "C"})
+    assert decode(logits, lm=str(arpa)).text == "THE BAD CAT"
+    assert decode(logits, lm=str(arpa), hotwords=("rat",)).text == "THE BAD RAT"
+    wide: dict[str, Any] = {"lm": str(arpa), "n_best": 5, "beam_prune_logp": -100.0}
+    plain, preferred = (
+        {one.text: one for one in decode(logits, hotwords=words, hotword_weight=0.0, **wide).alternatives}
+        for words in ((), ("bad rat",))
+    )
+    one, other = plain["THE BAD RAT"], preferred["THE BAD RAT"]
+    # log10 times alpha: what `unk_score` takes from the word elsewhere
+    assert other.score - one.score == pytest.approx(0.75 * 10 * np.log(10), abs=1e-3)
+    assert other.network_score == pytest.approx(one.network_score, abs=1e-3)
+
+
+def test_no_frames_have_alternatives_and_hotwords_too(arpa: Path) -> None:
+    found = decode(np.zeros((0, len(TOKENS)), np.float32), lm=str(arpa), n_best=3, hotwords=("cat",))
+    assert [one.text for one in found.alternatives] == [""]
+    assert found.hotwords == {"CAT": 0}
 
 
 def test_a_model_whose_words_cannot_be_spelled_is_refused(tmp_path: Path) -> None:

@@ -76,6 +76,14 @@ def test_parts_of_one_file_are_no_duplicates(write):
     assert len(read_manifest(file, task="ctc")) == 2
 
 
+def test_channels_of_one_file_are_no_duplicates(write):
+    row = {"audio_filepath": "a.wav", "text": "GO"}
+    manifest = load_manifest(write(*({**row, "channel": channel} for channel in (0, 1, 1))))
+    manifest.check("ctc", files=False)
+    assert [row.source.channel for row in manifest.rows] == [0, 1]
+    assert [(problem.line, problem.code) for problem in manifest.problems] == [(3, "duplicate")]
+
+
 def test_rows_may_be_anything_where_no_task_is_asked_for(write):
     assert len(read_manifest(write(GOOD, GOOD, {"audio_filepath": "b.wav"}))) == 3
 

@@ -59,10 +59,12 @@ def test_smoothed_scores_are_the_mean_of_the_neighbours(values: list[float], wid
     for index, value in enumerate(values):
         made += smoother.push(Scores(index, np.array([value])))
     made += smoother.finish()
-    assert [one.centre for one in made] == list(range(len(values)))
+    assert len(made) == len(values)
     for index, one in enumerate(made):
-        around = values[max(0, index - (width - 1) // 2) : index + width // 2 + 1]
-        assert one.values[0] == pytest.approx(np.mean(around))
+        around = range(max(0, index - (width - 1) // 2), min(index + width // 2 + 1, len(values)))
+        assert one.values[0] == pytest.approx(np.mean([values[place] for place in around]))
+        # the middle of what it is the mean of, or an event would lie beside its word
+        assert one.centre == pytest.approx(np.mean(around))
 
 
 def runs_of(scores: np.ndarray, threshold: float, hop: int, gap: int) -> list[Run]:

@@ -13,7 +13,7 @@ from helpers import needs_pyctcdecode
 
 from sewcli.decoding.decoders import decoders
 from sewcli.decoding.options import DecodingOptions
-from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.decoding.vocabulary import load_vocabulary, without_marks
 from sewcli.errors import ModelError
 
 TOKENS = ["<pad>", "|", "A", "B", "Ä", "<unk>"]
@@ -86,3 +86,17 @@ def test_pieces_of_a_beam_search_are_joined_by_nothing_where_there_are_no_words(
     ids[500:6500:1000] = [1, 2, 3, 4, 1, 2]
     beam = text_of(tmp_path, ids, columns, DecodingOptions(decoder="beam"))
     assert beam == text_of(tmp_path, ids, columns) == "你好世界你好"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("'HELLO,' SHE SAID", "HELLO  SHE SAID"),
+        ("\u2018HELLO,\u2019 SHE SAID", " HELLO  SHE SAID"),
+        ("DON\u2019T 'I' SAID, ROCK 'N' ROLL", "DON'T I SAID  ROCK N ROLL"),
+        ("THE DOGS' TAILS (5' LONG)", "THE DOGS TAILS  5 LONG "),
+    ],
+)
+def test_apostrophes_that_are_quotation_marks_are_not_spelled(text, expected):
+    assert without_marks(text, {*"ABCDEFGHIJKLMNOPQRSTUVWXYZ'"}) == expected
+    assert without_marks(text, {*"ABCDEFGHIJKLMNOPQRSTUVWXYZ"}) == expected.replace("'", "")

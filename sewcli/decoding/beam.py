@@ -89,7 +89,7 @@ class BeamSearch:
 
     def search(self, log_posteriors: NDArray[np.float32]) -> Hypothesis:
         """Decode all frames of a recording, shape (T, V)."""
-        best = [Alternative("", 0.0)]
+        best = [Alternative("", 0.0, 0.0)]
         state = None
         delimiter = _delimiter_in(log_posteriors, self.vocabulary)
         mark, between = (self.vocabulary.blank, "") if delimiter is None else (delimiter, " ")
@@ -102,7 +102,7 @@ class BeamSearch:
                 **self._options,
             )
             state = beams[0][1]
-            found = [(beam[0], float(beam[4])) for beam in beams]
+            found = [Alternative(beam[0], float(beam[4]), float(beam[3])) for beam in beams]
             best = _joined(best, found, self._n_best, between)
         text = best[0].text
         tokens: tuple[Token, ...] = ()
@@ -122,11 +122,15 @@ class BeamDecoder:
     Args:
         vocabulary: of the model.
         search: takes all log-posteriors, in this process or another.
+        nothing: the transcript of no frames.
     """
 
-    def __init__(self, vocabulary: Vocabulary, search: Callable[[FrameFile], Hypothesis]) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, search: Callable[[FrameFile], Hypothesis], nothing: Hypothesis
+    ) -> None:
         self._vocabulary = vocabulary
         self._search = search
+        self._nothing = nothing
         self._frames = FrameFile(len(vocabulary.tokens))
 
     def push(self, logits: NDArray[np.float32]) -> None:
@@ -135,7 +139,7 @@ class BeamDecoder:
 
     def finish(self) -> Hypothesis:
         """The best transcript of all frames (DeadWorkerError where the process that searched has ended)."""
-        return self._search(self._frames) if len(self._frames) else Hypothesis("", ())
+        return self._search(self._frames) if len(self._frames) else self._nothing
 
     def close(self) -> None:
         """Give the temporary file back."""
@@ -183,7 +187,7 @@ def _pieces(mark: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
 
 
 def _joined(
-    before: list[Alternative], piece: list[tuple[str, float]], count: int, between: str
+    before: list[Alternative], piece: list[Alternative], count: int, between: str
 ) -> list[Alternative]:
     """The best ways to go on from what came before with a piece, best first, each text once.
 
@@ -191,17 +195,18 @@ def _joined(
 
     Args:
         before: the best ways to the end of the piece before.
-        piece: texts and scores of this one.
+        piece: those through this one.
         count: how many to keep.
         between: what stands between the texts of two pieces: a space where they end with words.
     """
-    found: dict[str, float] = {}
+    found: dict[str, Alternative] = {}
     for one in before:
-        for text, score in piece[: 2 * count]:
-            joined = f"{one.text}{between}{text}".strip()
-            found[joined] = max(found.get(joined, -np.inf), one.score + score)
-    best = heapq.nlargest(count, found.items(), key=lambda item: item[1])
-    return [Alternative(text, score) for text, score in best]
+        for other in piece[: 2 * count]:
+            text = f"{one.text}{between}{other.text}".strip()
+            scores = one.score + other.score, one.network_score + other.network_score
+            if text not in found or scores[0] > found[text].score:
+                found[text] = Alternative(text, *scores)
+    return heapq.nlargest(count, found.values(), key=lambda one: one.score)
 
 
 def _build(vocabulary: Vocabulary, language_model: LanguageModel | None) -> Any:

@@ -15,6 +15,7 @@ from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.search import Setup
 from sewcli.decoding.vocabulary import Vocabulary
+from sewcli.results import Alternative
 
 if TYPE_CHECKING:
     from sewcli.decoding.search_workers import SearchWorkers
@@ -77,7 +78,13 @@ def decoders(
         "token_min_logp": options.token_min_logp,
         "beam_prune_logp": options.beam_prune_logp,
     }
-    return lambda: BeamDecoder(vocabulary, search), settings | _case(options)
+    nothing = Hypothesis(
+        "",
+        (),
+        (Alternative("", 0.0, 0.0),) if options.n_best > 1 else None,
+        dict.fromkeys(hotwords, 0) if hotwords else None,
+    )
+    return lambda: BeamDecoder(vocabulary, search, nothing), settings | _case(options)
 
 
 def _case(options: DecodingOptions) -> dict[str, str]:

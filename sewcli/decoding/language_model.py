@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import math
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -100,8 +101,20 @@ class LanguageModelFile:
                 digest.update(hashlib.file_digest(stream, "blake2b").digest())
         return {"lm": self.name, "lm_hash": digest.hexdigest()}
 
-    def load(self, vocabulary: Vocabulary, alpha: float, beta: float, unknown: float) -> LanguageModel:
+    def load(
+        self,
+        vocabulary: Vocabulary,
+        alpha: float,
+        beta: float,
+        unknown: float,
+        preferred: Iterable[str] = (),
+    ) -> LanguageModel:
         """The model for a vocabulary; see `LanguageModel`.
+
+        Args:
+            vocabulary: of the network.
+            alpha, beta, unknown: see `LanguageModel`.
+            preferred: hotwords and phrases.
 
         Raises:
             UsageError: KenLM cannot read it, or the vocabulary can spell none of its words.
@@ -110,7 +123,8 @@ class LanguageModelFile:
             (file, file.stat().st_mtime_ns) for file in (self.file, self.unigrams) if file is not None
         )
         model, spelling, prefixes = _load(self, vocabulary, stamps)
-        return LanguageModel(model, spelling, prefixes, alpha, beta, unknown)
+        own = frozenset(word for one in preferred for word in vocabulary.spelled(one).split())
+        return LanguageModel(model, spelling, prefixes, alpha, beta, unknown, own)
 
 
 class LanguageModel:
@@ -118,13 +132,15 @@ class LanguageModel:
 
     The score of a word is alpha * ln p(word | words before) + beta. Words that the model does not know get
     `unknown`, a logarithm to base 10, added to log10 p. While a word is spelled that can no longer become a
-    known one, `unknown` counts at once, for more than six letters in proportion to their number.
+    known one, `unknown` counts at once, for more than six letters in proportion to their number. Hotwords
+    never get it, which their weight would not make good.
 
     Args:
         model: kenlm.Model.
         spelling: words in the case of the vocabulary, and how the model spells them.
         prefixes: beginnings of these words.
         alpha, beta, unknown: see above.
+        preferred: the words of hotwords, in the case of the vocabulary.
     """
 
     def __init__(
@@ -135,6 +151,7 @@ class LanguageModel:
         alpha: float,
         beta: float,
         unknown: float,
+        preferred: frozenset[str] = frozenset(),
     ) -> None:
         import kenlm
 
@@ -148,6 +165,7 @@ class LanguageModel:
         self._model = model
         self._spelling = spelling
         self._prefixes = prefixes
+        self._preferred = preferred
 
     def get_start_state(self) -> Any:
         """The state at the beginning of a sentence."""
@@ -174,7 +192,7 @@ class LanguageModel:
             state = self._state()
             known = self._spelling.get(word)
             logarithm = self._model.BaseScore(prev_state, word if known is None else known, state)
-            if known is None:
+            if known is None and word not in self._preferred:
                 logarithm += self.unknown
             score = self.alpha * _LN_10 * logarithm + self.beta
         if is_last_word and self.ends:
@@ -199,6 +217,8 @@ def _load(
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"--lm {found.name}: KenLM cannot read it: {reason[:300]}") from error
+    if found.unigrams is not None:
+        words = _known_words(words, model, found)
     spelling: dict[str, str] = {}
     letters, lost = vocabulary.text_tokens, []
     # of words that differ only in their case, the most probable one counts
@@ -226,8 +246,28 @@ def _load(
     return model, spelling, prefixes
 
 
+def _known_words(words: Iterable[str], model: Any, found: LanguageModelFile) -> dict[str, float]:
+    """Those of --unigrams that the model has, and the logarithms of their probabilities.
+
+    Raises:
+        UsageError: it has none of them.
+    """
+    import kenlm
+
+    start, after = kenlm.State(), kenlm.State()
+    model.NullContextWrite(start)
+    known = {word: model.BaseScore(start, word, after) for word in words if word in model}
+    if not known:
+        raise UsageError(
+            f"--lm {found.name} has none of the words of {found.unigrams}",
+            hint="give the words of the text it was made of, in its letter case",
+        )
+    _log.info("--lm %s: it has %d of the words of %s", found.name, len(known), found.unigrams)
+    return known
+
+
 def _read_words(file: Path) -> dict[str, float]:
-    """The words of --unigrams, one a line; all as probable (UsageError)."""
+    """The words of --unigrams, one a line, whose probabilities only the model knows (UsageError)."""
     try:
         with open_text(file) as stream:
             words = {word: 0.0 for line in stream for word in line.decode("utf-8-sig").split()[:1]}

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _FRAMES = 3
 #: the logit of what a frame of a pause is, all others being 0: certain to float32
 _CERTAIN = 100.0
+#: the logit of blank in the middle of a pause: far below the end of a word, and far above any letter,
+#: of which none may be found there where no word ends
+_NOTHING = 70.0
 
 
 class PausingDecoder:
@@ -51,7 +54,7 @@ class PausingDecoder:
         pause = np.zeros((rows, len(self._vocabulary.tokens)), dtype=np.float32)
         pause[:, self._vocabulary.blank] = _CERTAIN
         if self._pushed and rows == _FRAMES and self._vocabulary.delimiter is not None:
-            pause[1] = 0
+            pause[1, self._vocabulary.blank] = _NOTHING
             pause[1, self._vocabulary.delimiter] = _CERTAIN
         self.push(pause)
         self._from.append(self._pushed)

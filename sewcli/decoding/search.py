@@ -32,7 +32,9 @@ class Setup:
 
         options, model = self.options, None
         if options.found_lm is not None:
-            model = options.found_lm.load(self.vocabulary, options.alpha, options.beta, options.unk_score)
+            model = options.found_lm.load(
+                self.vocabulary, options.alpha, options.beta, options.unk_score, options.hotwords
+            )
         return BeamSearch(
             self.vocabulary,
             width=options.beam_width,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import unicodedata
 from collections.abc import Container
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ _log = logging.getLogger("sewcli")
 _DEFAULTS = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 _DEFAULT_DELIMITER = "|"
 APOSTROPHE = "'"
+#: an apostrophe that is a quotation mark, or stands for letters that are left out at an end of a word
+_QUOTE = re.compile(r"(?<![^\W_])'|'(?![^\W_])")
 
 
 @dataclass(frozen=True)
@@ -210,9 +213,10 @@ def _read(directory: Path, name: str, *, required: bool = False) -> dict[str, An
 def without_marks(text: str, known: Container[str]) -> str:
     """The text with a space for each character of the Unicode classes P and S that is not known.
 
-    The typographic apostrophe becomes the plain one; an apostrophe that is not known goes without a trace.
+    The typographic apostrophe becomes the plain one; one that does not stand between letters or digits, as a
+    quotation mark, or is not known, goes without a trace.
     """
-    text = text.replace("\u2019", APOSTROPHE)
+    text = _QUOTE.sub("", text.replace("\u2019", APOSTROPHE))
     if APOSTROPHE not in known:
         text = text.replace(APOSTROPHE, "")
     return "".join(

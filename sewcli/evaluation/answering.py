@@ -148,6 +148,7 @@ def _items(
                     result.loss,
                     result.network_seconds,
                     score,
+                    answer.channel,
                 ),
             )
     tally.report()

@@ -20,8 +20,8 @@ from sewcli.evaluation.scores import Scored
 from sewcli.inputs.faults import reason_of
 from sewcli.inputs.manifest import Row, Task, plain_label
 
-#: what tells an input: its path, where in the file it begins, and how many of both come before it
-Key = tuple[str, float | None, int]
+#: what tells an input: its path, where in the file it begins, its channel, and how many such come before it
+Key = tuple[str, float | None, int | None, int]
 #: seconds: of two answers for one part, and of an answer and the row that asked for it
 _SAME_LENGTH, _ALIKE = 1e-3, 0.05
 
@@ -36,7 +36,7 @@ class Answer:
         scored: what it says; the reference is "" where it holds none.
         has_reference: whether it holds one.
         error: why the input has failed, or None.
-        turn: how many others of its path and offset, which end elsewhere, come before it.
+        turn: how many others of its path, offset and channel, which end elsewhere, come before it.
     """
 
     where: str
@@ -49,10 +49,10 @@ class Answer:
     @property
     def key(self) -> Key:
         """What tells its input."""
-        return self.scored.path, self.scored.offset, self.turn
+        return self.scored.path, self.scored.offset, self.scored.channel, self.turn
 
     def repeats(self, other: Answer) -> bool:
-        """Whether an answer of the same path and offset is for the same part of the file."""
+        """Whether an answer of the same path, offset and channel is for the same part of the file."""
         if self.scored.offset is not None and (self.error or other.error):
             return False  # which says not where its part ends
         own, length = self.scored.duration, other.scored.duration
@@ -71,7 +71,7 @@ def read_answers(path: Path) -> list[Answer]:
             hint="have it written as .jsonl: --table FILE.jsonl",
         )
     answers: list[Answer] = []
-    parts: dict[tuple[str, float | None], list[Answer]] = {}
+    parts: dict[tuple[str, float | None, int | None], list[Answer]] = {}
     for where, line in _lines(path):
         try:
             answer = _answer(where, json.loads(line))
@@ -81,7 +81,7 @@ def read_answers(path: Path) -> list[Answer]:
                 f"{where}: not a result: {reason}",
                 hint="results are what `sew transcribe -f json` or `sew evaluate --table FILE.jsonl` writes",
             ) from error
-        before = parts.setdefault((answer.scored.path, answer.scored.offset), [])
+        before = parts.setdefault(answer.key[:3], [])
         if first := next(filter(answer.repeats, before), None):
             raise UsageError(f"{where}: a second result for {answer.scored.path}, after {first.where}")
         before.append(answer)
@@ -97,20 +97,24 @@ def with_references(answers: Sequence[Answer], rows: Sequence[Row], task: Task) 
     An answer belongs to a row if both name the same file, the one seen from the working directory and
     the other from the manifest's; else if both spell its path alike, as after `--files-from MANIFEST`. Parts
     that begin alike are told apart by their lengths; what failed among them takes the places that are left.
+    Where no row names a channel, all answers may be of one.
     """
-    by_file: dict[tuple[str, float | None], list[Answer]] = {}
-    by_name: dict[tuple[str, float | None], list[Answer]] = {}
+    answered = {answer.scored.channel for answer in answers}
+    one_channel = len(answered) == 1 and all(row.source.channel is None for row in rows)
+    by_file: dict[tuple[str, float | None, int | None], list[Answer]] = {}
+    by_name: dict[tuple[str, float | None, int | None], list[Answer]] = {}
     for answer in answers:
-        path, offset = answer.key[:2]
-        by_file.setdefault((os.path.realpath(path), offset), []).append(answer)
-        by_name.setdefault((path, offset), []).append(answer)
+        path, offset, channel = answer.key[:3]
+        channel = None if one_channel else channel
+        by_file.setdefault((os.path.realpath(path), offset, channel), []).append(answer)
+        by_name.setdefault((path, offset, channel), []).append(answer)
     files = [os.path.realpath(row.source.file) for row in rows]
-    alike = Counter((file, row.source.part[0]) for file, row in zip(files, rows, strict=True))
+    keys = [(file, row.source.part[0], row.source.channel) for file, row in zip(files, rows, strict=True)]
+    alike = Counter(keys)
     matched: list[Answer | None] = []
-    for file, row in zip(files, rows, strict=True):
-        offset = row.source.part[0]
-        ours = by_file.get((file, offset)) or by_name.get((row.source.path, offset)) or []
-        if alike[file, offset] > 1:
+    for key, row in zip(keys, rows, strict=True):
+        ours = by_file.get(key) or by_name.get((row.source.path, *key[1:])) or []
+        if alike[key] > 1:
             found = _of_length(ours, row.source.duration)
         else:  # one that did not fail, where it was done again
             found = min(ours, key=lambda answer: answer.error is not None, default=None)
@@ -152,10 +156,13 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 def _answer(where: str, fields: Any) -> Answer:
     if not isinstance(fields, dict):
         raise TypeError("not a JSON object")
-    path, offset = _typed(fields["path"], str), fields.get("offset")
+    path, offset, channel = _typed(fields["path"], str), fields.get("offset"), fields.get("channel")
+    if channel is not None:
+        _typed(channel, int)
     if "error" in fields:
         message = _typed(fields["error"]["message"], str)
-        return Answer(where, None, Scored("", "", "", path, offset), has_reference=False, error=message)
+        failed = Scored("", "", "", path, offset, channel=channel)
+        return Answer(where, None, failed, has_reference=False, error=message)
     task: Task = "ctc"
     if "labels" in fields or "answer" in fields:
         task, reference = "classification", fields.get("label")
@@ -175,6 +182,7 @@ def _answer(where: str, fields: Any) -> Answer:
         loss=_loss(fields),
         network_seconds=_number(fields.get("network_seconds")),
         score=_number(score),
+        channel=channel,
     )
     return Answer(where, task, scored, has_reference=reference is not None)
 

@@ -52,7 +52,8 @@ def lines(compared: dict[str, Any]) -> Iterator[str]:
     yield f"A\t{compared['a']}"
     yield f"B\t{compared['b']}"
     interval = f"{100 * compared['confidence']:g} % interval"
-    yield "\t".join(["set", "utterances", f"{rate} A", f"{rate} B", "B - A", interval, "P(B better)"])
+    rates = [f"{rate} A", f"{rate} B", "B - A", interval]
+    yield "\t".join(["set", "utterances", *rates, "P(B better)", "P(tie)"])
     for name, part in [*compared["sets"].items(), ("all", compared)]:
         low, high = part["interval"]
         yield "\t".join(
@@ -63,5 +64,6 @@ def lines(compared: dict[str, Any]) -> Iterator[str]:
                 f"{100 * part['difference']:+.2f}",
                 f"{100 * low:+.2f} ... {100 * high:+.2f}",
                 f"{part['probability_of_improvement']:.4f}",
+                f"{part['probability_of_tie']:.4f}",
             ]
         )

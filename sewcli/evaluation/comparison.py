@@ -28,6 +28,7 @@ class Comparison:
         rate_a, rate_b: errors over the length of the references, as fractions.
         interval: of rate_b - rate_a, at `CONFIDENCE`.
         probability_of_improvement: that B has the lower rate.
+        probability_of_tie: that both have the same.
     """
 
     utterances: int
@@ -35,6 +36,7 @@ class Comparison:
     rate_b: float
     interval: tuple[float, float]
     probability_of_improvement: float
+    probability_of_tie: float
 
     @property
     def difference(self) -> float:
@@ -50,6 +52,7 @@ class Comparison:
             "difference": self.difference,
             "interval": list(self.interval),
             "probability_of_improvement": self.probability_of_improvement,
+            "probability_of_tie": self.probability_of_tie,
         }
 
 
@@ -66,8 +69,8 @@ def compare(counts: NDArray[np.int64], *, resamples: int, seed: int) -> Comparis
     length = max(1, length)
     differences = _differences(counts, resamples, np.random.default_rng(seed))
     low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
-    better = float(np.mean(differences < 0))
-    return Comparison(len(counts), total_a / length, total_b / length, (low, high), better)
+    better, tie = float(np.mean(differences < 0)), float(np.mean(differences == 0))
+    return Comparison(len(counts), total_a / length, total_b / length, (low, high), better, tie)
 
 
 def _differences(counts: NDArray[np.int64], resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ class Scored:
         loss: the CTC loss of the reference, or None if it was not taken.
         network_seconds: its share of the time spent in the network, or None.
         score: probability of the label (classification).
+        channel: that was read, from 0; None for the mix.
     """
 
     reference: str
@@ -40,6 +41,7 @@ class Scored:
     loss: Loss | None = None
     network_seconds: float | None = None
     score: float | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True)

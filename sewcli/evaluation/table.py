@@ -18,7 +18,7 @@ from sewcli.results import Failure
 from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
 FORMATS = (".tsv", ".jsonl")
-_HEAD = ["path", "offset", "set", "duration"]
+_HEAD = ["path", "offset", "channel", "set", "duration"]
 _EDITS = ["words", "substitutions", "deletions", "insertions"]
 _COLUMNS = {
     "ctc": [
@@ -87,9 +87,8 @@ class Table:
     def add_failure(self, failure: Failure, part: str) -> None:
         """Write the line of an input of set `part` that has failed; a TSV has none for it."""
         if not self._tabbed:
-            row = {"schema_version": SCHEMA_VERSION, "path": failure.path, "set": part}
-            if failure.offset is not None:
-                row["offset"] = failure.offset
+            row: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "path": failure.path, "set": part}
+            row |= _place(failure.offset, failure.channel)
             self._write(dump(row | {"error": {"code": failure.code, "message": failure.message}}))
 
     def _write(self, line: bytes) -> None:
@@ -113,8 +112,7 @@ def check_target(file: Path) -> None:
 def as_object(utterance: Scored, score: WordScore | None) -> dict[str, Any]:
     """The fields of an utterance; `score` is None for a label."""
     fields: dict[str, Any] = {"path": utterance.path, "set": utterance.set, "duration": utterance.duration}
-    if utterance.offset is not None:
-        fields["offset"] = utterance.offset
+    fields |= _place(utterance.offset, utterance.channel)
     if score is None:
         fields |= {
             "label": utterance.reference,
@@ -142,6 +140,11 @@ def as_object(utterance: Scored, score: WordScore | None) -> dict[str, Any]:
     if utterance.network_seconds is not None:
         fields["network_seconds"] = round(utterance.network_seconds, 6)
     return fields
+
+
+def _place(offset: float | None, channel: int | None) -> dict[str, Any]:
+    """What of a file was read, where that is not all of it."""
+    return {key: value for key, value in (("offset", offset), ("channel", channel)) if value is not None}
 
 
 def _cell(value: Any) -> str:

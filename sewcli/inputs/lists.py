@@ -122,12 +122,14 @@ def manifest_source(row: dict[str, object], folder: Path) -> Source:
         raise ValueError('"text" is not a string')
     offset, duration = _seconds(row, "offset"), _seconds(row, "duration")
     shown = _not_stdin(path)
-    channel: Any = None
+    channel: Any = row.get("channel")
+    if not (channel is None or (type(channel) is int and channel >= 0)):
+        raise ValueError('"channel" is not a number from 0 up')
     file = Path(path) if is_url(path) else folder / path
-    if "error" in row:  # of --failures: the name and the channel that were given then
-        given, channel = row.get("path", path), row.get("channel")
-        if not isinstance(given, str) or not (channel is None or type(channel) is int):
-            raise ValueError('"path" or "channel" is none')
+    if "error" in row:  # of --failures: the name that was given then
+        given = row.get("path", path)
+        if not isinstance(given, str):
+            raise ValueError('"path" is not a string')
         shown = given
     if offset is None:
         return Source(shown, file, text=text, channel=channel, announced=duration)

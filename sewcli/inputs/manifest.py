@@ -1,6 +1,7 @@
 """Manifests with references: what `sew train` learns from and `sew evaluate` scores against.
 
-JSON Lines with `audio_filepath` (relative to the manifest), `text` or `label`, and optionally `set`.
+JSON Lines with `audio_filepath` (relative to the manifest), `text` or `label`, and optionally `set`, `offset`
+and `duration` of a part of the file, and its `channel`.
 """
 
 from __future__ import annotations
@@ -150,10 +151,11 @@ class Manifest:
                 events, which may be empty.
             files: look whether the audio files are there, too.
         """
-        kept, seen = [], dict[tuple[Path, float, float | None], Row]()
+        kept, seen = [], dict[tuple[Path, float, float | None, int | None], Row]()
         for row in self.rows:
             found = _trouble(row, task, files=files)
-            audio = (row.source.file, row.source.offset, row.source.duration)
+            source = row.source
+            audio = (source.file, source.offset, source.duration, source.channel)
             if found is None and not row.repeats and seen.setdefault(audio, row) is not row:
                 found = ("duplicate", f"{row.source.path} is in line {seen[audio].line} already")
             if found is None:

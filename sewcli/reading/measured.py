@@ -68,7 +68,7 @@ def measured(source: Source, how: How) -> Reading:
         if how.longest is not None and round(samples / SAMPLE_RATE, 3) > how.longest:
             raise AudioError(
                 f"{shown(source)}: longer than {how.longest:g} s, the most that is read as one piece",
-                hint="cut it into clips, or use `sew transcribe`",
+                hint="cut it into clips; sew classify --window 1.0 finds words in long audio",
                 code="too_long",
             )
         yield block

@@ -15,7 +15,7 @@ class Scores:
     """What was heard in a window.
 
     Attributes:
-        centre: of the window, in samples of the recording.
+        centre: of the window, or of those whose mean it is, in samples of the recording.
         values: a score for each label, shape (labels,), float64.
     """
 
@@ -26,7 +26,8 @@ class Scores:
 class Smoother:
     """Gives each window the mean score of `width` windows around it, or of those of them that there are.
 
-    An odd width is centred; an even one takes one window more from after than from before.
+    An even width takes one window more from after than from before. The mean lies in the middle of what it
+    is taken of: beside the window it is for with an even width, and at both ends.
 
     Args:
         width: how many windows, 1 or more.
@@ -54,8 +55,9 @@ class Smoother:
 
     def _next(self) -> Scores:
         last = min(self._given + self._after + 1, len(self._held))
-        around = [self._held[index].values for index in range(last)]
-        smoothed = Scores(self._held[self._given].centre, np.mean(around, axis=0))
+        around = [self._held[index] for index in range(last)]
+        centre = sum(one.centre for one in around) / len(around)
+        smoothed = Scores(centre, np.mean([one.values for one in around], axis=0))
         self._given += 1
         if self._given > self._before:
             self._held.popleft()

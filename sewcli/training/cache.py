@@ -121,7 +121,8 @@ def _identity(source: Source) -> str:
     except OSError:
         version = "missing"
     part = "" if source.duration is None and not source.offset else f"@{source.offset}+{source.duration}"
-    return f"{source.file}{part} {version}"
+    channel = "" if source.channel is None else f"#{source.channel}"
+    return f"{source.file}{part}{channel} {version}"
 
 
 def _decode_all(rows: Sequence[Row], target: Path) -> list[int | str]:

@@ -63,7 +63,8 @@ def _transcript(result: Transcript) -> dict[str, Any]:
     content["text"] = result.text
     if result.alternatives is not None:
         content["alternatives"] = [
-            {"text": one.text, "score": round(one.score, 4)} for one in result.alternatives
+            {"text": one.text, "score": round(one.score, 4), "network_score": round(one.network_score, 4)}
+            for one in result.alternatives
         ]
     if result.hotwords is not None:
         content["hotwords"] = dict(result.hotwords)

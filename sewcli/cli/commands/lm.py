@@ -35,7 +35,10 @@ def build(
         ),
     ],
     order: Annotated[
-        int, typer.Option(envvar="SEW_ORDER", min=2, max=8, help="Words in the longest n-gram.")
+        int,
+        typer.Option(
+            envvar="SEW_ORDER", min=2, max=6, help="Words in the longest n-gram; KenLM reads up to 6."
+        ),
     ] = 3,
     prune: Annotated[
         str,
@@ -55,9 +58,9 @@ def build(
         typer.Option(
             envvar="SEW_CASE",
             metavar="<upper|lower|as-is>",
-            help="Letter case of the words; `--lm` folds them anyway.",
+            help="Letter case of the words; `--lm` folds them to that of the vocabulary.",
         ),
-    ] = "upper",
+    ] = "lower",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", envvar="SEW_OVERWRITE", help="Replace FILE if it exists.")
     ] = False,
