@@ -117,6 +117,29 @@ def two_results(tmp_path):
     return files
 
 
+def test_two_results_are_compared_by_characters(sew, tmp_path):
+    """Words that are not written apart are one word: B, with one wrong character, is as wrong as A."""
+    files = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    for file, text in zip(files, ("今日天大", "今日天汽"), strict=True):
+        rows = [
+            {"path": f"{n}.wav", "reference": "今日天気", "hypothesis": text if n else "今日"}
+            for n in range(9)
+        ]
+        file.write_text("\n".join(map(json.dumps, rows)))
+    worse = files[0].read_text().replace(json.dumps("今日天大"), json.dumps("大大天大"))
+    files[0].write_text(worse)
+    words, characters = (
+        sew("evaluate", "--compare", *files, "-f", "json", "--metric", metric).records[0]
+        for metric in ("wer", "cer")
+    )
+    assert (words["metric"], words["difference"], words["probability_of_tie"]) == ("wer", 0, 1)
+    assert (characters["metric"], characters["rate_a"], characters["rate_b"]) == ("cer", 26 / 36, 10 / 36)
+    assert sew("evaluate", "--compare", *files, "--metric", "cer").lines[2].split("\t")[2:4] == [
+        "cer A",
+        "cer B",
+    ]
+
+
 def test_two_results_are_compared(sew, two_results):
     done = sew("evaluate", "--compare", *two_results, "-f", "json")
     found = done.records[0]

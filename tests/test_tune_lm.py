@@ -9,6 +9,10 @@ import pytest
 from conftest import Sew
 from jsonschema import Draft202012Validator
 
+from sewcli.decoding.options import DecodingOptions
+from sewcli.evaluation.rates import Edits
+from sewcli.evaluation.tuning import Trial, best_of
+
 pytest.importorskip("pyctcdecode", reason="no release of pyctcdecode for this Python")
 pytest.importorskip("kenlm", reason="kenlm is not installed: pip install 'sewcli[lm]'")
 
@@ -36,6 +40,9 @@ def test_best_of_a_grid_is_what_evaluate_measures(sew: Sew, manifest: Path) -> N
     assert tried == [(0.5, 0.0, 20), (0.5, 2.0, 20), (5.0, 0.0, 20), (5.0, 2.0, 20)]
     best = record["best"]
     assert best["wer"] == min(one["wer"] for one in record["tried"])
+    [by_characters] = sew("tune-lm", manifest, *lists, "-f", "json", "--metric", "cer").records
+    assert by_characters["metric"] == "cer"
+    assert by_characters["best"]["cer"] == min(one["cer"] for one in record["tried"])
     weights = ("--alpha", str(best["alpha"]), "--beta", str(best["beta"]), "--beam-width", "20")
     [measured] = sew("evaluate", manifest, "--lm", "builtin", *weights, "-f", "json").records
     assert measured["wer"] == pytest.approx(best["wer"], abs=1e-6)
@@ -75,3 +82,15 @@ def test_weights_worse_than_no_model_and_files_that_are_gone_are_told(sew: Sew, 
     assert f"sew: {manifest}:2: gone.wav: no such file" in result.err
     assert "1 utterances, 3 s, 1 failed" in result.err
     assert "greedy decoding makes no more errors than any of these" in result.err
+
+
+def test_the_metric_decides_and_the_other_one_among_equals() -> None:
+    few_words, few_characters = (
+        Trial(
+            DecodingOptions(beam_width=9), Edits(9, substitutions=words), Edits(40, substitutions=characters)
+        )
+        for words, characters in ((1, 5), (2, 3))
+    )
+    both = [few_characters, few_words]
+    assert best_of(both) is few_words
+    assert best_of(both, "cer") is few_characters

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sewcli.evaluation.comparison import CONFIDENCE, compare
 from sewcli.evaluation.normalizers import normalizer as find_normalizer
 from sewcli.evaluation.pairs import pair
+from sewcli.evaluation.rates import Metric
 from sewcli.writers.jsonl import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -17,14 +18,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sewcli")
 
-_METRICS = {"ctc": "wer", "classification": "error_rate"}
-
 
 def compare_results(
-    files: tuple[Path, Path], rows: Sequence[Row] | None, normalizer: str, *, resamples: int, seed: int
+    files: tuple[Path, Path],
+    rows: Sequence[Row] | None,
+    normalizer: str,
+    *,
+    metric: Metric,
+    resamples: int,
+    seed: int,
 ) -> dict[str, Any]:
     """The comparison of two result files, in all and by set, for JSON; see `pair` and `compare`."""
-    paired = pair(files, rows, find_normalizer(normalizer))
+    paired = pair(files, rows, find_normalizer(normalizer), metric)
     if paired.left_out:
         log.warning("%d utterances left out: not both results have an answer", paired.left_out)
 
@@ -33,7 +38,7 @@ def compare_results(
 
     return {
         "schema_version": SCHEMA_VERSION,
-        "metric": _METRICS[paired.task],
+        "metric": metric if paired.task == "ctc" else "error_rate",
         "a": str(files[0]),
         "b": str(files[1]),
         **compared(slice(None)),
@@ -48,7 +53,7 @@ def compare_results(
 
 def lines(compared: dict[str, Any]) -> Iterator[str]:
     """The comparison for people: tab-separated columns, rates in percent."""
-    rate = {"wer": "wer", "error_rate": "error"}[compared["metric"]]
+    rate = compared["metric"].removesuffix("_rate")
     yield f"A\t{compared['a']}"
     yield f"B\t{compared['b']}"
     interval = f"{100 * compared['confidence']:g} % interval"

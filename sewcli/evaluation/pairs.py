@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sewcli.errors import UsageError
 from sewcli.evaluation.answers import Answer, read_answers, with_references
 from sewcli.evaluation.normalizers import Normalizer
-from sewcli.evaluation.rates import folded
+from sewcli.evaluation.rates import Metric, folded
 from sewcli.evaluation.scores import word_score
 from sewcli.inputs.manifest import Row, Task
 
@@ -22,8 +22,8 @@ class Paired:
     """Errors of two results on the same utterances.
 
     Attributes:
-        task: "ctc" (word errors) or "classification" (wrong labels).
-        counts: shape (n, 3): errors of A, errors of B, words of the reference (1 for a label).
+        task: "ctc" (errors in words or characters) or "classification" (wrong labels).
+        counts: shape (n, 3): errors of A, errors of B, words or characters of the reference (1 for a label).
         sets: of each utterance, shape (n,).
         left_out: utterances without an answer in both.
     """
@@ -34,13 +34,16 @@ class Paired:
     left_out: int
 
 
-def pair(files: tuple[Path, Path], rows: Sequence[Row] | None, normalize: Normalizer) -> Paired:
+def pair(
+    files: tuple[Path, Path], rows: Sequence[Row] | None, normalize: Normalizer, metric: Metric = "wer"
+) -> Paired:
     """Read two result files and count the errors of each utterance.
 
     Args:
         files: A and B.
         rows: of the manifest with the references; None where the files hold them.
         normalize: applied to transcripts before they are compared.
+        metric: what of transcripts is counted, words or characters.
 
     Raises:
         UsageError: the files are for different tasks, hold no or different references, have no utterance
@@ -59,7 +62,7 @@ def pair(files: tuple[Path, Path], rows: Sequence[Row] | None, normalize: Normal
         total += 1
         if first is None or second is None or first.error or second.error:
             continue
-        counts.append(_errors(first, second, task, normalize))
+        counts.append(_errors(first, second, task, normalize, metric))
         sets.append(first.scored.set)
     if not counts:
         raise UsageError(
@@ -86,15 +89,17 @@ def _in_common(
     return [(by_key[0].get(key), by_key[1].get(key)) for key in keys]
 
 
-def _errors(first: Answer, second: Answer, task: Task, normalize: Normalizer) -> tuple[int, int, int]:
+def _errors(
+    first: Answer, second: Answer, task: Task, normalize: Normalizer, metric: Metric
+) -> tuple[int, int, int]:
     a, b = first.scored, second.scored
     if task == "classification":
         same = a.reference == b.reference
         numbers = (int(a.hypothesis != a.reference), int(b.hypothesis != b.reference), 1)
     else:
         same = folded(normalize(a.reference)) == folded(normalize(b.reference))
-        words = [word_score(scored, normalize).words for scored in (a, b)]
-        numbers = (words[0].total, words[1].total, words[0].length)
+        edits = [word_score(scored, normalize).edits(metric) for scored in (a, b)]
+        numbers = (edits[0].total, edits[1].total, edits[0].length)
     if not same:
         raise UsageError(
             f"{first.where} and {second.where} have different references for {a.path}",

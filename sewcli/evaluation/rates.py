@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sewcli.errors import UsageError
+
+#: whose edits decide: words or characters
+Metric = Literal["wer", "cer"]
 
 
 @dataclass(frozen=True)

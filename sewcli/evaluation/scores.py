@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.normalizers import Normalizer, unchanged
-from sewcli.evaluation.rates import Edits, character_edits, folded, word_edits
+from sewcli.evaluation.rates import Edits, Metric, character_edits, folded, word_edits
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,10 @@ class WordScore:
     words: Edits
     characters: Edits
     alignment: str
+
+    def edits(self, metric: Metric) -> Edits:
+        """Those of words or of characters."""
+        return self.words if metric == "wer" else self.characters
 
 
 def word_score(utterance: Scored, normalize: Normalizer = unchanged) -> WordScore:

@@ -17,7 +17,7 @@ from sewcli.decoding.search_workers import SearchWorkers, search_workers
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import DeviceError, InputError
 from sewcli.evaluation.normalizers import Normalizer
-from sewcli.evaluation.rates import Edits, character_edits, folded, word_edits
+from sewcli.evaluation.rates import Edits, Metric, character_edits, folded, word_edits
 from sewcli.pipeline.ahead import in_order
 from sewcli.pipeline.consumer import Consumer
 from sewcli.reading.recording import Recording
@@ -192,11 +192,12 @@ def attempts(
             workers.close()
 
 
-def best_of(trials: Sequence[Trial]) -> Trial:
-    """The one with the fewest edits in words, of equal ones in characters, then the narrowest beam."""
-    return min(trials, key=lambda trial: (*edits(trial), trial.options.beam_width))
+def best_of(trials: Sequence[Trial], metric: Metric = "wer") -> Trial:
+    """The one with the fewest edits, of equal ones the fewest of the other kind, then the narrowest beam."""
+    return min(trials, key=lambda trial: (*edits(trial, metric), trial.options.beam_width))
 
 
-def edits(trial: Trial) -> tuple[int, int]:
-    """In words and in characters: of two trials the one with fewer is better."""
-    return trial.words.total, trial.characters.total
+def edits(trial: Trial, metric: Metric = "wer") -> tuple[int, int]:
+    """In words and in characters, or the other way round: of two trials the one with fewer is better."""
+    both = trial.words.total, trial.characters.total
+    return both if metric == "wer" else both[::-1]

@@ -148,8 +148,15 @@ def evaluate(
     if compare is not None:
         from sewcli.evaluation.compared import compare_results, lines
 
-        rows = references.rows if references else None
-        outputs.show(compare_results(compare, rows, scored.normalizer, resamples=resamples, seed=seed), lines)
+        compared = compare_results(
+            compare,
+            references.rows if references else None,
+            scored.normalizer,
+            metric=scored.metric,
+            resamples=resamples,
+            seed=seed,
+        )
+        outputs.show(compared, lines)
         return
     if results is not None:
         task, items = read_results(results, references)

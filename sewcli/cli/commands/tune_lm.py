@@ -24,6 +24,7 @@ from sewcli.decoding.options import (
 from sewcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from sewcli.evaluation.rates import Metric
     from sewcli.evaluation.tuning import Trial
     from sewcli.inputs.manifest import Row
 
@@ -146,18 +147,20 @@ def tune_lm(
     _log.info(
         "%d utterances, %.0f s, %d failed; %d combinations", len(kept), kept.seconds, failed, len(candidates)
     )
-    trials = _and_tell(greedy, attempts(kept, vocabulary, candidates, normalize, decode_workers))
+    found = attempts(kept, vocabulary, candidates, normalize, decode_workers)
+    trials = _and_tell(greedy, found, scored.metric)
     if form == "text":
-        _show(greedy, trials)
+        _show(greedy, trials, scored.metric)
     else:
-        found = decoding.found_lm
         record = {
             "utterances": len(kept),
             "failed": failed,
-            **_summary(greedy, list(trials)),
+            **_summary(greedy, list(trials), scored.metric),
+            "metric": scored.metric,
             "normalizer": scored.normalizer,
             "model": {"id": local.spec.name, "revision": local.revision},
-            "settings": ({} if found is None else found.settings()) | chunk_settings(network, options),
+            "settings": ({} if decoding.found_lm is None else decoding.found_lm.settings())
+            | chunk_settings(network, options),
         }
         _write(record)
     kept.close()
@@ -181,20 +184,20 @@ def _rows(context: Any, manifest: Path, limit: int | None, *, skip_bad: bool) ->
     return [rows[index * len(rows) // limit] for index in range(limit)]
 
 
-def _and_tell(greedy: Trial, trials: Iterable[Trial]) -> Iterator[Trial]:
+def _and_tell(greedy: Trial, trials: Iterable[Trial], metric: Metric) -> Iterator[Trial]:
     """The trials; after the last one a warning where none is better than greedy decoding."""
     from sewcli.evaluation.tuning import edits
 
-    fewest = edits(greedy)
+    fewest = edits(greedy, metric)
     is_better = False
     for trial in trials:
-        is_better = is_better or edits(trial) < fewest
+        is_better = is_better or edits(trial, metric) < fewest
         yield trial
     if not is_better:
         _log.warning("greedy decoding makes no more errors than any of these")
 
 
-def _show(greedy: Trial, trials: Iterable[Trial]) -> None:
+def _show(greedy: Trial, trials: Iterable[Trial], metric: Metric) -> None:
     """A line a combination as it is done, and the best one as options."""
     from sewcli.cli.streams import write_stdout
     from sewcli.evaluation.tuning import best_of
@@ -206,7 +209,7 @@ def _show(greedy: Trial, trials: Iterable[Trial]) -> None:
         one = trial.options
         write_stdout(_line(f"{one.alpha:g}\t{one.beta:g}\t{one.beam_width}", trial.rates))
         done.append(trial)
-    best = best_of(done).options
+    best = best_of(done, metric).options
     weights = f"--alpha {best.alpha:g} --beta {best.beta:g} --beam-width {best.beam_width}"
     write_stdout(f"best: {weights}\n".encode())
 
@@ -219,11 +222,11 @@ def _write(record: dict[str, Any]) -> None:
     write_stdout(dump({"schema_version": SCHEMA_VERSION, **record}))
 
 
-def _summary(greedy: Trial, trials: Sequence[Trial]) -> dict[str, Any]:
+def _summary(greedy: Trial, trials: Sequence[Trial], metric: Metric) -> dict[str, Any]:
     from sewcli.evaluation.tuning import best_of
 
     return {
-        "best": best_of(trials).as_object(),
+        "best": best_of(trials, metric).as_object(),
         "greedy": greedy.as_object(),
         "tried": [trial.as_object() for trial in trials],
     }

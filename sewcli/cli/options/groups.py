@@ -215,6 +215,7 @@ class Scoring:
     """What a manifest is scored by."""
 
     normalizer: opt.Normalizer = "none"
+    metric: opt.Metric = "wer"
     skip_bad: opt.SkipBad = False
 
 

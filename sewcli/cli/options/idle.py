@@ -198,7 +198,7 @@ _RULES = (
     _Rule(_NO_MODEL, "with --results", _given("results"), "evaluate"),
     _Rule((*_DECODING, *_CHUNKS, "normalizer"), "with --window", _given("window"), "evaluate"),
     _Rule(("read_workers",), "with --window", _given("window")),
-    _Rule(("resamples", "seed"), "without --compare", _none_of("compare"), "evaluate"),
+    _Rule(("resamples", "seed", "metric"), "without --compare", _none_of("compare"), "evaluate"),
     _Rule(("overwrite",), "without --table or --confusion", _none_of("table", "confusion"), "evaluate"),
     _Rule(("overwrite",), "without -o or --stack", _none_of("output", "stack"), "embed"),
     _Rule(("overwrite",), "without -o", _writes_no_file),

@@ -230,6 +230,15 @@ Normalizer = Annotated[
         rich_help_panel=_SCORING,
     ),
 ]
+Metric = Annotated[
+    Literal["wer", "cer"],
+    typer.Option(
+        "--metric",
+        envvar="SEW_METRIC",
+        help="Errors that decide: in words, or in characters, as where words are not written apart.",
+        rich_help_panel=_SCORING,
+    ),
+]
 ScoreFormat = Annotated[
     list[str] | None,
     typer.Option(
