@@ -13,10 +13,11 @@ from sewcli.errors import DeviceError
 from sewcli.evaluation import Scored, error_rates
 from sewcli.evaluation.comparison import compare
 from sewcli.evaluation.confusion import Confusion
+from sewcli.evaluation.intervals import RateInterval, share_interval
 from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.measuring import Stopwatch
 from sewcli.evaluation.normalizers import basic, normalizer
-from sewcli.evaluation.rates import word_edits
+from sewcli.evaluation.rates import Edits, word_edits
 from sewcli.evaluation.scores import AccuracySum, SumsBySet
 
 WORDS = st.lists(st.sampled_from(["A", "BE", "SEE", "IT'S"]), max_size=6).map(" ".join)
@@ -81,7 +82,8 @@ def test_accuracy_in_all_and_by_set():
         sums.add(item, None)
     scores = sums.as_object()
     assert scores["accuracy"] == pytest.approx(2 / 3)
-    assert scores["sets"]["x"] == {"utterances": 2, "correct": 1, "accuracy": 0.5}
+    own = scores["sets"]["x"]
+    assert (own["utterances"], own["correct"], own["accuracy"]) == (2, 1, 0.5)
 
 
 def test_speed_and_loss_are_summed_by_set_over_the_utterances_that_have_them():
@@ -258,3 +260,29 @@ def test_the_shares_of_a_batch_that_fails_in_part_are_those_of_what_is_handed_on
     assert stopwatch.share() == pytest.approx(stopwatch.total)
     with pytest.raises(IndexError):
         stopwatch.share()
+
+
+def test_the_interval_of_a_rate_is_that_of_drawing_utterances_again():
+    rng = np.random.default_rng(2)
+    words = rng.integers(1, 30, size=300)
+    errors = rng.binomial(words, rng.beta(2, 5, size=300))
+    interval, total = RateInterval(), Edits()
+    for length, wrong in zip(words.tolist(), errors.tolist(), strict=True):
+        one = Edits(length, substitutions=wrong)
+        interval.add(one)
+        total += one
+    drawn = rng.integers(300, size=(4000, 300))
+    rates = errors[drawn].sum(axis=1) / words[drawn].sum(axis=1)
+    low, high = interval.of(total)
+    assert (low + high) / 2 == pytest.approx(errors.sum() / words.sum())
+    assert high - low == pytest.approx(2 * 1.96 * rates.std(), rel=0.05)
+    assert RateInterval(1, 1, 2, 4).of(Edits(2, 1)) is None
+    assert RateInterval(2, 0, 0, 0).of(Edits()) is None
+
+
+@pytest.mark.parametrize(
+    ("hits", "total", "expected"),
+    [(95, 100, (0.8882, 0.9785)), (10, 10, (0.7225, 1.0)), (0, 1, (0.0, 0.7935))],
+)
+def test_the_interval_of_a_share_is_wilsons(hits, total, expected):
+    assert share_interval(hits, total) == pytest.approx(expected, abs=1e-4)

@@ -91,6 +91,14 @@ def lines(scores: dict[str, Any]) -> Iterator[str]:
 
 def notes(scores: dict[str, Any]) -> Iterator[str]:
     """What is to be told of a report: what it does not count, and the time it took."""
+    intervals = [
+        f"{name} {100 * low:.2f} to {100 * high:.2f} %"
+        for name in _RATES
+        if scores.get(f"{name}_interval")
+        for low, high in [scores[f"{name}_interval"]]
+    ]
+    if intervals:
+        yield f"95 % interval: {', '.join(intervals)}"
     if scores["failed"]:
         yield f"failed inputs, not counted: {scores['failed']}"
     if scores.get("skipped"):

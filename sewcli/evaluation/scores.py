@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from sewcli.evaluation.intervals import RateInterval, share_interval
 from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.normalizers import Normalizer, unchanged
 from sewcli.evaluation.rates import Edits, Metric, character_edits, folded, word_edits
@@ -137,6 +138,8 @@ class RateSum:
     wrong: int = 0
     words: Edits = field(default_factory=Edits)
     characters: Edits = field(default_factory=Edits)
+    of_words: RateInterval = field(default_factory=RateInterval)
+    of_characters: RateInterval = field(default_factory=RateInterval)
     loss: LossSum = field(default_factory=LossSum)
     speed: Speed = field(default_factory=Speed)
 
@@ -146,11 +149,13 @@ class RateSum:
         self.wrong += score.words.total > 0
         self.words += score.words
         self.characters += score.characters
+        self.of_words.add(score.words)
+        self.of_characters.add(score.characters)
         self.loss.add(utterance.loss)
         self.speed.add(utterance)
 
     def as_object(self) -> dict[str, Any]:
-        """Counts, and the rates wer, cer and ser (utterances with an error) as fractions."""
+        """Counts, and the rates wer, cer (with intervals) and ser (utterances with an error) as fractions."""
         return {
             "utterances": self.utterances,
             "words": self.words.length,
@@ -159,7 +164,9 @@ class RateSum:
             "deletions": self.words.deletions,
             "insertions": self.words.insertions,
             "wer": self.words.rate,
+            "wer_interval": self.of_words.of(self.words),
             "cer": self.characters.rate,
+            "cer_interval": self.of_characters.of(self.characters),
             "ser": self.wrong / self.utterances,
             **self.loss.as_object(),
             **self.speed.as_object(),
@@ -181,11 +188,12 @@ class AccuracySum:
         self.speed.add(utterance)
 
     def as_object(self) -> dict[str, Any]:
-        """utterances, correct, accuracy."""
+        """utterances, correct, accuracy and its interval."""
         return {
             "utterances": self.utterances,
             "correct": self.correct,
             "accuracy": self.correct / self.utterances,
+            "accuracy_interval": share_interval(self.correct, self.utterances),
             **self.speed.as_object(),
         }
 
