@@ -10,12 +10,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+from sewcli.errors import SewError
 
 _log = logging.getLogger("sewcli")
 
 _in_use: set[Path] = set()
 # an interrupt may find this thread in the middle of making one
 _lock = threading.RLock()
+
+ErrorT = TypeVar("ErrorT", bound=SewError)
 
 
 @contextmanager
@@ -29,6 +34,22 @@ def temporary_directory() -> Iterator[Path]:
     finally:
         _in_use.discard(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def no_room(kind: type[ErrorT], what: str, error: OSError, hint: str) -> ErrorT:
+    """The error where a temporary file cannot be made or written to.
+
+    Args:
+        kind: of the error.
+        what: there is no room for.
+        error: what the system says.
+        hint: how much room is needed.
+    """
+    try:
+        place = tempfile.gettempdir()
+    except OSError:
+        place = "any temporary directory"
+    return kind(f"no room for {what} in {place}: {error.strerror}", hint=hint, code="no_space")
 
 
 def tell_other_place() -> None:

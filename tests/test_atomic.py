@@ -66,7 +66,9 @@ def test_a_name_that_is_too_long_for_what_is_kept_fails_alone(
 
 def test_processes_of_one_number_on_machines_of_one_name_have_names_of_their_own(tmp_path: Path) -> None:
     """As containers have that are made from one image: what differs is drawn when a process begins."""
-    script = "import os; os.getpid = lambda: 7\nfrom sewcli.atomic import *\nprint(temporary_beside(Path('a')))"
+    script = (
+        "import os; os.getpid = lambda: 7; import sewcli.atomic as a; print(a.temporary_beside(a.Path('a')))"
+    )
     names = {subprocess.check_output([sys.executable, "-c", script]) for _ in range(2)}
     assert len(names) == 2
 

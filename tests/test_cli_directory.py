@@ -234,8 +234,7 @@ def in_a_process(*arguments: object, **options: Any) -> tuple[int, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
     process = subprocess.run(
         [sys.executable, "-m", "sewcli", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         env=environment,
         check=False,
         **options,

@@ -54,7 +54,9 @@ def test_a_pipe_that_takes_little_at_a_time_gets_all(
 
 @needs_full
 @buffered
-@pytest.mark.parametrize("given", ["models list", "transcribe --dry-run {audio}", "transcribe {audio} -m {ctc}"])
+@pytest.mark.parametrize(
+    "given", ["models list", "transcribe --dry-run {audio}", "transcribe {audio} -m {ctc}"]
+)
 def test_full_disk_behind_standard_output_is_one_line_and_exit_1(
     given: str, unbuffered: str, ctc: Path, audio: Path, tmp_path: Path
 ) -> None:

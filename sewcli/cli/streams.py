@@ -77,16 +77,21 @@ def _write_all(stream: BinaryIO, content: bytes) -> None:
     A stream without a buffer (PYTHONUNBUFFERED) may take a part of them, and one that does not block nothing.
     """
     left = memoryview(content)
-    while True:
+    while left:
         try:
-            while left:
-                taken = cast("int | None", stream.write(left))
-                if taken is None:  # of a stream without a buffer that is full
-                    raise BlockingIOError
-                left = left[taken:]
-            stream.flush()
+            taken = cast("int | None", stream.write(left)) or 0
         except BlockingIOError as full:
-            left = left[getattr(full, "characters_written", 0) :]
+            taken = full.characters_written
+        if not taken:
             select.select([], [stream], [])
-        else:
-            return
+        left = left[taken:]
+    while not _is_flushed(stream):
+        select.select([], [stream], [])
+
+
+def _is_flushed(stream: BinaryIO) -> bool:
+    try:
+        stream.flush()
+    except BlockingIOError:
+        return False
+    return True

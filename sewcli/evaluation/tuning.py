@@ -15,7 +15,7 @@ from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.search_workers import SearchWorkers, search_workers
 from sewcli.decoding.vocabulary import Vocabulary
-from sewcli.errors import DeviceError, InputError
+from sewcli.errors import DeviceError, InputError, SewError
 from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.rates import Edits, character_edits, folded, word_edits
 from sewcli.pipeline.ahead import in_order
@@ -34,7 +34,7 @@ class KeptLogits:
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
-        self._frames = FrameFile(columns)
+        self._frames = FrameFile(columns, error=SewError)
         self._ends: list[int] = []
         self.texts: list[str] = []
         self.seconds = 0.0

@@ -6,11 +6,12 @@ named anew each time they are asked for.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sewcli.cli.output.collisions import Places, check_beside
@@ -22,6 +23,8 @@ from sewcli.writers import Format
 
 _log = logging.getLogger("sewcli")
 
+#: bytes of a name, in nearly all file systems
+_LONGEST = 255
 #: seconds between messages on how far the planning is
 _TOLD_EVERY = 30.0
 
@@ -91,7 +94,18 @@ class Plan:
 
     def _planned(self, source: Source, index: int) -> Planned:
         targets = self.files(source, index)
-        return Planned(source, targets, tuple(file(source) for file in self._beside if targets))
+        beside = tuple(file(source) for file in self._beside if targets)
+        nameable = with_names(source, (*targets, *beside))
+        return Planned(source, targets, beside) if nameable is source else Planned(nameable, ())
+
+
+def with_names(source: Source, files: Iterable[Path]) -> Source:
+    """The source, which fails before it is read where one of its files has a name that is too long."""
+    for file in files:
+        if os.name == "posix" and any(len(part.encode(errors="replace")) > _LONGEST for part in file.parts):
+            reason = f"cannot write {file}: {os.strerror(errno.ENAMETOOLONG)}"
+            return replace(source, error=reason, error_hint="see --output-template", error_code="output")
+    return source
 
 
 def plan(
@@ -129,7 +143,7 @@ def plan(
             told = time.monotonic()
             _log.info("%d inputs listed, whose files are planned before anything runs", index)
     places.check(made, apart)
-    existing.check(otherwise, replace=replace)
+    existing.check(otherwise, may_replace=replace)
     return made
 
 
@@ -149,10 +163,10 @@ class _Existing:
                 if self._folder is None and target.is_dir():
                     self._folder = target
 
-    def check(self, otherwise: str, *, replace: bool) -> None:
+    def check(self, otherwise: str, *, may_replace: bool) -> None:
         """Raise UsageError for a folder, and where files may not be replaced for these."""
         if self._folder is not None:
             raise UsageError(f"{self._folder} is a directory", hint="choose another -o or --output-template")
-        if self._first is not None and not replace:
+        if self._first is not None and not may_replace:
             more = f" (and {self._count - 1} more)" if self._count > 1 else ""
             raise UsageError(f"{self._first} exists{more}", hint=f"add --overwrite to replace, {otherwise}")

@@ -21,7 +21,7 @@ from sewcli.cli.streams import write_stdout
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.source import Source
 from sewcli.locking import check_free
-from sewcli.results import Failure, Transcript
+from sewcli.results import Failure, KeywordEvent, Transcript
 from sewcli.writers import FORMATS, Format, Kind, Layout, Result, formats_for
 from sewcli.writers.sctk import suffix_of
 
@@ -33,7 +33,13 @@ OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, er
 
 
 class Sink(Protocol):
-    """Takes results in the order of the inputs."""
+    """Takes results in the order of the inputs.
+
+    Attributes:
+        source: the input of the last result that was written or could not be, where that is known.
+    """
+
+    source: Source | None
 
     def write(self, result: Result) -> None:
         """Write one result.
@@ -108,6 +114,8 @@ class StandardOutput:
         self._layout = layout
         self._sources = sources
         self._has_header = chosen.header is None
+        self._under_way: deque[Source] = deque()
+        self.source: Source | None = None
         self._names = Names(chosen.name) if chosen.by_name else None
 
     def __enter__(self) -> StandardOutput:
@@ -118,7 +126,9 @@ class StandardOutput:
 
     def pending(self, run: str) -> Iterator[Source]:  # noqa: ARG002 - nothing is remembered here
         """The inputs."""
-        return iter(self._sources)
+        for source in self._sources:
+            self._under_way.append(source)
+            yield source
 
     def write(self, result: Result) -> None:
         """Write one result.
@@ -127,6 +137,8 @@ class StandardOutput:
             ClosedPipe: nobody reads any more. SewError: it cannot be written. InputError: the format has
                 another recording of its name.
         """
+        if not isinstance(result, KeywordEvent):  # more of its input are to come
+            self.source = self._under_way.popleft() if self._under_way else None
         if self._names is not None and isinstance(result, Transcript):
             self._names.take(result.path, suffix_of(result))
         if not self._has_header and self._format.header is not None:
@@ -182,6 +194,7 @@ class Directory:
         self._layout = layout
         self._planned = planned
         self._under_way: deque[_UnderWay] = deque()
+        self.source: Source | None = None
         self._run = ""
         self.done_before = 0
         self.total = len(planned)
@@ -230,6 +243,7 @@ class Directory:
             InputError: a file cannot have its name. SewError: nothing can be written any more.
         """
         one, audio = self._under_way.popleft()
+        self.source = one.source
         if isinstance(result, Failure):
             return
         for form, target in zip(self._formats, one.targets, strict=True):
