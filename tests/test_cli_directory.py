@@ -150,10 +150,17 @@ def test_an_output_whose_name_is_too_long_fails_that_input_alone(
     sew: Sew, ctc: Path, audio: Path, tmp_path: Path
 ) -> None:
     long = write_babble(tmp_path / ("x" * 245 + ".wav"), 0.5)
-    result = sew("transcribe", long, audio / "b.wav", "-m", ctc, "-f", "verbose_json", "-o", tmp_path / "out")
-    assert result.code == 3
-    assert "File name too long" in result.err
-    assert files_in(tmp_path / "out") == ["b.verbose.json"]
+    given = ("transcribe", long, audio / "b.wav", "-m", ctc, "-f", "text", "-f", "verbose_json", "--resume")
+    failed = tmp_path / "failed.jsonl"
+    for _ in range(2):
+        result = sew(*given, "-o", tmp_path / "out", "--failures", failed)
+        assert result.code == 3
+        assert "File name too long (see --output-template)" in result.err
+        assert files_in(tmp_path / "out") == [".sew-journal.jsonl", ".sew-lock", "b.txt", "b.verbose.json"]
+    assert sew(*given, "-o", tmp_path / "out", "--dry-run").code == 3
+    assert json.loads(failed.read_text())["error"]["code"] == "output"
+    again = sew("transcribe", "--files-from", failed, "-m", ctc, "-f", "json")
+    assert [record["path"] for record in again.records] == [str(long)]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs names that POSIX allows")

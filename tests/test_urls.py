@@ -9,6 +9,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,8 +21,11 @@ from conftest import Sew
 from helpers import write_babble
 
 import sewcli
+from sewcli.audio import archives
+from sewcli.audio.download import download
+from sewcli.errors import AudioError
 from sewcli.inputs.names import plain_name, plain_stem
-from sewcli.inputs.urls import is_url, needs_network, protocols
+from sewcli.inputs.urls import is_url, needs_network, protocols, unsigned
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -175,6 +179,78 @@ def test_offline_refuses_the_network_at_once_and_reads_archives_here(
     assert result.code == 3
     assert result.records[0]["error"]["code"] == "offline"
     assert result.records[1]["path"] == here
+
+
+@pytest.mark.parametrize(
+    ("signed", "left"),
+    [
+        ("https://h/a.wav", "https://h/a.wav"),
+        ("https://h/a.wav?v=2&sv=3&Expires=9", "https://h/a.wav?v=2&sv=3&Expires=9"),
+        (
+            "https://h/a.wav?versionId=7&X-Amz-Algorithm=x&X-Amz-Date=1&X-Amz-Expires=9&X-Amz-Signature=b",
+            "https://h/a.wav?versionId=7",
+        ),
+        ("https://h/a.wav?X-Goog-Date=1&X-Goog-Signature=b&generation=5", "https://h/a.wav?generation=5"),
+        ("https://h/a.wav?Expires=1&Signature=b&Key-Pair-Id=K&Policy=p", "https://h/a.wav"),
+        ("https://h/a.wav?AWSAccessKeyId=A&Expires=1&Signature=b&part=1", "https://h/a.wav?part=1"),
+        ("https://h/a.wav?GoogleAccessId=A&Expires=1&Signature=b", "https://h/a.wav"),
+        ("https://h/a.wav?sv=1&st=2&se=3&sr=b&sp=r&sig=x&snapshot=4", "https://h/a.wav?snapshot=4"),
+    ],
+)
+def test_what_signs_an_address_is_no_part_of_it(signed: str, left: str) -> None:
+    assert unsigned(signed) == left
+
+
+def test_resume_knows_a_file_under_an_address_that_was_signed_anew(
+    sew: Sew, ctc: Path, site: tuple[str, Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("aiohttp")
+    url, _ = site
+    for number, told in enumerate(["", "1 of 1"]):
+        signed = f"{url}/talk.wav?X-Amz-Date={number}&X-Amz-Signature=s{number}"
+        assert told in sew("transcribe", signed, "-m", ctc, "-o", tmp_path, "--resume").err
+    assert "1 of 1" not in sew("transcribe", f"{signed}&v=2", "-m", ctc, "-o", tmp_path, "--resume").err
+
+
+def test_the_index_of_an_archive_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all of its members, by all threads; another archive of its name is another."""
+
+    def write(beginning: bytes) -> None:
+        with zipfile.ZipFile(tmp_path / "new.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for number in range(40):
+                archive.writestr(f"in/{number}.wav", beginning + bytes([number]) * 100_000)
+        (tmp_path / "new.zip").replace(tmp_path / "a.zip")
+
+    def fetched(number: int) -> bytes:
+        target = tmp_path / f"{number}.wav"
+        download("a", f"zip://in/{number}.wav::{tmp_path}/a.zip", target)
+        return target.read_bytes()
+
+    write(b"one")
+    read = []
+    contents = zipfile.ZipFile._RealGetContents
+    monkeypatch.setattr(
+        zipfile.ZipFile, "_RealGetContents", lambda self: (read.append(self), contents(self))[1]
+    )
+    with ThreadPoolExecutor(8) as threads:
+        got = list(threads.map(fetched, [*range(40)] * 2))
+    assert got == [b"one" + bytes([number]) * 100_000 for number in [*range(40)] * 2]
+    assert len(read) == 1
+    with pytest.raises(AudioError, match="there is no such file"):
+        download("a", f"zip://in/gone.wav::{tmp_path}/a.zip", tmp_path / "gone")
+    monkeypatch.undo()
+    write(b"two")
+    assert fetched(3) == b"two" + bytes([3]) * 100_000
+
+
+def test_few_archives_stay_open(tmp_path: Path) -> None:
+    for number in range(5):
+        with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as archive:
+            archive.writestr("a.wav", str(number))
+    for number in [*range(5), 0]:
+        download("a", f"zip://a.wav::{tmp_path}/{number}.zip", tmp_path / "a")
+        assert (tmp_path / "a").read_text() == str(number)
+    assert len(archives._kept) == 2
 
 
 @pytest.mark.parametrize(

@@ -33,14 +33,14 @@ def channels_apart(sources: Iterable[Source], copies: ExitStack) -> Iterator[Sou
                 with decoding(shown(source), file, 0.0, None, source.raw) as native:
                     channels = native.channels
             except Exception as error:
-                yield _failing(source, error)
-                continue
-            # an address is fetched again for each channel: what is kept on disk does not grow
-            on_file = source if source.is_url else replace(source, file=file)
-            if on_file.file != source.file:
-                copies.enter_context(opened.pop_all())
-        for channel in range(channels):
-            yield replace(on_file, channel=channel)
+                apart = [_failing(source, error)]
+            else:
+                # an address is fetched again for each channel: what is kept on disk does not grow
+                on_file = source if source.is_url else replace(source, file=file)
+                if on_file.file != source.file:
+                    copies.enter_context(opened.pop_all())
+                apart = [replace(on_file, channel=channel) for channel in range(channels)]
+        yield from apart
 
 
 def _failing(source: Source, error: Exception) -> Source:

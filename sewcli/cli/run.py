@@ -27,7 +27,7 @@ from sewcli.inputs.manifest import Task
 from sewcli.model_defaults import OptionDefaults
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, KeywordEvent, Transcript
-from sewcli.temporary import tell_other_place, temporary_directory
+from sewcli.temporary import remove_left, tell_other_place, temporary_directory
 from sewcli.writers import Result
 
 if TYPE_CHECKING:
@@ -226,6 +226,7 @@ class Messages:
             raise UsageError("--quiet and --verbose exclude each other", hint="leave one out")
         set_up_messages(quiet=self.quiet, verbose=self.verbose or self.debug)
         tell_other_place()
+        remove_left()
 
     @property
     def bars(self) -> bool:

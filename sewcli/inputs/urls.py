@@ -15,8 +15,8 @@ from sewcli.settings import is_true
 
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _HTTP = ("http", "https")
-#: of S3, Google, CloudFront and the older ones of both, and Azure: the name of the parameter that is the signature,
-#: and all that come with it
+#: of S3, Google, CloudFront with the older ones of both, and Azure: the parameter that is the signature, and
+#: all that come with it
 _SIGNING = {
     "x-amz-signature": re.compile(r"x-amz-.*"),
     "x-goog-signature": re.compile(r"x-goog-.*"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
@@ -182,8 +183,18 @@ def _on_disk(file: Path) -> str | None:
         return None
 
 
+def _content(file: Path, size: int, modified: int) -> str:
+    with _hashing(file):  # threads that ask for one file at a time wait for the first of them
+        return _remembered(file, size, modified)
+
+
+@lru_cache(maxsize=16)
+def _hashing(file: Path) -> threading.Lock:  # noqa: ARG001 - it tells them apart
+    return threading.Lock()
+
+
 @lru_cache(maxsize=16)  # the rows of a manifest name the same long file again and again
-def _content(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - they tell a changed file
+def _remembered(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - they tell a changed file
     return _hash(file)
 
 

@@ -143,7 +143,7 @@ def plan(
             told = time.monotonic()
             _log.info("%d inputs listed, whose files are planned before anything runs", index)
     places.check(made, apart)
-    existing.check(otherwise, may_replace=replace)
+    existing.check(otherwise, replace=replace)
     return made
 
 
@@ -163,10 +163,10 @@ class _Existing:
                 if self._folder is None and target.is_dir():
                     self._folder = target
 
-    def check(self, otherwise: str, *, may_replace: bool) -> None:
+    def check(self, otherwise: str, *, replace: bool) -> None:
         """Raise UsageError for a folder, and where files may not be replaced for these."""
         if self._folder is not None:
             raise UsageError(f"{self._folder} is a directory", hint="choose another -o or --output-template")
-        if self._first is not None and not may_replace:
+        if self._first is not None and not replace:
             more = f" (and {self._count - 1} more)" if self._count > 1 else ""
             raise UsageError(f"{self._first} exists{more}", hint=f"add --overwrite to replace, {otherwise}")

@@ -7,7 +7,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -21,6 +21,7 @@ from sewcli.cli.streams import write_stdout
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.source import Source
 from sewcli.locking import check_free
+from sewcli.pipeline.ahead import in_order
 from sewcli.results import Failure, KeywordEvent, Transcript
 from sewcli.writers import FORMATS, Format, Kind, Layout, Result, formats_for
 from sewcli.writers.sctk import suffix_of
@@ -30,6 +31,10 @@ _log = logging.getLogger("sewcli")
 HINT_OF_OUTPUT = "name a directory, or write one file with > FILE, without -o"
 #: the name of one output file is at fault, not the place where all of them go
 OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
+
+
+#: threads that look inputs up in a journal: their audio is hashed, or its server is asked
+_LOOKING = 4
 
 
 class Sink(Protocol):
@@ -219,22 +224,29 @@ class Directory:
             self._journal.close()
 
     def pending(self, run: str) -> Iterator[Source]:
-        """The inputs that are left to do, each looked up in the journal when its turn comes.
+        """The inputs that are left to do, each looked up in the journal a little before its turn.
 
         Args:
             run: the hash of the model, the settings and the layout.
         """
         self._run = run
-        for one in self._planned:
-            journal = self._journal
-            audio = None if journal is None else audio_fingerprint(one.source)
-            if journal is not None and audio is not None and journal.is_done(one, audio, run):
-                self.done_before += 1
-                continue
-            self._under_way.append(_UnderWay(one, audio))
-            yield one.source
+        looked_up = in_order(self._planned, self._looked_up, workers=0 if self._journal is None else _LOOKING)
+        with closing(looked_up):
+            for one, is_done in looked_up:
+                if is_done:
+                    self.done_before += 1
+                    continue
+                self._under_way.append(one)
+                yield one.planned.source
         if self.done_before:
             _log.info("%d of %d inputs were done before", self.done_before, len(self._planned))
+
+    def _looked_up(self, one: Planned) -> tuple[_UnderWay, bool]:
+        """An input, and whether it was done before."""
+        if self._journal is None:
+            return _UnderWay(one, None), False
+        audio = audio_fingerprint(one.source)
+        return _UnderWay(one, audio), audio is not None and self._journal.is_done(one, audio, self._run)
 
     def write(self, result: Result) -> None:
         """Write the files of one result; a failed input gets none.
