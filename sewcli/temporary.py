@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -53,6 +54,8 @@ def temporary_directory() -> Iterator[Path]:
 @functools.cache
 def remove_left() -> None:
     """Remove the directories of this user's processes that were killed, once in a process."""
+    if sys.platform == "win32":  # without locks of this kind
+        return
     with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:
             if entry.name.startswith(_PREFIX):
@@ -73,10 +76,10 @@ def _remove_if_left(entry: os.DirEntry[str]) -> None:
 
 def _held(file: Path, flags: int = 0) -> int | None:
     """A descriptor that holds the lock of a file; None where another does, or there are no such locks."""
-    try:
-        import fcntl
-    except ImportError:  # on Windows directories of killed processes stay
+    if sys.platform == "win32":
         return None
+    import fcntl
+
     opened = os.open(file, os.O_RDWR | flags, 0o600)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,7 +89,7 @@ def _held(file: Path, flags: int = 0) -> int | None:
     return opened
 
 
-def no_room(kind: type[ErrorT], what: str, error: OSError, hint: str) -> ErrorT:
+def no_room(kind: type[ErrorT], what: str, error: OSError, hint: str, begin: str = "") -> ErrorT:
     """The error where a temporary file cannot be made or written to.
 
     Args:
@@ -94,12 +97,13 @@ def no_room(kind: type[ErrorT], what: str, error: OSError, hint: str) -> ErrorT:
         what: there is no room for.
         error: what the system says.
         hint: how much room is needed.
+        begin: of the message.
     """
     try:
         place = tempfile.gettempdir()
     except OSError:
         place = "any temporary directory"
-    return kind(f"no room for {what} in {place}: {error.strerror}", hint=hint, code="no_space")
+    return kind(f"{begin}no room for {what} in {place}: {error.strerror}", hint=hint, code="no_space")
 
 
 def tell_other_place() -> None:

@@ -20,6 +20,7 @@ from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.rates import Edits, character_edits, folded, word_edits
 from sewcli.pipeline.ahead import in_order
 from sewcli.pipeline.consumer import Consumer
+from sewcli.processes.pool import DeadWorkerError
 from sewcli.reading.recording import Recording
 
 _BLOCK = 4096
@@ -145,6 +146,7 @@ def attempt(
 
     Raises:
         UsageError: the decoder cannot be had for this model. DeviceError: a worker has ended.
+            SewError: there is no room for the frames.
     """
     make, _ = decoders(options, vocabulary, times=False, workers=workers)
 
@@ -155,7 +157,8 @@ def attempt(
                 decoder.push(np.asarray(logits[start : start + _BLOCK]))
             return decoder.finish().text
         except InputError as error:  # rates of the others would not compare
-            raise DeviceError(str(error), code=error.code) from error
+            kind = DeviceError if isinstance(error, DeadWorkerError) else SewError
+            raise kind(str(error), code=error.code) from error
         finally:
             decoder.close()
 

@@ -109,8 +109,7 @@ class Recording:
             yield
         except OSError as error:
             hint = "set TMPDIR to a directory with 230 MB for each hour of audio"
-            told = no_room(AudioError, "its samples", error, hint)
-            raise AudioError(f"{shown(self.source)}: {told.message}", hint=hint, code=told.code) from error
+            raise no_room(AudioError, "its samples", error, hint, f"{shown(self.source)}: ") from error
 
     @property
     def duration(self) -> float:
