@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import filecmp
+import functools
+import hashlib
 import itertools
 import os
-import re
+import secrets
 import socket
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,11 +19,13 @@ RESERVED = ".sew-"
 _STALE_SECONDS = 3600.0
 _SUFFIX = ".tmp"
 _writes = itertools.count()
+#: of this process alone: two containers may share the name of a machine and the number of a process
+_TOKEN = secrets.token_hex(4)
 
 
 def temporary_beside(target: Path) -> Path:
     """A name for a file that will become `target`, another for every call: threads write side by side."""
-    return target.with_name(f"{_prefix()}{os.getpid()}.{next(_writes)}{_SUFFIX}")
+    return target.with_name(f"{_prefix()}{os.getpid()}.{_TOKEN}.{next(_writes)}{_SUFFIX}")
 
 
 @contextmanager
@@ -32,9 +35,11 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
+        is_of_another = isinstance(error, FileExistsError) and error.filename == str(temporary)
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            if not is_of_another:
+                temporary.unlink(missing_ok=True)
         raise
 
 
@@ -50,7 +55,7 @@ def write_whole(target: Path, content: bytes | Iterable[bytes], *, keep: Path | 
         Whether one was kept.
     """
     with replacing(target) as temporary:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.writelines([content] if isinstance(content, bytes) else content)
         is_kept = keep is not None and target.is_file() and not filecmp.cmp(temporary, target, shallow=False)
         if keep is not None and is_kept:
@@ -60,11 +65,9 @@ def write_whole(target: Path, content: bytes | Iterable[bytes], *, keep: Path | 
 
 def check_writable(folder: Path) -> None:
     """Raise OSError unless a file can be made in a folder."""
-    probe = folder / (_prefix() + f"{os.getpid()}{_SUFFIX}")
-    try:
-        probe.touch()
-    finally:
-        probe.unlink(missing_ok=True)
+    probe = temporary_beside(folder / "probe")
+    probe.touch(exist_ok=False)
+    probe.unlink(missing_ok=True)
 
 
 class Folders:
@@ -85,8 +88,8 @@ class Folders:
 def _remove_stale(folder: Path) -> None:
     """Delete temporary files of runs that are gone.
 
-    One is stale whose process on this machine has ended, or that is of another machine and an hour old.
-    Others may belong to a run beside this one.
+    One is stale whose process has ended, where its number means the same process here, and any other when it
+    is an hour old. Others may belong to a run beside this one.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -97,16 +100,13 @@ def _remove_stale(folder: Path) -> None:
 
 
 def _is_stale(entry: os.DirEntry[str]) -> bool:
-    number = entry.name.removeprefix(_prefix()).removesuffix(_SUFFIX).partition(".")[0]
-    here = entry.name.startswith(_prefix()) and number.isdecimal()
-    if here:
+    number = entry.name.removeprefix(_prefix()).partition(".")[0]
+    if _numbering() is not None and entry.name.startswith(_prefix()) and number.isdecimal():
         return not _is_alive(int(number))
     return time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS
 
 
 def _is_alive(process: int) -> bool:
-    if sys.platform == "win32":  # os.kill would end it
-        return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -117,5 +117,16 @@ def _is_alive(process: int) -> bool:
 
 
 def _prefix() -> str:
-    host = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:64]
-    return f"{RESERVED}{host}-"
+    """How the names of this machine begin; on Linux, of the processes that see each other by number."""
+    place = f"{socket.gethostname()} {_numbering() or ''}"
+    return f"{RESERVED}{hashlib.blake2b(place.encode(), digest_size=6).hexdigest()}-"
+
+
+@functools.cache
+def _numbering() -> str | None:
+    """The start of the system and the namespace of process numbers: containers count from 1, each its own."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return None

@@ -192,6 +192,9 @@ class Logits:
         """See `sewcli.pipeline.consumer.Consumer`."""
         return recording.source.path, np.concatenate(self._parts)
 
+    def pass_over(self) -> None:
+        """See `sewcli.pipeline.consumer.Consumer`."""
+
     def close(self) -> None:
         """See `sewcli.pipeline.consumer.Consumer`."""
 

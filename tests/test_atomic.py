@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +13,8 @@ import pytest
 from conftest import Sew
 from helpers import needs_pyctcdecode
 
-from sewcli.atomic import write_whole
+from sewcli import atomic
+from sewcli.atomic import Folders, check_writable, temporary_beside, write_whole
 
 
 def test_a_second_changed_file_takes_another_name(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
@@ -57,3 +62,45 @@ def test_a_name_that_is_too_long_for_what_is_kept_fails_alone(
     assert ["error" in record for record in result.records] == [False, True, False]
     assert "File name too long" in result.err
     assert sorted(file.name[0] for file in (tmp_path / "logits").iterdir()) == ["a", "z"]
+
+
+def test_processes_of_one_number_on_machines_of_one_name_have_names_of_their_own(tmp_path: Path) -> None:
+    """As containers have that are made from one image: what differs is drawn when a process begins."""
+    script = (
+        "import os; os.getpid = lambda: 7; import sewcli.atomic as a; print(a.temporary_beside(a.Path('a')))"
+    )
+    names = {subprocess.check_output([sys.executable, "-c", script]) for _ in range(2)}
+    assert len(names) == 2
+
+
+def test_a_temporary_file_of_another_is_neither_written_to_nor_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = tmp_path / ".sew-taken.tmp"
+    taken.write_text("of another")
+    monkeypatch.setattr(atomic, "temporary_beside", lambda _: taken)
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "a.txt", b"mine")
+    with pytest.raises(FileExistsError):
+        check_writable(tmp_path)
+    assert taken.read_text() == "of another"
+
+
+@pytest.mark.parametrize("numbering", ["of another boot or container", None])
+def test_what_cannot_be_told_to_be_gone_goes_by_age(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbering: str | None
+) -> None:
+    """Also a file whose process there is none of here."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(atomic, "_numbering", lambda: numbering)
+        elsewhere.setattr(os, "getpid", lambda: ended.pid)
+        new, old = temporary_beside(tmp_path / "a"), temporary_beside(tmp_path / "b")
+    if numbering is None:
+        monkeypatch.setattr(atomic, "_numbering", lambda: numbering)
+    new.touch()
+    old.touch()
+    os.utime(old, (0, time.time() - 2 * 3600))
+    Folders().make(tmp_path)
+    assert list(tmp_path.iterdir()) == [new]

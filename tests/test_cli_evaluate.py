@@ -83,7 +83,9 @@ def test_scores_are_told_where_the_table_cannot_be_written(sew, ctc, manifest, t
     place = Path.open
 
     def opened(file, *mode, **how):
-        return place(Path("/dev/full") if file.name.startswith(".sew-") else file, *mode, **how)
+        if file.name.startswith(".sew-"):
+            return place(Path("/dev/full"), "wb")
+        return place(file, *mode, **how)
 
     expected = sew("evaluate", manifest, "-m", ctc, "-f", "json").records[0]
     monkeypatch.setattr(Path, "open", opened)

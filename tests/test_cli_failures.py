@@ -120,6 +120,34 @@ def test_what_cannot_be_written_is_listed_with_its_part(
     assert sew("transcribe", *twice, "-m", ctc, "--failures", listed).code == 3
     (record,) = map(json.loads, listed.read_text().splitlines())
     assert (record["path"], record["offset"]) == (str(tmp_path / "a.wav"), 0.1)
+    (again,) = sew("transcribe", "--files-from", listed, "-m", ctc, "-f", "json").records
+    assert (again["path"], again["offset"]) == (str(tmp_path / "a.wav"), 0.1)
+
+
+def test_a_text_that_cannot_be_spelled_is_kept_for_another_try(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    row = {"audio_filepath": str(audio / "a.wav"), "text": "what?", "offset": 0.0, "duration": 1.5}
+    (tmp_path / "m.jsonl").write_text(json.dumps(row))
+    given = ("align", "-m", ctc, "-f", "json", "--files-from")
+    assert sew(*given, tmp_path / "m.jsonl", "--failures", tmp_path / "f.jsonl").code == 4
+    failed = json.loads((tmp_path / "f.jsonl").read_text())
+    assert failed.items() > row.items()
+    (again,) = sew(*given, tmp_path / "f.jsonl", "--ignore-punctuation").records
+    assert (again["text"], again["duration"]) == ("what?", 1.5)
+
+
+def test_a_part_outside_the_window_is_kept_and_what_is_no_file_is_not(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    row = {"audio_filepath": str(audio / "a.wav"), "offset": 1.0, "duration": 0.5}
+    (tmp_path / "m.jsonl").write_text(json.dumps(row) + '\n{"text": "no file"}\n')
+    given = ("transcribe", "-m", ctc, "-f", "json", "--files-from")
+    assert sew(*given, tmp_path / "m.jsonl", "--end", "0.9", "--failures", tmp_path / "f.jsonl").code == 4
+    part, bad = map(json.loads, (tmp_path / "f.jsonl").read_text().splitlines())
+    assert part.items() > row.items()
+    assert "audio_filepath" not in bad
+    assert sew(*given, tmp_path / "f.jsonl").records[0]["duration"] == 0.5
 
 
 def test_failures_go_behind_what_standard_error_holds(ctc: Path, audio: Path, tmp_path: Path) -> None:

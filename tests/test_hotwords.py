@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from conftest import Sew
 from helpers import needs_pyctcdecode
 
+from sewcli.cli.options.spotting import as_written
+from sewcli.cli.run import tell_hotwords
 from sewcli.decoding.hotwords import RememberingScorer, found_in
+from sewcli.results import Failure
 
 
 def test_only_whole_words_and_whole_phrases_are_found() -> None:
@@ -75,3 +80,23 @@ def test_remembered_scores_are_those_of_pyctcdecode(hotwords: tuple[str, ...]) -
             assert (piece in remembering) == (piece in scorer)
             assert remembering.score_partial_token(piece) == scorer.score_partial_token(piece)
     assert bool(hotwords) == any(remembering.score(text) for text in texts)
+
+
+@pytest.mark.parametrize("told", [tell_hotwords, partial(as_written, at_once=True)])
+def test_a_run_ends_where_nobody_takes_what_is_told_of_it(told: Callable[..., Iterator[Failure]]) -> None:
+    """And not when the last that knows it is gone, as the traceback of an error."""
+    ended = False
+
+    def run() -> Iterator[Failure]:
+        nonlocal ended
+        try:
+            while True:
+                yield Failure("a.wav", "code", "message")
+        finally:
+            ended = True
+
+    results = run()
+    taken = told(results)
+    next(taken)
+    taken.close()  # type: ignore[attr-defined]
+    assert ended

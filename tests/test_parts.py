@@ -17,6 +17,7 @@ from helpers import babble
 
 from sewcli.audio import channels_apart, read_blocks
 from sewcli.audio.decoding import decoding
+from sewcli.cli.input_options import InputOptions
 from sewcli.errors import AudioError, UsageError
 from sewcli.inputs.parts import Window, parse_time
 from sewcli.inputs.selection import Selection
@@ -158,8 +159,53 @@ def test_standard_input_is_split_too_and_what_cannot_be_opened_fails_when_read(
         for channel, source in enumerate((left, right)):
             assert (source.path, source.channel) == ("-", channel)
             np.testing.assert_array_equal(np.concatenate(list(read_blocks(source))), sound[:, channel])
-    assert others == given[1:]
+    gone, bad = others
+    assert bad == given[2]
+    assert gone.error_code == "not_found"
+    with pytest.raises(AudioError) as told:
+        list(read_blocks(gone))
+    with pytest.raises(AudioError) as expected:
+        list(read_blocks(given[1]))
+    assert (str(told.value), told.value.code) == (str(expected.value), expected.value.code)
     assert not left.file.exists()
+
+
+def test_what_could_not_be_split_is_never_read_as_the_mix(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path
+) -> None:
+    """Not even where it can be read by the time it has its turn; the next run with --resume splits it."""
+    late = tmp_path / "late.wav"
+    late.write_text("no audio")
+    given = InputOptions([str(late), "gone.wav"], None, False, channel="split").at_once()
+    soundfile.write(late, np.stack([babble(1.0, seed) for seed in (1, 2)], axis=1), 16_000)
+    failed, gone = given.sources()
+    with pytest.raises(AudioError, match="not an audio file") as caught:
+        list(read_blocks(failed))
+    assert caught.value.code == "not_audio"
+    assert gone.failure("", "").row == {"audio_filepath": str(Path.cwd() / "gone.wav")}
+    call = tmp_path / "call.wav"
+    call.write_text("no audio")
+    out = tmp_path / "out"
+    run = ("transcribe", call, audio / "b.wav", "-m", ctc, "-o", out, "--resume", "--channel", "split")
+    assert sew(*run).code == 3
+    call.write_bytes(late.read_bytes())
+    assert sew(*run).code == 0
+    assert {file.name for file in out.glob("*.txt")} == {"b_ch0.txt", "call_ch0.txt", "call_ch1.txt"}
+
+
+@pytest.mark.parametrize("channel", ["split", "0"])
+def test_a_channel_that_failed_is_tried_again_alone(
+    sew: Sew, ctc: Path, tmp_path: Path, channel: str
+) -> None:
+    sound = np.stack([babble(1.0, seed) for seed in (1, 2)], axis=1)
+    sound[100, 1] = np.nan
+    file, failed = tmp_path / "call.wav", tmp_path / "failed.jsonl"
+    soundfile.write(file, sound, 16_000, subtype="FLOAT")
+    result = sew("transcribe", file, "-m", ctc, "--channel", "split", "--failures", failed)
+    assert (result.code, len(result.lines)) == (3, 1)
+    soundfile.write(file, np.nan_to_num(sound), 16_000, subtype="FLOAT")
+    again = sew("transcribe", "--files-from", failed, "-m", ctc, "--channel", channel, "-f", "json")
+    assert [(record["path"], record["channel"]) for record in again.records] == [(str(file), 1)]
 
 
 def test_standard_input_that_is_no_audio_says_so_when_it_is_split(monkeypatch: pytest.MonkeyPatch) -> None:

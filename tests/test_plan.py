@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,31 @@ def test_the_last_entry_of_a_file_counts(tmp_path: Path) -> None:
     written = [json.loads(line) for line in found.lines()]
     assert [entry["files"] for entry in written] == [{"b": 1}, {"a": 2}, {"ü\udcff": 3}]
     found.close()
+
+
+def test_threads_find_the_entries_of_one_journal(tmp_path: Path) -> None:
+    file = tmp_path / "journal"
+    names = [f"{number}.txt" for number in range(300)]
+    file.write_bytes(
+        b"".join(entries.line({n: len(n)}, {n: n}, "audio" * i, "run") for i, n in enumerate(names))
+    )
+    found = Entries(file)
+    with ThreadPoolExecutor(8) as threads:
+        got = list(threads.map(found.find, names * 10))
+    assert got == [("audio" * i, "run", len(name), name) for i, name in enumerate(names)] * 10
+
+
+def test_an_input_whose_files_cannot_have_their_names_has_none(tmp_path: Path) -> None:
+    """A name of 255 bytes is the longest; é has two, and a byte that is no UTF-8 counts as one."""
+    sources = [
+        Source(f"{name}.wav", Path(f"{name}.wav"))
+        for name in ("a" * 251, "a" * 252, "é" * 125, "é" * 126, "\udce9" * 251)
+    ]
+    made = plan.plan(tmp_path, sources, [FORMATS["text"], FORMATS["srt"]], Template(), replace=False)
+    assert [len(one.targets) for one in made] == [2, 0, 2, 0, 2]
+    errors = [one.source.error for one in made]
+    assert [error is None for error in errors] == [True, False, True, False, True]
+    assert "File name too long" in (errors[1] or "")
 
 
 def test_a_journal_that_is_not_there_has_no_entries(tmp_path: Path) -> None:

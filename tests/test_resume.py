@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 from conftest import Sew
 from filelock import FileLock
-from helpers import write_babble
+from helpers import change_json, tiny_model, write_babble
 from runs import journal, outputs, written_at
 
-from sewcli.cli.output.journal import JOURNAL, LOCK
+from sewcli.cli.output import sinks
+from sewcli.cli.output.journal import JOURNAL, LOCK, audio_fingerprint
+from sewcli.inputs.source import Source
 
 
 @pytest.fixture
@@ -101,7 +105,39 @@ def test_a_model_that_changed_in_its_directory_counts_as_another(
     assert sew(*given).err == ""
     assert "3 of 3" in sew(*given).err
     os.utime(model / "model.safetensors")
+    (model / "README.md").write_text("of no part in it")
+    (model / "left").symlink_to(tmp_path / "gone")
+    (model / "left.json").symlink_to(tmp_path / "gone")
+    assert "3 of 3" in sew(*given).err
+    other = tiny_model(tmp_path / "other", "sew", "ctc", seed=2)
+    shutil.copy(other / "model.safetensors", model)
     assert sew(*given).err == ""
+    assert "3 of 3" in sew(*given).err
+    ids = json.loads((model / "vocab.json").read_text())
+    change_json(model / "vocab.json", A=ids["B"], B=ids["A"])
+    assert sew(*given).err == ""
+
+
+def test_inputs_are_looked_up_side_by_side_and_come_in_order(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        (tmp_path / "in" / f"{number:02}.wav").parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / f"{number:02}.wav").write_bytes((audio / "b.wav").read_bytes())
+    given = ("transcribe", tmp_path / "in", "-m", ctc, "-o", tmp_path / "out", "--resume", "-v")
+    two = threading.Barrier(2)
+
+    def looked_up(source: Source) -> str | None:
+        two.wait(60)  # which a single thread would do in vain
+        return audio_fingerprint(source)
+
+    monkeypatch.setattr(sinks, "audio_fingerprint", looked_up)
+    assert sew(*given).code == 0
+    for number in (3, 4, 9):
+        (tmp_path / "out" / f"{number:02}.txt").unlink()
+    result = sew(*given)
+    assert "9 of 12 inputs were done before" in result.err
+    assert journal(tmp_path / "out")[12:] == ["03.txt", "04.txt", "09.txt"]
 
 
 def test_failed_inputs_are_tried_again_and_the_exit_code_counts_what_is_done(

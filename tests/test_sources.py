@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewcli.errors import UsageError
+from sewcli.inputs.folders import Walk
 from sewcli.inputs.formats import AUDIO_EXTENSIONS
 from sewcli.inputs.source import Source
 from sewcli.inputs.sources import check, expand
@@ -69,6 +70,20 @@ def test_pipes_in_a_folder_are_passed_over_and_links_to_nowhere_are_not(tmp_path
     os.mkfifo(tmp_path / "b.wav")
     (tmp_path / "c.wav").symlink_to(tmp_path / "gone.wav")
     assert [Path(source.path).name for source in expand([str(tmp_path)])] == ["a.wav", "c.wav"]
+
+
+def test_a_folder_is_looked_into_up_to_its_first_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(*(tmp_path / f"{number}.wav" for number in range(50)), tmp_path / "in" / "a.wav")
+    looked_at = []
+    counts = Walk._counts
+    monkeypatch.setattr(
+        Walk, "_counts", lambda self, entry, name: (looked_at.append(name), counts(self, entry, name))[1]
+    )
+    check([str(tmp_path)])
+    assert len(looked_at) == 1
+    assert len(list(expand([str(tmp_path)]))) == 51
 
 
 def test_closed_standard_input_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:

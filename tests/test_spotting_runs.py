@@ -64,7 +64,7 @@ def test_scores_come_in_order_with_silence_between(loaded: RunningModel, rows: i
         names.add(threading.current_thread().name.rpartition("_")[0])
         return start(segments)
 
-    heard = WindowScores(loaded, rows, live=False)
+    heard = WindowScores(loaded, "a.wav", rows, live=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loaded, "_start", watched)
         scores = [one for window in heard_windows() for one in heard.push(*window)]
@@ -77,21 +77,21 @@ def test_scores_come_in_order_with_silence_between(loaded: RunningModel, rows: i
 @pytest.mark.usefixtures("one_thread")
 def test_what_is_live_is_scored_at_once(loaded: RunningModel) -> None:
     torch.set_num_threads(2)
-    heard = WindowScores(loaded, 1, live=True)
+    heard = WindowScores(loaded, "a.wav", 1, live=True)
     scores = []
     for window in heard_windows():
         (one,) = heard.push(*window)
         scores.append(one)
-    assert heard.finish() == []
+    assert list(heard.finish()) == []
     check(scores, loaded)
 
 
 def test_silence_does_not_wait_where_nothing_is_under_way(loaded: RunningModel) -> None:
-    heard = WindowScores(loaded, 100, live=False)
+    heard = WindowScores(loaded, "a.wav", 100, live=False)
     windows = heard_windows()
-    assert len(heard.push(*windows[0])) == 1
-    assert len(heard.push(*windows[1])) == 1
-    assert heard.push(*windows[2]) == []
+    assert len(list(heard.push(*windows[0]))) == 1
+    assert len(list(heard.push(*windows[1]))) == 1
+    assert list(heard.push(*windows[2])) == []
     heard.close()
 
 
@@ -112,7 +112,7 @@ def test_windows_before_the_one_that_does_not_fit_are_scored(
         return start(segments)
 
     scores: list[Scores] = []
-    heard = WindowScores(loaded, rows, live=False)
+    heard = WindowScores(loaded, "a.wav", rows, live=False)
     monkeypatch.setattr(loaded, "_start", short_of_memory)
 
     def listen() -> None:

@@ -21,7 +21,7 @@ from helpers import write_babble
 
 import sewcli
 from sewcli.inputs.names import plain_name, plain_stem
-from sewcli.inputs.urls import is_url, needs_network, protocols
+from sewcli.inputs.urls import is_url, needs_network, protocols, unsigned
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -175,6 +175,37 @@ def test_offline_refuses_the_network_at_once_and_reads_archives_here(
     assert result.code == 3
     assert result.records[0]["error"]["code"] == "offline"
     assert result.records[1]["path"] == here
+
+
+@pytest.mark.parametrize(
+    ("signed", "left"),
+    [
+        ("https://h/a.wav", "https://h/a.wav"),
+        ("https://h/a.wav?v=2&sv=3&Expires=9", "https://h/a.wav?v=2&sv=3&Expires=9"),
+        (
+            "https://h/a.wav?versionId=7&X-Amz-Algorithm=x&X-Amz-Date=1&X-Amz-Expires=9&X-Amz-Signature=b",
+            "https://h/a.wav?versionId=7",
+        ),
+        ("https://h/a.wav?X-Goog-Date=1&X-Goog-Signature=b&generation=5", "https://h/a.wav?generation=5"),
+        ("https://h/a.wav?Expires=1&Signature=b&Key-Pair-Id=K&Policy=p", "https://h/a.wav"),
+        ("https://h/a.wav?AWSAccessKeyId=A&Expires=1&Signature=b&part=1", "https://h/a.wav?part=1"),
+        ("https://h/a.wav?GoogleAccessId=A&Expires=1&Signature=b", "https://h/a.wav"),
+        ("https://h/a.wav?sv=1&st=2&se=3&sr=b&sp=r&sig=x&snapshot=4", "https://h/a.wav?snapshot=4"),
+    ],
+)
+def test_what_signs_an_address_is_no_part_of_it(signed: str, left: str) -> None:
+    assert unsigned(signed) == left
+
+
+def test_resume_knows_a_file_under_an_address_that_was_signed_anew(
+    sew: Sew, ctc: Path, site: tuple[str, Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("aiohttp")
+    url, _ = site
+    for number, told in enumerate(["", "1 of 1"]):
+        signed = f"{url}/talk.wav?X-Amz-Date={number}&X-Amz-Signature=s{number}"
+        assert told in sew("transcribe", signed, "-m", ctc, "-o", tmp_path, "--resume").err
+    assert "1 of 1" not in sew("transcribe", f"{signed}&v=2", "-m", ctc, "-o", tmp_path, "--resume").err
 
 
 @pytest.mark.parametrize(

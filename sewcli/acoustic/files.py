@@ -8,6 +8,9 @@ from typing import Any
 
 from sewcli.errors import ModelError
 
+#: weights of checkpoints that have no safetensors
+PICKLED = "pytorch_model.bin"
+
 
 def read_config(directory: Path) -> dict[str, Any]:
     """The config.json of a model directory (ModelError where there is none or it cannot be read)."""
@@ -47,6 +50,16 @@ def weight_files(directory: Path) -> list[Path]:
     return [directory / name for name in sorted(set(map(str, parts.values())))]
 
 
+def loaded_files(directory: Path) -> list[Path]:
+    """The files of a model that can change what it gives: all JSON, as of its vocabulary, and its weights.
+
+    Raises:
+        ModelError: the index of its weights is damaged.
+    """
+    weights = weight_files(directory) or [directory / PICKLED]
+    return [file for file in (*sorted(directory.glob("*.json")), *weights) if file.is_file()]
+
+
 def weight_names(directory: Path) -> set[str] | None:
     """Names of the tensors in the directory's safetensors files; None if it holds only a pickle.
 
@@ -57,10 +70,10 @@ def weight_names(directory: Path) -> set[str] | None:
 
     files = weight_files(directory)
     if not files:
-        if (directory / "pytorch_model.bin").exists():
+        if (directory / PICKLED).exists():
             return None
         raise ModelError(
-            f"{directory} has no weights: neither model.safetensors nor pytorch_model.bin",
+            f"{directory} has no weights: neither model.safetensors nor {PICKLED}",
             code="damaged_model",
         )
     names: set[str] = set()

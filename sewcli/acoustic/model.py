@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.statistics import WaveStatistics
-from sewcli.errors import DeviceError
+from sewcli.errors import DeviceError, InputError
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,23 @@ class AcousticModel(Protocol):
 
         Returns:
             For each segment (F, columns), float32, F its frames with the odd last one left out;
-            for classification (columns,).
+            for classification (columns,). A segment that is too much for the network may have values that
+            are not finite, see `check_finite`.
 
         Raises:
             DeviceError: out of memory even for one segment.
+            ModelError: the network gives no numbers whatever it hears.
         """
+
+
+def check_finite(name: str, output: NDArray[np.float32]) -> None:
+    """Raise InputError unless the output of a segment is numbers, naming the input it is of."""
+    if not np.isfinite(output).all():
+        raise InputError(
+            f"{name}: the network gives values that are not numbers for it",
+            hint="use --dtype float32; if it is that already, leave the input out",
+            code="not_finite_logits",
+        )
 
 
 class PartlyRunError(DeviceError):

@@ -21,6 +21,7 @@ from sewcli.acoustic.checkpoint import Checkpoint
 from sewcli.acoustic.cuda import first_line
 from sewcli.acoustic.lanes import in_lane
 from sewcli.acoustic.model import Attending, PartlyRunError, Segment, Underway
+from sewcli.acoustic.statistics import wave_statistics
 from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import MIN_SAMPLES, PAIR, SAMPLE_RATE, kept_frame_count
 from sewcli.errors import DeviceError, ModelError, UsageError
@@ -82,6 +83,8 @@ class RunningModel(ABC):
         self.device = str(device)
         self.dtype = str(dtype).removeprefix("torch.")
         self.most_seconds = math.inf
+        #: whether it has given numbers
+        self._is_sound = False
         self._device = device
         self._samples_dtype = samples_dtype
         self._transfers = Transfers.of(device)
@@ -186,6 +189,10 @@ class RunningModel(ABC):
     def _start(self, segments: Sequence[Segment]) -> Underway:
         if any(segment.samples.size < MIN_SAMPLES for segment in segments):
             raise ValueError(f"a segment has fewer than {MIN_SAMPLES} samples")
+        counts = None if self.labels else [kept_frame_count(segment.samples.size) for segment in segments]
+        return _Running(self, self._logits(segments), counts)
+
+    def _logits(self, segments: Sequence[Segment]) -> Copied:
         batch = make_batch(
             [segment.samples for segment in segments],
             [segment.statistics for segment in segments],
@@ -193,18 +200,31 @@ class RunningModel(ABC):
             least_frames=self.least_frames(max(segment.samples.size for segment in segments)),
             empty=self._transfers.empty,
         )
-        logits = self.forward(self._transfers.to_device(batch, self._samples_dtype))
-        counts = None if self.labels else [kept_frame_count(segment.samples.size) for segment in segments]
-        return _Running(self, self._transfers.to_host(logits), counts)
+        return self._transfers.to_host(self.forward(self._transfers.to_device(batch, self._samples_dtype)))
 
-    def check_finite(self, rows: Sequence[NDArray[np.float32]]) -> None:
-        """Refuse logits that are not numbers (ModelError)."""
-        if not all(np.isfinite(row).all() for row in rows):
+    def check_sound(self, rows: Sequence[NDArray[np.float32]]) -> None:
+        """Refuse a model whose logits are never numbers (ModelError).
+
+        One that gives numbers for others, or else for a second of noise, has met an odd recording: that one
+        fails alone (`sewcli.acoustic.model.check_finite`), wherever it stands in a run.
+        """
+        if self._is_sound:
+            return
+        finite = [bool(np.isfinite(row).all()) for row in rows]
+        self._is_sound = any(finite) or self._hears_noise()
+        if not self._is_sound:
             raise ModelError(
                 f"{self.checkpoint.directory} gives logits that are not numbers in {self.dtype}",
                 hint="use --dtype float32; if it is that already, the weights are damaged",
                 code="not_finite",
             )
+
+    @torch.inference_mode()
+    def _hears_noise(self) -> bool:
+        """Whether it gives numbers for a second of noise."""
+        noise = np.random.default_rng(0).normal(0.0, 0.1, SAMPLE_RATE).astype(np.float32)
+        logits = self._logits([Segment(noise, wave_statistics(noise))])
+        return bool(np.isfinite(logits.array()).all())
 
 
 class _Begun:
@@ -239,7 +259,7 @@ class _Running(_Begun):
             raise device_failed(self._model.device, error) from error
         if self._counts is not None:
             rows = [row[:count] for row, count in zip(rows, self._counts, strict=True)]
-        self._model.check_finite(rows)
+        self._model.check_sound(rows)
         return rows
 
 

@@ -100,13 +100,13 @@ def any_source(audio: Audio) -> Source:
 
 
 def _unusable(problem: str) -> Source:
-    return Source(ARRAY, Path(ARRAY), error=problem)
+    return Source(ARRAY, Path(ARRAY), error=problem, has_file=False)
 
 
 def _file(audio: Place) -> Source:
     path = os.fspath(audio)
     if not path:
-        return Source("''", Path(), error="an empty path")
+        return Source("''", Path(), error="an empty path", has_file=False)
     return Source(f"./{path}" if path == STDIN else path, Path(path))
 
 

@@ -63,6 +63,12 @@ def joined(name: str, what: str) -> AudioError:
     )
 
 
+def check_source(source: Source) -> None:
+    """Raise AudioError for a source that is known not to be of use."""
+    if source.error is not None:
+        raise AudioError(f"{shown(source)}: {source.error}", hint=source.error_hint, code=source.error_code)
+
+
 def check_place(name: str, file: Path) -> os.stat_result:
     """Raise AudioError unless there is something to read at a path; return its stat."""
     try:
@@ -141,6 +147,14 @@ def empty(name: str) -> AudioError:
     return AudioError(
         f"{name}: is empty (0 bytes)", hint="check the program that wrote it", code="empty_file"
     )
+
+
+def as_audio_error(name: str, error: Exception) -> AudioError:
+    """The error of an input for whatever is raised while it is opened or read."""
+    if isinstance(error, AudioError):
+        return error
+    # of an OSError the file is gone, or the disk fails, meanwhile
+    return cannot_open(name, error) if isinstance(error, OSError) else unexpected(name, error)
 
 
 def check_rate(name: str, rate: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sewcli.audio.archives import get_member, is_member
 from sewcli.errors import AudioError
 from sewcli.inputs.urls import is_forbidden, missing, protocols
 
@@ -36,9 +37,13 @@ def download(name: str, url: str, target: Path) -> None:
             raise AudioError(f"{name}: {problem[0]}", hint=problem[1], code="download")
     from fsspec.core import url_to_fs
 
+    options = _options(protocols(url))
     try:
-        filesystem, path = url_to_fs(url, **_options(protocols(url)))
-        filesystem.get_file(path, str(target))
+        if is_member(url):
+            get_member(url, options, target)
+        else:
+            filesystem, path = url_to_fs(url, **options)
+            filesystem.get_file(path, str(target))
     except Exception as error:
         # each protocol has a library of its own, and each library errors of its own
         raise _explained(name, error, target) from error

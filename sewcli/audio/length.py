@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from sewcli.audio import libsndfile
-from sewcli.audio.checks import cannot_open, check_channel, check_length, check_place, shown
+from sewcli.audio.checks import cannot_open, check_channel, check_length, check_place, check_source, shown
 from sewcli.audio.decoding import decoding
 from sewcli.audio.native import NativeAudio, UnreadableError
 from sewcli.chunking import SAMPLE_RATE
@@ -20,8 +20,7 @@ def seconds_of(source: Source) -> float | None:
         AudioError: there is no such file, it is no audio, it ends before the part to read, or is too short.
     """
     name = shown(source)
-    if source.error is not None:
-        raise AudioError(f"{name}: {source.error}", hint="correct it, or leave it out", code="source")
+    check_source(source)
     if source.is_stdin or source.is_url:
         return None
     try:

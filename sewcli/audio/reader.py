@@ -14,14 +14,14 @@ import soundfile
 from sewcli.audio import live as live_audio
 from sewcli.audio.arrays import ArraySource
 from sewcli.audio.checks import (
-    cannot_open,
+    as_audio_error,
     check_channel,
     check_length,
     check_rate,
+    check_source,
     checked,
     shown,
     tell_announced,
-    unexpected,
 )
 from sewcli.audio.decoding import decoding
 from sewcli.audio.dsp import Block, one_channel, resample, to_mono
@@ -29,7 +29,7 @@ from sewcli.audio.libsndfile import name_for_libsndfile
 from sewcli.audio.native import NativeAudio
 from sewcli.audio.spool import on_disk
 from sewcli.chunking import SAMPLE_RATE
-from sewcli.errors import AudioError, SewError
+from sewcli.errors import SewError
 from sewcli.inputs.source import Source
 
 ENGINES = ("soundfile", "librosa")
@@ -68,8 +68,7 @@ def read_blocks(
 
 def _read(source: Source, engine: str, stdin: BinaryIO | None, live: bool) -> Iterator[Block]:
     name = shown(source)
-    if source.error is not None:
-        raise AudioError(f"{name}: {source.error}", hint="correct it, or leave it out", code="source")
+    check_source(source)
     try:
         samples = 0
         with _native(name, source, stdin, live) as (file, native):
@@ -80,10 +79,8 @@ def _read(source: Source, engine: str, stdin: BinaryIO | None, live: bool) -> It
         tell_announced(name, source, samples)
     except (SewError, MemoryError):
         raise
-    except OSError as error:  # the file is gone, or the disk fails, while it is read
-        raise cannot_open(name, error) from error
     except Exception as error:
-        raise unexpected(name, error) from error
+        raise as_audio_error(name, error) from error
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from sewcli import __version__
 from sewcli.cli import garbage
 from sewcli.cli.options.defaults import set_defaults
 from sewcli.cli.parser import COMPLETION, CONTEXT, EXIT_CODES, Commands
-from sewcli.cli.streams import ClosedPipe, write_message
+from sewcli.cli.streams import ClosedPipe, discard, flush_at_the_end, write_message
 from sewcli.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, SewError, UsageError
 from sewcli.settings import is_true
 from sewcli.signals import ending
@@ -66,14 +66,13 @@ def command() -> NoReturn:
         main()
     except SystemExit as end:
         garbage.at_the_end()
+        for stream in (sys.stdout, sys.stderr):
+            flush_at_the_end(stream)
         unwanted = end.code == EXIT_INTERRUPTED or isinstance(end.__context__, ClosedPipe)
         if not _threads_left(unwanted=unwanted):
             raise
         from sewcli.temporary import remove_all
 
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # closed from the beginning
-                stream.flush()
         remove_all()  # also those that a thread is still filling
         os._exit(end.code if isinstance(end.code, int) else EXIT_UNEXPECTED)
 
@@ -103,8 +102,7 @@ def main() -> NoReturn:
         _check_working_directory()
         app(prog_name="sew")
     except ClosedPipe:
-        # the reader has what it wanted; keep the interpreter from flushing into the closed pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)  # the reader has what it wanted
         sys.exit(EXIT_OK)
     except SewError as error:
         _fail(str(error), error.exit_code, debug=debug)

@@ -96,7 +96,8 @@ class InputOptions:
 
             return channels_apart(parts, self.copies)
         if self._one_channel:
-            return (replace(part, channel=int(self.channel)) for part in parts)
+            channel = int(self.channel)  # rows of --failures have theirs
+            return (part if part.channel is not None else replace(part, channel=channel) for part in parts)
         return parts
 
     @property

@@ -133,7 +133,10 @@ class OutputOptions:
         if form.name == "parquet" and on_terminal():
             raise UsageError("parquet is not for a terminal", hint="add -o DIR, or > FILE")
         _make(beside)
-        return StandardOutput(form, self.layout(inputs), inputs.sources(), inputs.copies, inputs.total)
+        sources = inputs.sources()
+        for one in beside:
+            sources = map(one.named, sources)
+        return StandardOutput(form, self.layout(inputs), sources, inputs.copies, inputs.total)
 
     def _joined(self, inputs: InputOptions) -> Format:
         """The format on standard output (UsageError where it cannot hold all results)."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -14,6 +13,7 @@ from sewcli.acoustic.checkpoint import declared_task
 from sewcli.chunking import ChunkPlan
 from sewcli.cli import garbage
 from sewcli.cli.console import Progress, report_failure
+from sewcli.cli.ended import ended
 from sewcli.cli.loading import ending_at_once
 from sewcli.cli.output.failures import FailureList
 from sewcli.cli.output.sinks import Directory, Sink, StandardOutput
@@ -27,7 +27,7 @@ from sewcli.inputs.manifest import Task
 from sewcli.model_defaults import OptionDefaults
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, KeywordEvent, Transcript
-from sewcli.temporary import tell_other_place, temporary_directory
+from sewcli.temporary import remove_left, tell_other_place, temporary_directory
 from sewcli.writers import Result
 
 if TYPE_CHECKING:
@@ -143,10 +143,11 @@ def unpacked(context: Any, path: Path) -> Path:
 def tell_hotwords(results: Iterator[Transcript | Failure]) -> Iterator[Transcript | Failure]:
     """The results as they come; at their end a message on how often each hotword was found."""
     tally = Tally()
-    for result in results:
-        if isinstance(result, Transcript):
-            tally.add(result.hotwords)
-        yield result
+    with ended(results):
+        for result in results:
+            if isinstance(result, Transcript):
+                tally.add(result.hotwords)
+            yield result
     tally.report()
 
 
@@ -170,7 +171,7 @@ def finish(results: Iterator[Result], sink: Sink, progress: Progress, failures: 
     """
     done = failed = 0
     try:
-        with progress, _ended(results):
+        with progress, ended(results):
             for result in results:
                 progress.make_room()
                 failure = _written(result, sink)
@@ -187,16 +188,6 @@ def finish(results: Iterator[Result], sink: Sink, progress: Progress, failures: 
     return exit_code(done, failed)
 
 
-@contextmanager
-def _ended(results: Iterator[object]) -> Iterator[None]:
-    """Have the run behind the results end, with its threads and processes, where nobody takes the rest."""
-    try:
-        yield
-    finally:
-        if isinstance(results, Generator):
-            results.close()
-
-
 def exit_code(done: int, failed: int) -> int:
     """The exit code of a run with so many inputs done and failed."""
     if failed:
@@ -209,6 +200,8 @@ def _written(result: Result, sink: Sink) -> Failure | None:
     try:
         sink.write(result)
     except InputError as error:
+        if sink.source is not None:
+            return sink.source.failure(error.code, str(error))
         return Failure(result.path, error.code, str(error), result.channel, result.offset)
     return result if isinstance(result, Failure) else None
 
@@ -233,6 +226,7 @@ class Messages:
             raise UsageError("--quiet and --verbose exclude each other", hint="leave one out")
         set_up_messages(quiet=self.quiet, verbose=self.verbose or self.debug)
         tell_other_place()
+        remove_left()
 
     @property
     def bars(self) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 from contextlib import suppress
+from typing import BinaryIO, TextIO, cast
 
 from sewcli.errors import SewError
 
@@ -25,8 +28,7 @@ def write_stdout(content: bytes) -> None:
     if sys.stdout is None:
         raise SewError("standard output is closed", hint="redirect it, or add -o DIR", code="output")
     try:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
+        _write_all(sys.stdout.buffer, content)
     except BrokenPipeError as error:
         raise ClosedPipe from error
     except OSError as error:
@@ -48,5 +50,48 @@ def write_message(message: str) -> None:
     # without a reader the message is lost, and the run goes on: its exit code tells
     with suppress(OSError, AttributeError, ValueError):
         sys.stderr.flush()
-        sys.stderr.buffer.write(line)
-        sys.stderr.buffer.flush()
+        _write_all(sys.stderr.buffer, line)
+
+
+def flush_at_the_end(stream: TextIO | None) -> None:
+    """Flush a stream once more; what it does not take is lost, and its error changes no exit code."""
+    if stream is None:
+        return
+    with suppress(ValueError):  # closed
+        try:
+            stream.flush()
+        except OSError:
+            discard(stream)
+
+
+def discard(stream: TextIO) -> None:
+    """Have a stream lead nowhere: the interpreter flushes what is left in it when it ends, and would fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _write_all(stream: BinaryIO, content: bytes) -> None:
+    """Write and flush bytes, in pieces where no more is taken at once (OSError).
+
+    A stream without a buffer (PYTHONUNBUFFERED) may take a part of them, and one that does not block nothing.
+    """
+    left = memoryview(content)
+    while left:
+        try:
+            taken = cast("int | None", stream.write(left)) or 0
+        except BlockingIOError as full:
+            taken = full.characters_written
+        if not taken:
+            select.select([], [stream], [])
+        left = left[taken:]
+    while not _is_flushed(stream):
+        select.select([], [stream], [])
+
+
+def _is_flushed(stream: BinaryIO) -> bool:
+    try:
+        stream.flush()
+    except BlockingIOError:
+        return False
+    return True

@@ -22,12 +22,14 @@ import itertools
 import math
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.errors import SewError
+from sewcli.errors import InputError
+from sewcli.temporary import no_room
 
 #: ten minutes; longer recordings are searched in a band
 EXACT_FRAMES = 30_000
@@ -64,7 +66,7 @@ def align(
     Raises:
         ValueError: the tokens do not fit T frames (each takes one, and equal neighbours need a
             blank between them).
-        SewError: there is no room for the temporary file.
+        InputError: there is no room for the temporary file.
     """
     frames = log_posteriors.shape[0]
     if not tokens:
@@ -77,8 +79,12 @@ def align(
     expected = None if half_band >= path.size else _expected(log_posteriors, path.size, blank)
     while True:
         band = _Band.of(frames, path.size, expected, half_band)
-        with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, prefix="sew-alignment-") as moves:
+        moves = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, prefix="sew-alignment-")  # noqa: SIM115
+        try:
             states = _search(log_posteriors, path, blank, band, moves)
+        finally:
+            with suppress(OSError):  # no room for what nobody wants any more
+                moves.close()
         if half_band >= path.size or (states is not None and not band.is_touched(states)):
             break
         half_band *= _WIDER
@@ -231,12 +237,10 @@ def _traced(moves: tempfile.SpooledTemporaryFile[bytes], band: _Band, state: int
 def _keep(moves: tempfile.SpooledTemporaryFile[bytes], content: bytes) -> None:
     try:
         moves.write(content)
+        moves.flush()  # where it fails, it is told here and not by a later seek
     except OSError as error:
-        raise SewError(
-            f"no room for the alignment in {tempfile.gettempdir()}: {error.strerror}",
-            hint="set TMPDIR to a directory with 1 GB for each hour of audio",
-            code="no_space",
-        ) from error
+        hint = "set TMPDIR to a directory with 1 GB for each hour of audio"
+        raise no_room(InputError, "the alignment", error, hint) from error
 
 
 def _spans(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.chunking import FRAME_SECONDS
-from sewcli.errors import SewError
+from sewcli.errors import InputError, SewError
+from sewcli.temporary import no_room
 
 #: bytes up to which the rows of a file are copied to memory: a mapped array keeps a file open, and a program
 #: may keep thousands of results
@@ -22,12 +25,18 @@ class FrameFile:
     Args:
         columns: values in a row.
         hint: what to do where there is no room for them; by default how much room logits need.
+        error: to raise then; SewError for the rows of several recordings, which all fail.
+
+    Raises:
+        InputError: there is no room for a file.
     """
 
-    def __init__(self, columns: int, hint: str | None = None) -> None:
+    def __init__(self, columns: int, hint: str | None = None, *, error: type[SewError] = InputError) -> None:
         megabytes = 3600 / FRAME_SECONDS * columns * 4 / 1e6
         self._hint = hint or f"set TMPDIR to a directory with {megabytes:.0f} MB for each hour of audio"
-        self._file = tempfile.TemporaryFile(prefix="sew-frames-")  # noqa: SIM115 - closed by close()
+        self._error = error
+        with self._room():
+            self._file = tempfile.TemporaryFile(prefix="sew-frames-")  # noqa: SIM115 - closed by close()
         self._columns = columns
         self._frames = 0
 
@@ -35,33 +44,43 @@ class FrameFile:
         return self._frames
 
     def append(self, rows: NDArray[np.float32]) -> None:
-        """Take in the next rows, shape (T, columns) (SewError where there is no room for them)."""
-        try:
+        """Take in the next rows, shape (T, columns) (InputError where there is no room for them)."""
+        with self._room():
             self._file.write(rows.tobytes())
-        except OSError as error:
-            raise SewError(
-                f"no room for the frames in {tempfile.gettempdir()}: {error.strerror}",
-                hint=self._hint,
-                code="no_space",
-            ) from error
         self._frames += rows.shape[0]
 
     def mapped(self) -> NDArray[np.float32]:
-        """All rows, shape (T, columns), T > 0; they stay readable after close(); not to be changed."""
-        self._file.flush()
+        """All rows, shape (T, columns), T > 0; they stay readable after close(); not to be changed.
+
+        Raises:
+            InputError: there is no room for the last of them.
+        """
+        self._flush()
         if self._frames * self._columns * 4 <= _COPIED:
             self._file.seek(0)
             return np.fromfile(self._file, np.float32).reshape(-1, self._columns)
         return mapped(self._file, self._frames, self._columns)
 
     def fileno(self) -> int:
-        """The open file with all rows, for another process to map."""
-        self._file.flush()
+        """The open file with all rows, for another process to map (InputError as `mapped`)."""
+        self._flush()
         return self._file.fileno()
 
     def close(self) -> None:
         """Give the file back."""
-        self._file.close()
+        with suppress(OSError):  # no room for what nobody wants any more
+            self._file.close()
+
+    def _flush(self) -> None:
+        with self._room():
+            self._file.flush()
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise no_room(self._error, "the frames", error, self._hint) from error
 
 
 def mapped(file: IO[bytes], frames: int, columns: int) -> NDArray[np.float32]:

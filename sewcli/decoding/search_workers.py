@@ -54,11 +54,13 @@ class SearchWorkers:
 
         Raises:
             DeadWorkerError: the process has ended; the next recording gets a new one.
+            InputError: there is no room for the last frames.
             SewError: as `sewcli.decoding.beam.BeamSearch`.
         """
+        file = frames.fileno()
         with self._processes.one() as process:
             process.connection.send(Request(setup, len(frames)))
-            send_handle(process.connection, frames.fileno(), process.pid)
+            send_handle(process.connection, file, process.pid)
             answer: Answer = process.connection.recv()
         self._processes.tell(answer.messages)
         if isinstance(answer.found, Exception):

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,9 @@ from numpy.typing import NDArray
 
 from sewcli.chunking import frame_count
 from sewcli.decoding.vocabulary import Vocabulary
-from sewcli.errors import SewError
+from sewcli.errors import InputError
 from sewcli.evaluation.normalizers import Normalizer, unchanged
+from sewcli.temporary import no_room
 
 #: log-posteriors kept in memory before they move to a temporary file
 _MEMORY_BYTES = 4 << 20
@@ -107,15 +109,13 @@ class LossOfRecording:
         self._frames = 0
 
     def push(self, logits: NDArray[np.float32]) -> None:
-        """Take in the logits of the next frames, shape (T, V)."""
+        """Take in the logits of the next frames, shape (T, V) (InputError where there is no room)."""
         try:
             self._file.write(_log_softmax(logits).tobytes())
+            self._file.flush()  # where it fails, it is told here and not by a later seek
         except OSError as error:
-            raise SewError(
-                f"no room for the posteriors in {tempfile.gettempdir()}: {error.strerror}",
-                hint="set TMPDIR to a directory with 25 MB for each hour of audio",
-                code="no_space",
-            ) from error
+            hint = "set TMPDIR to a directory with 25 MB for each hour of audio"
+            raise no_room(InputError, "the posteriors", error, hint) from error
         self._frames += logits.shape[0]
 
     def finish(self, text: str, samples: int) -> Loss:
@@ -136,7 +136,8 @@ class LossOfRecording:
 
     def close(self) -> None:
         """Give memory and temporary file back."""
-        self._file.close()
+        with suppress(OSError):  # no room for what nobody wants any more
+            self._file.close()
 
     def _blocks(self) -> Iterator[NDArray[np.float32]]:
         columns = self._loss.head_bias.size

@@ -108,6 +108,10 @@ class MeasuringConsumer(Consumer[Measured[AnswerT] | Failure], Generic[AnswerT])
         """Hand on that frames were not run."""
         self._consumer.skip(frames)
 
+    def pass_over(self) -> None:
+        """Take the share of a chunk of a recording that has failed."""
+        self._stopwatch.share()
+
     def result(self, recording: Recording) -> Measured[AnswerT] | Failure:
         """The answer, and the loss of the text of the recording's source."""
         answer = self._consumer.result(recording)

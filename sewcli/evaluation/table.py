@@ -53,7 +53,7 @@ class Table:
 
     def __enter__(self) -> Table:
         try:
-            self._stream = self._temporary.open("wb")
+            self._stream = self._temporary.open("xb")
         except OSError as error:
             raise self._error(error) from error
         if self._tabbed:

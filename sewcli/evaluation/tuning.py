@@ -15,11 +15,12 @@ from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.search_workers import SearchWorkers, search_workers
 from sewcli.decoding.vocabulary import Vocabulary
-from sewcli.errors import DeviceError, InputError
+from sewcli.errors import DeviceError, InputError, SewError
 from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.rates import Edits, Metric, character_edits, folded, word_edits
 from sewcli.pipeline.ahead import in_order
 from sewcli.pipeline.consumer import Consumer
+from sewcli.processes.pool import DeadWorkerError
 from sewcli.reading.recording import Recording
 
 _BLOCK = 4096
@@ -34,7 +35,7 @@ class KeptLogits:
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
-        self._frames = FrameFile(columns)
+        self._frames = FrameFile(columns, error=SewError)
         self._ends: list[int] = []
         self.texts: list[str] = []
         self.seconds = 0.0
@@ -145,6 +146,7 @@ def attempt(
 
     Raises:
         UsageError: the decoder cannot be had for this model. DeviceError: a worker has ended.
+            SewError: there is no room for the frames.
     """
     make, _ = decoders(options, vocabulary, times=False, workers=workers)
 
@@ -155,7 +157,8 @@ def attempt(
                 decoder.push(np.asarray(logits[start : start + _BLOCK]))
             return decoder.finish().text
         except InputError as error:  # rates of the others would not compare
-            raise DeviceError(str(error), code=error.code) from error
+            kind = DeviceError if isinstance(error, DeadWorkerError) else SewError
+            raise kind(str(error), code=error.code) from error
         finally:
             decoder.close()
 

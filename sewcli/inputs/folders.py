@@ -28,7 +28,7 @@ def _may_be_file(entry: os.DirEntry[str]) -> bool:
     A pipe would be waited for, without an end where nobody writes to it; it is an input where it is named.
     """
     try:
-        return stat.S_ISREG(entry.stat().st_mode)
+        return entry.is_file(follow_symlinks=False) or stat.S_ISREG(entry.stat().st_mode)
     except OSError:
         return True
 
@@ -53,23 +53,49 @@ class Walk:
     def files(self, folder: str, below: str = "") -> Iterator[tuple[str, str | None]]:
         """Yield paths, with an error for a folder that cannot be listed.
 
-        One level is in memory at a time; `below` is the folder's path from the root.
+        The names of one level are in memory at a time; `below` is the folder's path from the root.
         """
+        folders: set[str] = set()
+        names = []
         try:
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+            for entry, is_folder in self._entries(folder, below):
+                names.append(entry.name)
+                if is_folder:
+                    folders.add(entry.name)
         except OSError as error:
             yield folder, f"the folder cannot be listed: {error.strerror}"
             return
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            relative = below + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if self._selection.enters(relative):
-                    yield from self.files(entry.path, f"{relative}/")
-            elif self._counts(entry, relative):
-                yield entry.path, None
+        for name in sorted(names):
+            path = os.path.join(folder, name)  # noqa: PTH118 - a string as os.scandir gives it
+            if name in folders:
+                yield from self.files(path, f"{below}{name}/")
+            else:
+                yield path, None
+
+    def has_files(self, folder: str, below: str = "") -> bool:
+        """Whether `files` would yield anything; folders are looked into up to the first file."""
+        inside = []
+        try:
+            for entry, is_folder in self._entries(folder, below):
+                if not is_folder:
+                    return True
+                inside.append(entry.name)
+        except OSError:
+            return True
+        return any(self.has_files(os.path.join(folder, name), f"{below}{name}/") for name in inside)  # noqa: PTH118
+
+    def _entries(self, folder: str, below: str) -> Iterator[tuple[os.DirEntry[str], bool]]:
+        """The folders to enter, each with True, and the files that count, in no order (OSError)."""
+        with os.scandir(folder) as listing:
+            for entry in listing:
+                if entry.name.startswith("."):
+                    continue
+                relative = below + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if self._selection.enters(relative):
+                        yield entry, True
+                elif self._counts(entry, relative):
+                    yield entry, False
 
     def _counts(self, entry: os.DirEntry[str], relative: str) -> bool:
         extension = Path(entry.name).suffix[1:].lower()

@@ -104,7 +104,8 @@ def _row(line: bytes, where: str, folder: Path) -> Source:
         row = json.loads(line.decode("utf-8", "surrogateescape"))
         return manifest_source(row, folder)
     except (ValueError, OverflowError, RecursionError) as error:
-        return Source(where, Path(where), error=f"not a row of a manifest: {reason_of(error)}")
+        problem = f"not a row of a manifest: {reason_of(error)}"
+        return Source(where, Path(where), error=problem, has_file=False)
 
 
 def manifest_source(row: dict[str, object], folder: Path) -> Source:

@@ -27,7 +27,9 @@ class Source:
         duration: how much to read, in seconds; None reads to the end.
         text: the reference transcript of a manifest row, or None.
         root: the folder given by the user in which the file was found, or None.
-        error: why there is nothing to open (a bad manifest row, a folder that cannot be listed), or None.
+        error: why it is not opened (a bad manifest row, a file whose header cannot be read), or None.
+        error_hint, error_code: what to do about that, and its identifier.
+        has_file: whether it stands for a file; a bad manifest row and a folder do not.
         channel: the one to read, from 0; None mixes all.
         raw: how its samples are written, where it has no header.
         announced: seconds of all of its file by the row of a manifest, or None.
@@ -40,6 +42,9 @@ class Source:
     text: str | None = None
     root: str | None = None
     error: str | None = None
+    error_hint: str | None = "correct it, or leave it out"
+    error_code: str = "source"
+    has_file: bool = True
     channel: int | None = None
     raw: RawAudio | None = None
     announced: float | None = None
@@ -57,7 +62,7 @@ class Source:
 
     def _row(self) -> dict[str, Any] | None:
         """Of a manifest that names it wherever it lies; None for standard input and what is no input."""
-        if self.path == STDIN or self.error is not None:
+        if self.path == STDIN or not self.has_file:
             return None
         # resolve() follows links
         place = self.path if self.is_url else os.path.abspath(self.file)  # noqa: PTH100

@@ -55,7 +55,7 @@ def check(
             check_url(given, offline=offline)
         elif given != STDIN and is_folder(given):
             walk = Walk(given, selection)
-            if next(walk.files(given), None) is None:
+            if not walk.has_files(given):
                 raise walk.nothing_found()
     if files_from is not None and files_from != STDIN:
         check_list(files_from)
@@ -112,7 +112,7 @@ def _folder(folder: str, selection: Selection) -> Iterator[Source]:
     found = False
     for path, error in walk.files(folder):
         found = True
-        yield Source(path, Path(path), root=None if error else folder, error=error)
+        yield Source(path, Path(path), root=None if error else folder, error=error, has_file=error is None)
     if not found:
         raise walk.nothing_found()
     if walk.skipped:

@@ -15,10 +15,22 @@ from sewcli.settings import is_true
 
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _HTTP = ("http", "https")
+#: of S3, Google, CloudFront with the older ones of both, and Azure: the parameter that is the signature, and
+#: all that come with it
+_SIGNING = {
+    "x-amz-signature": re.compile(r"x-amz-.*"),
+    "x-goog-signature": re.compile(r"x-goog-.*"),
+    "signature": re.compile(
+        r"signature|expires|policy|key-pair-id|awsaccesskeyid|googleaccessid|x-amz-security-token"
+    ),
+    "sig": re.compile(r"sig|se|sp|sv|sr|st|spr|sip|skoid|sktid|skt|ske|sks|skv"),
+}
 #: protocols that reach no further than this machine
 _LOCAL = frozenset(
     ["file", "local", "memory", "zip", "tar", "libarchive", "simplecache", "filecache", "blockcache"]
 )
+#: protocols of files that hold files
+ARCHIVES = ("zip", "tar", "libarchive")
 _PACKAGES = {
     "http": "pip install 'sewcli[remote]'",
     "https": "pip install 'sewcli[remote]'",
@@ -58,6 +70,20 @@ def file_name(url: str) -> str:
         _host, _, place = re.split(r"[?#]", place, maxsplit=1)[0].partition("/")
         place = unquote(place).replace("\0", "_")
     return PurePosixPath(place).name
+
+
+def unsigned(url: str) -> str:
+    """An address without the parameters that sign it, which are others each time it is signed."""
+    place, mark, query = url.partition("?")
+    parameters = query.split("&")
+    names = {parameter.partition("=")[0].lower() for parameter in parameters}
+    signing = [pattern for signature, pattern in _SIGNING.items() if signature in names]
+    left = [
+        parameter
+        for parameter in parameters
+        if not any(pattern.fullmatch(parameter.partition("=")[0].lower()) for pattern in signing)
+    ]
+    return place + (mark + "&".join(left) if left else "")
 
 
 def is_forbidden(url: str) -> bool:

@@ -32,7 +32,7 @@ class Ahead(Generic[T, R]):
 
     Args:
         items: pulled by a thread of their own, one after the other; an exception they raise comes out
-            in its turn.
+            in its turn. A generator is closed at the end.
         work: called in one of the threads; likewise.
         discard: called with each result that nobody took, at the end.
         workers: threads that work.
@@ -127,6 +127,8 @@ class Ahead(Generic[T, R]):
             with self._lock:
                 if not self._stopped.is_set():
                     self._begin(failed)
+        if isinstance(self._items, Generator):
+            self._items.close()  # with the threads that it may have
         self._results.put(None)
         for _ in range(self._workers):
             self._tasks.put(None)

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.in_order import InOrder
-from sewcli.acoustic.model import AcousticModel, Attending, Segment, Starting
+from sewcli.acoustic.model import AcousticModel, Attending, Segment, Starting, check_finite
+from sewcli.audio import shown
 from sewcli.chunking import SAMPLE_RATE, Chunk
+from sewcli.errors import InputError
 from sewcli.pipeline.line import Job
 
 #: rows of a batch: each may hold an open file
@@ -120,8 +122,13 @@ class Batcher(Generic[ResultT_co]):
 
 
 def _push(row: _Row[ResultT_co], output: NDArray[np.float32], attentions: NDArray[np.float32] | None) -> None:
-    """Hand an output on to the consumer of its recording."""
+    """Hand an output on to the consumer of its recording (InputError where it is of no use)."""
     consumer, chunk = row.job.consumer, row.chunk
+    try:
+        check_finite(shown(row.job.recording.source), output)
+    except InputError:
+        consumer.pass_over()
+        raise
     if attentions is not None and isinstance(consumer, TakesAttentions):
         consumer.attend(attentions, chunk)
     if chunk.skipped:

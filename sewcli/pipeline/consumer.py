@@ -32,5 +32,9 @@ class Consumer(Protocol[ResultT_co]):
         """
         raise TypeError(f"{type(self).__name__} needs all frames, and {frames} were left out")
 
+    def pass_over(self) -> None:
+        """Take note that the output of the next chunk is of no use: the recording has failed."""
+        return  # most need not know
+
     def close(self) -> None:
         """Give resources back."""

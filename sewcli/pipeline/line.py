@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from sewcli.audio import shown
 from sewcli.errors import InputError
 from sewcli.reading.recording import Recording
 from sewcli.results import Failure
@@ -46,6 +47,8 @@ class Job(Generic[ResultT_co]):
     waiting: int
     #: made in a thread of its own, once nothing is waited for
     result: Future[ResultT_co | Failure] | None = None
+    #: in place of the result of one that has gone wrong
+    failure: Failure | None = None
     #: chunks that were put into batches
     begun: int = 0
     #: chunks whose outputs are handed on
@@ -55,18 +58,38 @@ class Job(Generic[ResultT_co]):
 
     def take(self, number: int, hand_on: Callable[[], None]) -> None:
         """Hand on the output of a chunk, from 0, when those of all chunks before it are."""
+        if self.failure is not None:
+            self.consumer.pass_over()
+            return
         self._early[number] = hand_on
-        while self.taken in self._early:
-            self._early.pop(self.taken)()
-            self.taken += 1
-            self.waiting -= 1
+        try:
+            while self.taken in self._early:
+                self._early.pop(self.taken)()
+                self.taken += 1
+                self.waiting -= 1
+        except InputError as error:
+            self.fail(error)
+
+    def fail(self, error: InputError) -> None:
+        """Have it fail: the outputs of its other chunks are not waited for."""
+        self.failure = self._told(error)
+        self.waiting = 0
+        self._early.clear()
 
     def make(self) -> ResultT_co | Failure:
         """Its result, or a failure where it alone has none: the name of its picture is too long."""
+        if self.failure is not None:
+            return self.failure
         try:
             return self.consumer.result(self.recording)
         except InputError as error:
-            return self.recording.source.failure(error.code, str(error))
+            return self._told(error)
+
+    def _told(self, error: InputError) -> Failure:
+        """Its failure, whose message names it."""
+        source, message = self.recording.source, str(error)
+        named = message if message.startswith(shown(source)) else f"{shown(source)}: {message}"
+        return source.failure(error.code, named)
 
     def close(self) -> None:
         """Give its resources back."""

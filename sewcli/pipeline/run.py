@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
+from sewcli.audio import shown
 from sewcli.chunking import Chunk, ChunkPlan
 from sewcli.errors import InputError
 from sewcli.inputs.source import Source
@@ -145,8 +146,8 @@ def run(
                 continue
             pending.append(opened)
             if isinstance(opened, Job):
-                for chunk in options.plan.chunks_of(opened.recording.pieces):
-                    batcher.add(opened, chunk, _segment(opened.recording, chunk, options))
+                for chunk, segment in _segments(opened, options):
+                    batcher.add(opened, chunk, segment)
                     yield from pending.finished()
             if len(pending) >= _MOST_PENDING:
                 batcher.flush()
@@ -186,10 +187,23 @@ def _open(
     except InputError as error:
         return source.failure(error.code, str(error))
     waiting = sum(1 for _ in options.plan.chunks_of(recording.pieces))
-    return Job(recording, consumer(), waiting)
+    try:
+        return Job(recording, consumer(), waiting)
+    except InputError as error:  # there is no room for its frames
+        recording.close()
+        return source.failure(error.code, f"{shown(source)}: {error}")
 
 
-def _segment(recording: Recording, chunk: Chunk, options: Options) -> Segment:
-    samples = recording.read(chunk.start, chunk.stop)
-    statistics = recording.statistics if options.file_statistics else wave_statistics(samples)
-    return Segment(samples, statistics)
+def _segments(job: Job[ResultT_co], options: Options) -> Iterator[tuple[Chunk, Segment]]:
+    """The chunks of a recording and their samples, as long as it has not failed."""
+    recording = job.recording
+    for chunk in options.plan.chunks_of(recording.pieces):
+        if job.failure is not None:
+            return
+        try:
+            samples = recording.read(chunk.start, chunk.stop)
+        except InputError as error:
+            job.fail(error)
+            return
+        statistics = recording.statistics if options.file_statistics else wave_statistics(samples)
+        yield chunk, Segment(samples, statistics)

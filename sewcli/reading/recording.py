@@ -7,14 +7,15 @@ chunk needs them; so the samples wait, short ones in memory and long ones in a t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.statistics import StatisticsAccumulator, WaveStatistics
 from sewcli.audio import SAMPLE_RATE, shown
+from sewcli.audio.checks import cannot_open
 from sewcli.chunking import MIN_SAMPLES
 from sewcli.errors import AudioError
 from sewcli.inputs.source import Source
@@ -22,6 +23,7 @@ from sewcli.reading.activity import active, pieces
 from sewcli.reading.activity_options import ActivityOptions
 from sewcli.reading.measured import How, Measures, Reading, measured
 from sewcli.reading.read_workers import ReadWorkers
+from sewcli.temporary import no_room
 
 #: samples kept in memory before they move to a temporary file: two minutes
 MEMORY_BYTES = 120 * SAMPLE_RATE * 4
@@ -66,7 +68,7 @@ class Recording:
             with closing(read(source, how)) as blocks:
                 measures = self._keep_all(blocks, cancelled)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
         self.statistics = measures.statistics
         self.pieces = [(0, self.samples)]
@@ -80,6 +82,8 @@ class Recording:
                 block = next(blocks)
             except StopIteration as end:
                 measures: Measures = end.value
+                with self._room():
+                    self._file.flush()
                 return measures
             self._keep(block)
             self.samples += block.size
@@ -96,14 +100,16 @@ class Recording:
         return accumulator.finish() if kept >= MIN_SAMPLES else None
 
     def _keep(self, block: NDArray[np.float32]) -> None:
-        try:
+        with self._room():
             self._file.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            raise AudioError(
-                f"{shown(self.source)}: no room for its samples in {tempfile.gettempdir()}: {error.strerror}",
-                hint="set TMPDIR to a directory with 230 MB for each hour of audio",
-                code="no_space",
-            ) from error
+            hint = "set TMPDIR to a directory with 230 MB for each hour of audio"
+            raise no_room(AudioError, "its samples", error, hint, f"{shown(self.source)}: ") from error
 
     @property
     def duration(self) -> float:
@@ -111,10 +117,14 @@ class Recording:
         return round(self.samples / SAMPLE_RATE, 3)
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Samples `start` to `stop`, shape (stop - start,)."""
-        self._file.seek(start * 4)
-        return np.frombuffer(self._file.read((stop - start) * 4), dtype=np.float32)
+        """Samples `start` to `stop`, shape (stop - start,) (AudioError where the disk does not give them)."""
+        try:
+            self._file.seek(start * 4)
+            return np.frombuffer(self._file.read((stop - start) * 4), dtype=np.float32)
+        except OSError as error:
+            raise cannot_open(shown(self.source), error) from error
 
     def close(self) -> None:
         """Give memory and temporary file back."""
-        self._file.close()
+        with suppress(OSError):  # no room for what nobody wants any more
+            self._file.close()

@@ -15,7 +15,7 @@ import numpy as np
 
 from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
-from sewcli.audio import read_blocks
+from sewcli.audio import read_blocks, shown
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import InputError
 from sewcli.inputs.source import Source
@@ -136,7 +136,7 @@ class Listening:
         spotter, live = self._spotter, self._source.is_stdin
         # what comes in as it is said is told as it is said
         rows = 1 if live else max(1, math.ceil(spotter.batch_seconds / spotter.options.window))
-        heard = WindowScores(spotter.model, rows, live=live)
+        heard = WindowScores(spotter.model, shown(self._source), rows, live=live)
         try:
             try:
                 for window in self._windows():

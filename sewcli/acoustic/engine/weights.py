@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from sewcli.acoustic.checkpoint import Checkpoint, check_names
-from sewcli.acoustic.files import damaged, weight_files
+from sewcli.acoustic.files import PICKLED, damaged, weight_files
 from sewcli.acoustic.pickled import read_pickle
 
 #: of the base model inside a model with a head
@@ -105,6 +105,6 @@ def _readers(directory: Path) -> dict[str, Callable[[], torch.Tensor]]:
             raise damaged(file, error) from error
     if files:
         return readers
-    pickled = directory / "pytorch_model.bin"
+    pickled = directory / PICKLED
     tensors = read_pickle(pickled)
     return {name: partial(tensors.__getitem__, name) for name in tensors}

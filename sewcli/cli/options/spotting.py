@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sewcli.cli.ended import ended
 from sewcli.errors import UsageError
 from sewcli.results import Detections, KeywordEvent
 from sewcli.spotting.options import SpottingOptions
@@ -121,8 +122,9 @@ def on_command_line(context: typer.Context, name: str) -> bool:
 
 def as_written(results: Iterator[Result], *, at_once: bool) -> Iterator[Result]:
     """Events on standard output as they end, or in the file of their input when that is over."""
-    for result in results:
-        if isinstance(result, Detections) and at_once:
-            yield replace(result, events=())  # they have been written
-        elif at_once or not isinstance(result, KeywordEvent):
-            yield result
+    with ended(results):
+        for result in results:
+            if isinstance(result, Detections) and at_once:
+                yield replace(result, events=())  # they have been written
+            elif at_once or not isinstance(result, KeywordEvent):
+                yield result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import threading
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ class Done(NamedTuple):
 
 
 class Entries:
-    """The last entry of every file in a journal.
+    """The last entry of every file in a journal; several threads may ask for them.
 
     Sixteen bytes an entry are held, a hash of its name and its place; the rest is read when it is asked for.
 
@@ -42,6 +43,7 @@ class Entries:
         if file.exists() and not file.is_file():
             raise OSError(errno.EINVAL, "the journal is no file", str(file))
         self._stream: BinaryIO = file.open("rb") if file.exists() else io.BytesIO()
+        self._lock = threading.Lock()
         names, places = array("q"), array("q")
         for place, done in self._lines():
             names.extend(map(hash, done))
@@ -73,8 +75,7 @@ class Entries:
     def _last(self, name: str) -> tuple[int, Done] | None:
         begin, end = (self._hashes.searchsorted(hash(name), side) for side in ("left", "right"))
         for place in self._places[begin:end][::-1].tolist():
-            self._stream.seek(place)
-            done = _parsed(self._stream.readline()).get(name)
+            done = _parsed(self._line(place)).get(name)
             if done is not None:  # else a name with the same hash
                 return place, done
         return None
@@ -83,12 +84,16 @@ class Entries:
         """Where each line is, and the files it tells of."""
         place = 0
         while True:
-            self._stream.seek(place)
-            text = self._stream.readline()
+            text = self._line(place)
             if not text:
                 return
             yield place, _parsed(text)
             place += len(text)
+
+    def _line(self, place: int) -> bytes:
+        with self._lock:  # the stream has one place for all threads
+            self._stream.seek(place)
+            return self._stream.readline()
 
 
 def line(sizes: Mapping[str, int], hashes: Mapping[str, str], audio: str, run: str) -> bytes:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sewcli.acoustic.files import loaded_files
 from sewcli.atomic import RESERVED, write_whole
 from sewcli.cli.output.entries import Entries, line
 from sewcli.cli.output.plan import Planned
 from sewcli.inputs.source import Source
+from sewcli.inputs.urls import unsigned
 from sewcli.locking import lock
 
 JOURNAL = f"{RESERVED}journal.jsonl"
@@ -133,13 +136,11 @@ def run_fingerprint(content: Mapping[str, Any], model: Path) -> str:
 
     Args:
         content: settings, model and layout, as JSON.
-        model: its directory; where the model has no revision, names, sizes and times of its files count.
+        model: its directory; where the model has no revision, names and contents of its files count.
     """
     counted: dict[str, Any] = dict(content)
     if counted["model"]["revision"] is None:
-        counted["files"] = [
-            (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(model.iterdir())
-        ]
+        counted["files"] = [(file.name, _hash(file)) for file in loaded_files(model)]
     return hashlib.blake2b(json.dumps(counted, sort_keys=True).encode(), digest_size=20).hexdigest()
 
 
@@ -168,7 +169,8 @@ def _at_address(url: str) -> str | None:
     if said is None:
         return None
     # two servers may have the same tag for their files
-    return hashlib.blake2b(f"{url} {said}".encode(errors="surrogatepass"), digest_size=20).hexdigest()
+    state = f"{unsigned(url)} {said}"
+    return hashlib.blake2b(state.encode(errors="surrogatepass"), digest_size=20).hexdigest()
 
 
 def _on_disk(file: Path) -> str | None:
@@ -181,8 +183,18 @@ def _on_disk(file: Path) -> str | None:
         return None
 
 
+def _content(file: Path, size: int, modified: int) -> str:
+    with _hashing(file):  # threads that ask for one file at a time wait for the first of them
+        return _remembered(file, size, modified)
+
+
+@lru_cache(maxsize=16)
+def _hashing(file: Path) -> threading.Lock:  # noqa: ARG001 - it tells them apart
+    return threading.Lock()
+
+
 @lru_cache(maxsize=16)  # the rows of a manifest name the same long file again and again
-def _content(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - they tell a changed file
+def _remembered(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - they tell a changed file
     return _hash(file)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sewcli.atomic import Folders, write_whole
 from sewcli.cli.output.places import make_folder
-from sewcli.cli.output.plan import plan
+from sewcli.cli.output.plan import plan, with_names
 from sewcli.cli.output.sinks import OF_ONE_FILE
 from sewcli.cli.output.template import BY_PATH, MIRRORED, Template
 from sewcli.errors import InputError, SewError, UsageError
@@ -57,6 +57,10 @@ class Beside:
                         f"{option}: {one.source.path} is given twice, and results cannot tell which is which",
                         hint="name an input once, or leave {index} out of the pattern",
                     )
+
+    def named(self, source: Source) -> Source:
+        """The source, which fails before it is read where its file has a name that is too long."""
+        return source if source.error is not None else with_names(source, [self.target(source)])
 
     def target(self, source: Source) -> Path:
         """The file of an input that is no bad row of a manifest."""

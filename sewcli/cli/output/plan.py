@@ -6,11 +6,12 @@ named anew each time they are asked for.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sewcli.cli.output.collisions import Places, check_beside
@@ -22,6 +23,8 @@ from sewcli.writers import Format
 
 _log = logging.getLogger("sewcli")
 
+#: bytes of a name, in nearly all file systems
+_LONGEST = 255
 #: seconds between messages on how far the planning is
 _TOLD_EVERY = 30.0
 
@@ -91,7 +94,18 @@ class Plan:
 
     def _planned(self, source: Source, index: int) -> Planned:
         targets = self.files(source, index)
-        return Planned(source, targets, tuple(file(source) for file in self._beside if targets))
+        beside = tuple(file(source) for file in self._beside if targets)
+        nameable = with_names(source, (*targets, *beside))
+        return Planned(source, targets, beside) if nameable is source else Planned(nameable, ())
+
+
+def with_names(source: Source, files: Iterable[Path]) -> Source:
+    """The source, which fails before it is read where one of its files has a name that is too long."""
+    for file in files:
+        if os.name == "posix" and any(len(part.encode(errors="replace")) > _LONGEST for part in file.parts):
+            reason = f"cannot write {file}: {os.strerror(errno.ENAMETOOLONG)}"
+            return replace(source, error=reason, error_hint="see --output-template", error_code="output")
+    return source
 
 
 def plan(

@@ -7,7 +7,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -21,7 +21,8 @@ from sewcli.cli.streams import write_stdout
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.source import Source
 from sewcli.locking import check_free
-from sewcli.results import Failure, Transcript
+from sewcli.pipeline.ahead import in_order
+from sewcli.results import Failure, KeywordEvent, Transcript
 from sewcli.writers import FORMATS, Format, Kind, Layout, Result, formats_for
 from sewcli.writers.sctk import suffix_of
 
@@ -32,8 +33,18 @@ HINT_OF_OUTPUT = "name a directory, or write one file with > FILE, without -o"
 OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
 
 
+#: threads that look inputs up in a journal: their audio is hashed, or its server is asked
+_LOOKING = 4
+
+
 class Sink(Protocol):
-    """Takes results in the order of the inputs."""
+    """Takes results in the order of the inputs.
+
+    Attributes:
+        source: the input of the last result that was written or could not be, where that is known.
+    """
+
+    source: Source | None
 
     def write(self, result: Result) -> None:
         """Write one result.
@@ -108,6 +119,8 @@ class StandardOutput:
         self._layout = layout
         self._sources = sources
         self._has_header = chosen.header is None
+        self._under_way: deque[Source] = deque()
+        self.source: Source | None = None
         self._names = Names(chosen.name) if chosen.by_name else None
 
     def __enter__(self) -> StandardOutput:
@@ -118,7 +131,9 @@ class StandardOutput:
 
     def pending(self, run: str) -> Iterator[Source]:  # noqa: ARG002 - nothing is remembered here
         """The inputs."""
-        return iter(self._sources)
+        for source in self._sources:
+            self._under_way.append(source)
+            yield source
 
     def write(self, result: Result) -> None:
         """Write one result.
@@ -127,6 +142,8 @@ class StandardOutput:
             ClosedPipe: nobody reads any more. SewError: it cannot be written. InputError: the format has
                 another recording of its name.
         """
+        if not isinstance(result, KeywordEvent):  # more of its input are to come
+            self.source = self._under_way.popleft() if self._under_way else None
         if self._names is not None and isinstance(result, Transcript):
             self._names.take(result.path, suffix_of(result))
         if not self._has_header and self._format.header is not None:
@@ -182,6 +199,7 @@ class Directory:
         self._layout = layout
         self._planned = planned
         self._under_way: deque[_UnderWay] = deque()
+        self.source: Source | None = None
         self._run = ""
         self.done_before = 0
         self.total = len(planned)
@@ -206,22 +224,29 @@ class Directory:
             self._journal.close()
 
     def pending(self, run: str) -> Iterator[Source]:
-        """The inputs that are left to do, each looked up in the journal when its turn comes.
+        """The inputs that are left to do, each looked up in the journal a little before its turn.
 
         Args:
             run: the hash of the model, the settings and the layout.
         """
         self._run = run
-        for one in self._planned:
-            journal = self._journal
-            audio = None if journal is None else audio_fingerprint(one.source)
-            if journal is not None and audio is not None and journal.is_done(one, audio, run):
-                self.done_before += 1
-                continue
-            self._under_way.append(_UnderWay(one, audio))
-            yield one.source
+        looked_up = in_order(self._planned, self._looked_up, workers=0 if self._journal is None else _LOOKING)
+        with closing(looked_up):
+            for one, is_done in looked_up:
+                if is_done:
+                    self.done_before += 1
+                    continue
+                self._under_way.append(one)
+                yield one.planned.source
         if self.done_before:
             _log.info("%d of %d inputs were done before", self.done_before, len(self._planned))
+
+    def _looked_up(self, one: Planned) -> tuple[_UnderWay, bool]:
+        """An input, and whether it was done before."""
+        if self._journal is None:
+            return _UnderWay(one, None), False
+        audio = audio_fingerprint(one.source)
+        return _UnderWay(one, audio), audio is not None and self._journal.is_done(one, audio, self._run)
 
     def write(self, result: Result) -> None:
         """Write the files of one result; a failed input gets none.
@@ -230,6 +255,7 @@ class Directory:
             InputError: a file cannot have its name. SewError: nothing can be written any more.
         """
         one, audio = self._under_way.popleft()
+        self.source = one.source
         if isinstance(result, Failure):
             return
         for form, target in zip(self._formats, one.targets, strict=True):

@@ -58,6 +58,8 @@ class StackFile:
 
     #: how many inputs there are is not known
     total = None
+    #: no result of it fails alone
+    source: Source | None = None
 
     def __enter__(self) -> StackFile:
         return self
@@ -82,7 +84,7 @@ class StackFile:
         if self._rows is None:
             from sewcli.decoding.frames import FrameFile
 
-            self._rows = FrameFile(result.states.size)
+            self._rows = FrameFile(result.states.size, error=SewError)
         self._rows.append(result.states[None])
         content = jsonl.as_object(result)
         self._inputs.append({key: content.pop(key) for key in _OF_ONE_INPUT if key in content})
