@@ -16,9 +16,10 @@ from example_runs import CLIPS, PLAN, logits, wav_samples
 from helpers import Logits, write_babble
 
 from sewcli.acoustic.engine.fast import FastModel
+from sewcli.acoustic.failures import is_out_of_memory
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment, Starting, Underway
-from sewcli.acoustic.running import RunningModel, is_out_of_memory
+from sewcli.acoustic.running import RunningModel
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import ChunkPlan

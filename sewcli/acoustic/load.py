@@ -13,9 +13,10 @@ from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, inspect
 from sewcli.acoustic.cuda import fault_of, multiplies_bfloat16_on, settle_cuda
 from sewcli.acoustic.engine.config import NotCoveredError, read_config
+from sewcli.acoustic.failures import is_out_of_memory, no_room_for_weights
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.processor import multiplies_bfloat16
-from sewcli.acoustic.running import RunningModel, is_out_of_memory, no_room_for_weights
+from sewcli.acoustic.running import RunningModel
 from sewcli.errors import DeviceError, ModelError, UsageError
 from sewcli.hub.fetching import LocalModel
 

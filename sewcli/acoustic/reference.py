@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, check_names
+from sewcli.acoustic.failures import is_out_of_memory, no_room_for_weights
 from sewcli.acoustic.files import damaged
 from sewcli.acoustic.forward import class_logits, ctc_logits, encode, hidden_layers, recorded_attentions
 from sewcli.acoustic.model import Segment, Underway
-from sewcli.acoustic.running import RunningModel, is_out_of_memory, no_room_for_weights
+from sewcli.acoustic.running import RunningModel
 from sewcli.chunking import PAIR
 
 _FORWARD = {"ctc": ctc_logits, "classification": class_logits, "features": encode}

@@ -9,7 +9,6 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -19,30 +18,13 @@ from numpy.typing import NDArray
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.checkpoint import Checkpoint
 from sewcli.acoustic.cuda import first_line
+from sewcli.acoustic.failures import device_failed, is_out_of_memory
 from sewcli.acoustic.lanes import in_lane
 from sewcli.acoustic.model import Attending, PartlyRunError, Segment, Underway
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.acoustic.transfers import Copied, Transfers
 from sewcli.chunking import MIN_SAMPLES, PAIR, SAMPLE_RATE, kept_frame_count
 from sewcli.errors import DeviceError, ModelError, UsageError
-
-#: what the allocators say (that of CUDA through torch.compile, which wraps its error, or in a container that
-#: hides how much memory there is), CUDA itself (for pinned memory, and while it starts), cuBLAS, cuDNN (the
-#: last of four is all that a convolution says which finds no room for its work) and Triton
-_NO_MEMORY = (
-    "can't allocate memory",
-    "CUDA out of memory",
-    "NVML_SUCCESS == r",
-    "CUDA error: out of memory",
-    "CUDA driver error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUBLAS_STATUS_NOT_INITIALIZED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_NOT_INITIALIZED",
-    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
-    "unable to find an engine to execute this computation",
-    "Triton Error [CUDA]: out of memory",
-)
 
 
 class RunningModel(ABC):
@@ -293,26 +275,3 @@ class _Failed(_Begun):
 
     def result(self) -> list[NDArray[np.float32]]:
         raise self._error
-
-
-def no_room_for_weights(directory: Path) -> DeviceError:
-    """The error for a model whose weights alone do not fit the device."""
-    return DeviceError(
-        f"not enough memory for the weights of {directory}",
-        hint="use a smaller model, --dtype bfloat16 or another --device",
-    )
-
-
-def device_failed(device: str, error: Exception) -> DeviceError:
-    """The error for a device that no longer computes, as a card that was lost or a kernel that failed."""
-    return DeviceError(
-        f"{device} failed: {first_line(error)}",
-        hint="run again for what is left; if it fails there too, see `sew doctor`, or use --device cpu",
-    )
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an allocation has failed; only the allocator of CUDA has an error of its own for that."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(told in str(error) for told in _NO_MEMORY)

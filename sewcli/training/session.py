@@ -17,12 +17,12 @@ import torch
 
 from sewcli.acoustic.checkpoint import family_of
 from sewcli.acoustic.cuda import multiplies_bfloat16_on, settle_cuda
+from sewcli.acoustic.failures import is_out_of_memory
 from sewcli.acoustic.files import read_config
 from sewcli.acoustic.forward import Model
 from sewcli.acoustic.load import find_device
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.processor import multiplies_bfloat16
-from sewcli.acoustic.running import is_out_of_memory
 from sewcli.chunking import frame_count
 from sewcli.errors import DeviceError, ModelError, SewError, UsageError
 from sewcli.hub.fetching import LocalModel, fetch

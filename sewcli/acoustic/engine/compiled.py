@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec
 import torch
 
 from sewcli.acoustic.cuda import first_line
-from sewcli.acoustic.running import is_out_of_memory
+from sewcli.acoustic.failures import is_out_of_memory
 
 _log = logging.getLogger("sewcli")
 

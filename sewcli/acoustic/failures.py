@@ -1,0 +1,51 @@
+"""What goes wrong on a device: no memory is left, or it computes no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from sewcli.acoustic.cuda import first_line
+from sewcli.errors import DeviceError
+
+#: what the allocators say (that of CUDA through torch.compile, which wraps its error, or in a container that
+#: hides how much memory there is), CUDA itself (for pinned memory, and while it starts), cuBLAS, cuDNN (the
+#: last of four is all that a convolution says which finds no room for its work) and Triton
+_NO_MEMORY = (
+    "can't allocate memory",
+    "CUDA out of memory",
+    "NVML_SUCCESS == r",
+    "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "unable to find an engine to execute this computation",
+    "Triton Error [CUDA]: out of memory",
+)
+
+
+def no_room_for_weights(directory: Path) -> DeviceError:
+    """The error for a model whose weights alone do not fit the device."""
+    return DeviceError(
+        f"not enough memory for the weights of {directory}",
+        hint="use a smaller model, --dtype bfloat16 or another --device",
+    )
+
+
+def device_failed(device: str, error: Exception) -> DeviceError:
+    """The error for a device that no longer computes, as a card that was lost or a kernel that failed."""
+    return DeviceError(
+        f"{device} failed: {first_line(error)}",
+        hint="run again for what is left; if it fails there too, see `sew doctor`, or use --device cpu",
+    )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation has failed; only the allocator of CUDA has an error of its own for that."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(told in str(error) for told in _NO_MEMORY)
