@@ -231,7 +231,7 @@ class CtcTask:
         """
         if self._teacher is not None:
             self._teacher.check_features(model)
-        self._features = FeatureCache.build(model, source, self._train, self._recipe, directory)
+        self._features = FeatureCache.build(model, source, self._train, self.used, self._recipe, directory)
 
     def learn_from(self, directory: Path) -> None:
         """Match the posteriors of the model in `directory` at first (UsageError where it does not fit)."""

@@ -1,0 +1,46 @@
+"""Training: the files of a checkpoint."""
+
+import pytest
+import torch
+
+from sewcli.errors import UsageError
+from sewcli.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+def test_a_large_state_is_saved_in_parts_and_read_back(tmp_path):
+    state = {
+        "step": 3,
+        "nested": {0: {"a": torch.arange(10.0), "b": [torch.ones(3, 4), 2.5]}, "x": None},
+        "large": torch.randn(500),
+    }
+    save_checkpoint(tmp_path, 3, state, part_bytes=256)
+    assert len(list((tmp_path / "state-00000003").glob("part-*"))) == 2
+    save_checkpoint(tmp_path, 4, {**state, "step": 4}, part_bytes=256)
+    assert [path.name for path in tmp_path.glob("state*")] == ["state-00000004"]
+    loaded = load_checkpoint(tmp_path)
+    assert loaded["step"] == 4
+    assert loaded["nested"]["x"] is None
+    torch.testing.assert_close(loaded["large"], state["large"], rtol=0, atol=0)
+    torch.testing.assert_close(loaded["nested"][0]["b"][0], torch.ones(3, 4))
+    assert loaded["nested"][0]["b"][1] == 2.5
+
+
+def test_a_state_that_is_there_is_saved_again_with_what_is_new(tmp_path):
+    weight = torch.arange(6.0)
+    save_checkpoint(tmp_path, 3, {"best": 0.5, "model": weight}, part_bytes=1 << 20)
+    part = tmp_path / "state-00000003/part-0000.safetensors"
+    made = part.stat().st_mtime_ns
+    save_checkpoint(tmp_path, 3, {"best": 0.4, "model": weight}, part_bytes=1 << 20)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded["best"] == 0.4
+    assert torch.equal(loaded["model"], weight)
+    assert part.stat().st_mtime_ns == made  # what is large is not written twice
+    assert sorted(file.name for file in tmp_path.rglob("*.*")) == ["part-0000.safetensors", "state.json"]
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    save_checkpoint(tmp_path, 3, {"a": torch.ones(100)}, part_bytes=1 << 20)
+    part = tmp_path / "state-00000003/part-0000.safetensors"
+    part.write_bytes(part.read_bytes()[:50])
+    with pytest.raises(UsageError, match="state-00000003 is damaged"):
+        load_checkpoint(tmp_path)
