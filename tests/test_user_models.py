@@ -1,4 +1,4 @@
-"""The user's models.toml over the packaged one, and the commands of `sew models` that change or check."""
+"""The user's models.toml over the packaged one, and the commands of `sew models` that change it."""
 
 from __future__ import annotations
 
