@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ _PACKAGE = Path(__file__).resolve().parent
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 _TEXT_KEYS = ("family", "task", "language", "licence", "description")
+#: categories of characters that would break a line or a table: controls, separators of lines and paragraphs
+_NO_TEXT = ("Cc", "Zl", "Zp")
 OFFSET_KEYS = ("start_offset", "end_offset")
 _KEYS = frozenset(
     ("repo", "path", "revision", *_TEXT_KEYS, "parameters", "size_mb", *OFFSET_KEYS, *OptionDefaults.names())
@@ -172,6 +175,9 @@ def _parse_model(alias: str, value: Any, source: Path, *, packaged: bool) -> Mod
     # what the user does not tell of a model is not known; of a packaged one all is told
     given = _TEXT_KEYS if packaged else [key for key in _TEXT_KEYS if key in table]
     text = {key: _text(table, key, source, where) for key in given}
+    for key, told in text.items():
+        if any(unicodedata.category(character) in _NO_TEXT for character in told):
+            raise bad_registry(source, f"[{where}]: {key} has to be one line without tabs, not {told!r}")
     for key, allowed in (("family", FAMILIES), ("task", TASKS)):
         if key in text and text[key] not in allowed:
             raise bad_registry(source, f"[{where}]: {key} is {text[key]!r}, not one of {', '.join(allowed)}")

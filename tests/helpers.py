@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ needs_pyctcdecode = pytest.mark.skipif(
     importlib.util.find_spec("pyctcdecode") is None, reason="no release of pyctcdecode for this Python"
 )
 RATE = 16_000
+#: of what `in_cache` makes
+COMMIT = "d" * 40
 CLASSES = {"sew": "SEW", "sew-d": "SEWD"}
 HEADS = {"ctc": "ForCTC", "classification": "ForSequenceClassification", "features": "Model"}
 LABELS = ("yes", "no", "_silence_", "_unknown_")
@@ -218,3 +221,22 @@ def write_own(user_directory: Path, text: str) -> Path:
     file = user_directory / "models.toml"
     file.write_text(text)
     return file
+
+
+def in_cache(model: Path, cache: Path, repo: str = "owner/name") -> Path:
+    """Put a model into a hub cache, each file a link to its hash as huggingface_hub lays it out."""
+    storage = cache / f"models--{repo.replace('/', '--')}"
+    snapshot = storage / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (storage / "blobs").mkdir()
+    (storage / "refs").mkdir()
+    (storage / "refs" / "main").write_text(COMMIT)
+    for file in model.iterdir():
+        content = file.read_bytes()
+        if file.suffix == ".safetensors":
+            name = hashlib.sha256(content).hexdigest()
+        else:
+            name = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        (storage / "blobs" / name).write_bytes(content)
+        (snapshot / file.name).symlink_to(storage / "blobs" / name)
+    return snapshot

@@ -30,7 +30,9 @@ def pickled(content: object) -> bytes:
     return stream.getvalue()
 
 
-def run(hub: FakeHub, home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(
+    hub: FakeHub, home: Path, *arguments: str | Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """`sew` in a process of its own, because huggingface_hub reads its settings at its import."""
     kept = {
         key: value
@@ -40,4 +42,6 @@ def run(hub: FakeHub, home: Path, *arguments: str | Path) -> subprocess.Complete
     ours = {"HF_HOME": str(home), "HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"}
     ours["PYTHONPATH"] = str(Path(sewcli.__file__).parent.parent)
     command = [sys.executable, "-m", "sewcli", *map(str, arguments)]
-    return subprocess.run(command, env=kept | ours, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, env=kept | ours | variables, capture_output=True, text=True, timeout=120, check=False
+    )

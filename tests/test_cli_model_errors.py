@@ -192,15 +192,6 @@ def test_weights_of_nan_are_exit_5_and_not_an_empty_transcript(
     assert sew("transcribe", audio / "b.wav", "-m", model).code == 5
 
 
-def test_a_pickle_is_refused_with_exit_5(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
-    model = shutil.copytree(ctc, tmp_path / "model")
-    (model / "model.safetensors").unlink()
-    (model / "pytorch_model.bin").write_bytes(b"garbage" * 99)
-    result = sew("transcribe", audio / "b.wav", "-m", model)
-    assert (result.code, result.out) == (5, b"")
-    assert f"sew models convert {model} -o DIR" in result.err
-
-
 @pytest.mark.parametrize("name", ["vocab.json", "tokenizer_config.json"])
 def test_tokenizer_files_with_values_of_a_wrong_type_are_exit_5(
     sew: Sew, ctc: Path, audio: Path, tmp_path: Path, name: str

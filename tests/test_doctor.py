@@ -6,15 +6,19 @@ import importlib.metadata
 import importlib.util
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import Sew
 
+from sewcli.acoustic import load
 from sewcli.doctor import packages
 from sewcli.doctor.examination import examine_card
+from sewcli.hub.fetching import LocalModel
 
 
 def examined(sew: Sew, code: int = 0) -> dict[str, dict[str, Any]]:
@@ -159,6 +163,54 @@ def test_a_device_is_held_against_the_cpu() -> None:
     found = examine_card("cpu")
     assert found.ok
     assert "both families" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("off", "verdict"),
+    [(1e-4, "give the logits"), (0.01, "nano gives logits that differ"), (np.nan, "by nan of the largest")],
+)
+def test_a_card_whose_logits_differ_is_no_good(
+    monkeypatch: pytest.MonkeyPatch, off: float, verdict: str
+) -> None:
+    """The network of the CPU stands for that of a card which adds something to its logits."""
+
+    load_model = load.load_model
+
+    def loaded(local: LocalModel, task: str, device: str) -> Any:
+        network = load_model(local, task, device="cpu")
+        if device == "cpu":
+            return network
+        return lambda segments: [logits + off * np.abs(logits).max() for logits in network(segments)]
+
+    monkeypatch.setattr(load, "load_model", loaded)
+    found = examine_card("card")
+    assert found.ok == (off == 1e-4)
+    assert verdict in found.detail
+    assert found.fix == (None if found.ok else "use --device cpu, and tell us")
+
+
+def test_a_machine_without_a_temporary_directory_is_told_of_tmpdir(
+    sew: Sew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "file")])
+    found = examined(sew, code=5)["temporary"]
+    assert "No usable temporary directory" in found["detail"]
+    assert found["fix"] == "set TMPDIR to a directory that can be written to"
+
+
+@pytest.mark.parametrize("name", ["file", "x" * 300])
+def test_a_cache_that_cannot_be_is_told_of_hf_home(
+    sew: Sew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A file in its place, and a name that no directory can have."""
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / name))
+    found = examined(sew, code=0 if name == "file" else 5)["cache"]
+    assert not found["ok"]
+    assert found["fix"] == "set HF_HOME to another place"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

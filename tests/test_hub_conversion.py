@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ class Offering(FakeHub):
     """A hub with pull requests."""
 
     pulls: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    end: threading.Event = field(default_factory=threading.Event)
 
 
 class Bot(Publisher):
@@ -46,6 +49,20 @@ class Bot(Publisher):
 
     def tell(self, content: object) -> None:
         self.answer(200, json.dumps(content).encode(), Content_Type="application/json")
+
+
+class Mute(Bot):
+    """Gives no answer about pull requests."""
+
+    hub: Offering
+
+    def do_GET(self) -> None:  # noqa: N802
+        if "/discussions" in self.path:
+            self.hub.requests.append(f"GET {self.path}")
+            self.hub.end.wait(self.hub.seconds)
+            self.close_connection = True
+        else:
+            super().do_GET()
 
 
 def pull_request(number: int, **changes: Any) -> dict[str, Any]:
@@ -123,6 +140,19 @@ def test_a_pull_request_without_the_file_leaves_the_pickle(offering: Offering, t
     done = run(offering, tmp_path, "models", "pull", "sew-tiny")
     assert done.returncode == 0, done.stderr
     assert offering.downloads().count("pytorch_model.bin") == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 100.0])
+def test_a_hub_that_hangs_up_or_is_silent_about_conversions_leaves_the_pickle(
+    offering: Offering, tmp_path: Path, seconds: float
+) -> None:
+    mute = Offering(commits=offering.commits, seconds=seconds)
+    with serving(mute, Mute):
+        done = run(mute, tmp_path, "models", "pull", "sew-tiny", HF_HUB_ETAG_TIMEOUT="1")
+        mute.end.set()
+    assert done.returncode == 0, done.stderr
+    assert any("/discussions" in request for request in mute.requests)
+    assert mute.downloads().count("pytorch_model.bin") == 1
 
 
 def test_the_conversion_is_for_packaged_aliases_alone(offering: Offering, tmp_path: Path) -> None:

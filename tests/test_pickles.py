@@ -85,7 +85,7 @@ def test_a_directory_is_refused_and_converted(sew: Sew, ctc: Path, audio: Path, 
     weights["tied.weight"] = weights["lm_head.weight"]  # one tensor under two names, as torch saves them
     source = with_pickle(ctc, tmp_path / "pickled", pickled(weights))
     refused = sew("transcribe", "-m", source, audio / "a.wav")
-    assert refused.code == 5
+    assert (refused.code, refused.out) == (5, b"")
     assert f"sew models convert {source} -o DIR" in refused.messages[0]
     target = tmp_path / "new" / "model"
     assert sew("models", "convert", source, "-o", target).lines == [str(target)]
@@ -99,6 +99,33 @@ def test_a_directory_is_refused_and_converted(sew: Sew, ctc: Path, audio: Path, 
     whole = sew("models", "convert", ctc, "-o", tmp_path / "other")
     assert whole.code == 2
     assert "has no pytorch_model.bin" in whole.messages[0]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_conversion_that_fails_can_be_tried_again(
+    sew: Sew, ctc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    weights = load_file(ctc / "model.safetensors")
+    headless = {name: tensor for name, tensor in weights.items() if "lm_head" not in name}
+    source = with_pickle(ctc, tmp_path / "pickled", pickled(headless))
+    target = tmp_path / "new" / "model"
+    if is_there:
+        target.mkdir(parents=True)
+    failed = sew("models", "convert", source, "-o", target)
+    assert (failed.code, failed.out) == (5, b"")
+    assert failed.messages[0].startswith(f"sew: {source} has no lm_head.weight")
+    assert not [*tmp_path.glob("new/**/*.*"), *tmp_path.glob("new/.*")]
+    (source / "pytorch_model.bin").write_bytes(pickled(weights))
+
+    def full(*_given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", full)
+        assert "No space left" in sew("models", "convert", source, "-o", target).err
+    assert sew("models", "convert", source, "-o", target).lines == [str(target)]
+    assert sorted(file.name for file in target.iterdir()) == sorted(file.name for file in ctc.iterdir())
+    assert [file.name for file in target.parent.iterdir()] == ["model"]
 
 
 class Trap:

@@ -14,8 +14,9 @@ from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.forward import convolutions
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.chunking import frame_count
-from sewcli.errors import UsageError
+from sewcli.errors import SewError, UsageError
 from sewcli.inputs.manifest import load_manifest
+from sewcli.training import features
 from sewcli.training.augment import change_speed, limit_band
 from sewcli.training.cache import AudioCache
 from sewcli.training.ctc import CtcTask
@@ -50,6 +51,11 @@ def task_and_model(recipe_file, start, directory):
     )
     model = kind.from_pretrained(start, dtype=torch.float32).eval()
     return recipe, CtcTask(recipe, clips, clips, Speller(english_vocabulary())), model, clips
+
+
+def build(model, source, clips, recipe, directory):
+    """The features of all clips."""
+    return FeatureCache.build(model, source, clips, np.arange(len(clips)), recipe, directory)
 
 
 def test_batches_of_features_have_the_loss_of_batches_of_samples(recipe_file, start, tmp_path):
@@ -101,7 +107,7 @@ def test_they_are_computed_again_for_other_weights_alone(recipe_file, start, tmp
     recipe, _, model, clips = task_and_model(recipe_file, start, tmp_path)
 
     def clip(source=start):
-        return FeatureCache.build(model, source, clips, recipe, tmp_path).clip(1, np.random.default_rng(0))
+        return build(model, source, clips, recipe, tmp_path).clip(1, np.random.default_rng(0))
 
     first = clip().copy()
     [file] = tmp_path.glob("*.float16")
@@ -127,7 +133,7 @@ def test_they_are_computed_again_for_other_recordings_of_noise(recipe_file, star
     for seed in (0, 1):
         hiss = np.random.default_rng(seed).standard_normal(32_000) * 0.1
         soundfile.write(tmp_path / "noise/hiss.wav", hiss, 16_000)
-        kept = FeatureCache.build(model, start, clips, recipe, tmp_path / "kept")
+        kept = build(model, start, clips, recipe, tmp_path / "kept")
         found.append(kept.clip(0, np.random.default_rng(0)).copy())
     assert not np.array_equal(*found)
 
@@ -136,7 +142,7 @@ def test_changed_versions_are_those_the_convolutions_give_of_changed_clips(recip
     _, task, model, clips = task_and_model(recipe_file, start, tmp_path)
     changes = ["speeds=[0.8]", "band_probability=1.0", "keep_features=2"]
     recipe = load_recipe(recipe_file, EXAMPLES, [f"init={start}", *KEPT, *changes])
-    cache = FeatureCache.build(model, start, clips, recipe, tmp_path)
+    cache = build(model, start, clips, recipe, tmp_path)
     samples = limit_band(change_speed(clips.clip(1), 0.8))
     batch = make_batch([samples], [wave_statistics(samples)], normalize=True)
     with torch.no_grad():
@@ -157,7 +163,7 @@ def test_versions_of_different_speeds_take_turns(recipe_file, start, tmp_path):
     _, _, model, clips = task_and_model(recipe_file, start, tmp_path)
     changes = ["speeds=[0.8, 0.9, 1.0, 1.1, 1.2]", "keep_features=3"]
     recipe = load_recipe(recipe_file, EXAMPLES, [f"init={start}", *KEPT, *changes])
-    cache = FeatureCache.build(model, start, clips, recipe, tmp_path)
+    cache = build(model, start, clips, recipe, tmp_path)
     lengths = {len(cache.clip(1, np.random.default_rng(seed))) for seed in range(20)}
     assert len(lengths) > 1
     assert len(list(tmp_path.glob("*.float16"))) == 3
@@ -170,7 +176,7 @@ def test_a_set_can_have_fewer_versions(recipe_file, start, tmp_path):
     clips = AudioCache(clips.samples, clips.lengths, rows)
     changes = ["speeds=[0.8, 0.9, 1.0, 1.1, 1.2]", "keep_features=3", "feature_versions={few=1}"]
     recipe = load_recipe(recipe_file, EXAMPLES, [f"init={start}", *KEPT, *changes])
-    cache = FeatureCache.build(model, start, clips, recipe, tmp_path)
+    cache = build(model, start, clips, recipe, tmp_path)
     for clip in range(len(sets)):  # the versions of a clip are its own
         own = {frame_count(change_speed(clips.clip(clip), speed).size) for speed in recipe.speeds}
         assert {len(cache.clip(clip, np.random.default_rng(seed))) for seed in range(20)} <= own
@@ -181,6 +187,40 @@ def test_a_set_can_have_fewer_versions(recipe_file, start, tmp_path):
     sizes = sorted(file.stat().st_size for file in tmp_path.glob("*.float16"))
     assert len(sizes) == 3
     assert sizes[1] < sizes[2]
+
+
+def test_clips_that_are_left_out_have_none(recipe_file, start, tmp_path):
+    recipe, task, model, clips = task_and_model(recipe_file, start, tmp_path)
+    middle = float(np.median(clips.lengths)) / 16_000
+    task = CtcTask(dataclasses.replace(recipe, max_seconds=middle), clips, clips, task.speller)
+    assert 0 < task.used.size < len(clips)
+    task.keep_features(model, start, tmp_path)
+    [file] = tmp_path.glob("*.float16")
+    frames = sum(frame_count(length) for length in clips.lengths[task.used].tolist())
+    assert file.stat().st_size == frames * model.config.conv_dim[-1] * 2
+    whole = build(model, start, clips, recipe, tmp_path)
+    for index, clip in enumerate(task.clips):
+        rng = np.random.default_rng(0)
+        np.testing.assert_array_equal(task.kept(index, rng)[0], whole.clip(clip, rng))
+
+
+def test_a_disk_without_room_for_them_is_told(recipe_file, start, tmp_path, monkeypatch):
+    import resource
+
+    task_and_model(recipe_file, start, tmp_path / "run/cache")  # the samples are there
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    compute = features._compute
+
+    def limited(*given, **named):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limit[1]))
+        try:
+            compute(*given, **named)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    monkeypatch.setattr(features, "_compute", limited)
+    with pytest.raises(SewError, match=r"no room for .*File too large .*--resume"):
+        train_model(load_recipe(recipe_file, EXAMPLES, [f"init={start}", *KEPT]), tmp_path / "run")
 
 
 def test_tempo_is_interpolated_between_frames():

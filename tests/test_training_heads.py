@@ -1,17 +1,20 @@
 """Training: what the head of a model takes over from the one it starts from."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from trainings import EXAMPLES, keyword_recipe
+from trainings import EXAMPLES, keyword_recipe, make_task
 
 from sewcli.errors import UsageError
 from sewcli.training.ctc import BLANK_BIAS
-from sewcli.training.heads import outputs_of
+from sewcli.training.heads import outputs_of, roles, take_head
+from sewcli.training.initialise import build_model
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
+from sewcli.training.teacher import Teacher
 
 STILL = ["steps=1", "peak_rate=1e-12", "front_end_steps=0", "average=0.0"]
 
@@ -61,6 +64,21 @@ def test_letters_of_the_other_case_begin_as_those_there_are(recipe_file, start, 
     torch.testing.assert_close(after["a"][0], before["A"][0], rtol=0, atol=1e-3)
     assert not any(torch.allclose(after["é"][0], row, atol=1e-3) for row, _ in before.values())
     assert f"{len(after) - 1} of {len(after)} characters are those of {start}" in caplog.text
+
+
+def test_a_pickle_in_a_place_that_cannot_be_written_is_read_for_its_head(recipe_file, start, tmp_path):
+    """A cache that is read-only gets no safetensors beside it."""
+    expected, before = outputs_of(start, "ctc"), head(start)
+    torch.save(load_file(start / "model.safetensors"), start / "pytorch_model.bin")
+    (start / "model.safetensors").unlink()
+    assert outputs_of(start, "ctc") == expected
+    task, _, recipe = make_task(recipe_file, tmp_path)
+    model = build_model(dataclasses.replace(recipe, family="sew"), task.head, start, None)
+    model.lm_head.weight.data.zero_()
+    names = roles(task.speller.vocabulary)
+    assert not take_head(model, start, "ctc", [*reversed(names)])
+    torch.testing.assert_close(model.lm_head.weight[names[::-1].index("A")].detach(), before["A"][0].float())
+    Teacher.load(start, names, 4)
 
 
 def test_an_encoder_without_a_head_gets_one_that_begins_with_blanks(recipe_file, start, tmp_path):

@@ -84,10 +84,15 @@ def test_sixteen_bit_training_keeps_the_statistics_of_a_faint_clip_finite():
 
 
 def test_log_mel_frames_are_the_frames_of_the_model():
-    tone = np.sin(2 * np.pi * 1000 * np.arange(16_112) / 16_000).astype(np.float32)
+    tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000).astype(np.float32)
     energies = log_mel(torch.from_numpy(tone)[None])[0]
     assert energies.shape == (49, 80)
     assert int(energies.mean(0).argmax()) == pytest.approx(27, abs=2)  # 1 kHz lies in mel band 27
+    for place in (320 * 5 + 81, 320 * 5 + 319):  # the ends of what no frame but the sixth reads
+        click = torch.zeros(1, 16_000)
+        click[0, place] = 1.0
+        energies = log_mel(click)[0].sum(dim=1)
+        assert (energies > energies.min() + 1).nonzero().flatten().tolist() == [5]
 
 
 def test_what_the_data_decide_is_not_for_the_configuration(recipe_file, tmp_path):

@@ -69,12 +69,6 @@ def test_updates_are_those_of_torch(shape: tuple[int, int]) -> None:
     assert float((ours - theirs).detach().norm()) < 0.03 * moved
 
 
-def test_a_weight_without_a_gradient_stays() -> None:
-    weight = torch.nn.Parameter(torch.ones(3, 4))
-    Muon([weight]).step()
-    assert torch.equal(weight, torch.ones(3, 4))
-
-
 def test_the_state_goes_on_where_it_was_saved() -> None:
     torch.manual_seed(0)
     start, gradients = torch.randn(6, 9), [torch.randn(6, 9) for _ in range(4)]

@@ -17,6 +17,7 @@ from trainings import EXAMPLES, At, interrupt, weights
 
 from sewcli.errors import UsageError
 from sewcli.training.checkpoint import CHOSEN, has_checkpoint, held, load_checkpoint, save_checkpoint
+from sewcli.training.ctc import CtcTask
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
@@ -123,6 +124,42 @@ def test_a_run_that_is_to_end_where_it_stopped_is_evaluated_there(recipe_file, t
         assert load_checkpoint(tmp_path / "run", CHOSEN)["step"] == 3
 
 
+def test_what_is_best_at_the_step_a_run_ends_at_stays_when_it_goes_on(recipe_file, tmp_path, monkeypatch):
+    evaluate, rates = CtcTask.evaluate, iter([0.9, 0.2, 0.5, 0.6])
+
+    def scored(*given):
+        metrics, pairs = evaluate(*given)
+        return metrics | {"wer": next(rates)}, pairs
+
+    monkeypatch.setattr(CtcTask, "evaluate", scored)
+    settings = ["eval_every=2", "save_every=3"]
+    with pytest.raises(KeyboardInterrupt):
+        train_model(
+            load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run", observers=[At(4, interrupt)]
+        )
+    train_model(load_recipe(recipe_file, EXAMPLES, [*settings, "steps=3"]), tmp_path / "run")
+    before = load_checkpoint(tmp_path / "run", CHOSEN)
+    assert before["step"] == 3
+    train_model(load_recipe(recipe_file, EXAMPLES, [*settings, "steps=5"]), tmp_path / "run")
+    after, state = load_checkpoint(tmp_path / "run", CHOSEN), load_checkpoint(tmp_path / "run")
+    assert after["step"] == 3
+    assert all(torch.equal(tensor, after["model"][name]) for name, tensor in before["model"].items())
+    assert (state["best_step"], state["best"][0], state["waited"]) == (3, 0.2, 2)
+
+
+def test_another_weight_decay_counts_from_where_a_run_goes_on(recipe_file, tmp_path):
+    """With the rate of the last update near zero but for the decay, which is large."""
+    settings = ["optimizer=muon", "warmup=0", "average=0.0", "choose=last", "peak_rate=1e-4"]
+    first = load_recipe(recipe_file, EXAMPLES, [*settings, "steps=1", "weight_decay=0.0"])
+    train_model(first, tmp_path / "run")
+    before = load_checkpoint(tmp_path / "run", CHOSEN)["model"]
+    more = load_recipe(recipe_file, EXAMPLES, [*settings, "steps=2", "decay_from=1.0", "weight_decay=5000.0"])
+    train_model(more, tmp_path / "run")
+    after = load_checkpoint(tmp_path / "run", CHOSEN)["model"]
+    for name in ("sew.encoder.layers.0.attention.q_proj.weight", "lm_head.weight"):  # of Muon and of AdamW
+        torch.testing.assert_close(after[name], before[name] / 2, rtol=0, atol=1e-3)
+
+
 def test_a_run_goes_on_with_the_next_batch_whatever_the_size_of_an_update(recipe_file, tmp_path, caplog):
     """Two updates of one batch and two of two are the first six batches."""
     heard = []
@@ -165,32 +202,6 @@ def test_other_data_and_other_processes_are_told(recipe_file, tmp_path, caplog):
     train_model(load_recipe(recipe_file, EXAMPLES, ["steps=2", f"train={manifest}"]), tmp_path / "run")
     assert "the training data are others than those the run began with" in caplog.messages
     assert "processes: 1 now, 3 before" in caplog.messages
-
-
-def test_a_large_state_is_saved_in_parts_and_read_back(tmp_path):
-    state = {
-        "step": 3,
-        "nested": {0: {"a": torch.arange(10.0), "b": [torch.ones(3, 4), 2.5]}, "x": None},
-        "large": torch.randn(500),
-    }
-    save_checkpoint(tmp_path, 3, state, part_bytes=256)
-    assert len(list((tmp_path / "state-00000003").glob("part-*"))) == 2
-    save_checkpoint(tmp_path, 4, {**state, "step": 4}, part_bytes=256)
-    assert [path.name for path in tmp_path.glob("state*")] == ["state-00000004"]
-    loaded = load_checkpoint(tmp_path)
-    assert loaded["step"] == 4
-    assert loaded["nested"]["x"] is None
-    torch.testing.assert_close(loaded["large"], state["large"], rtol=0, atol=0)
-    torch.testing.assert_close(loaded["nested"][0]["b"][0], torch.ones(3, 4))
-    assert loaded["nested"][0]["b"][1] == 2.5
-
-
-def test_a_damaged_checkpoint_is_named(tmp_path):
-    save_checkpoint(tmp_path, 3, {"a": torch.ones(100)}, part_bytes=1 << 20)
-    part = tmp_path / "state-00000003/part-0000.safetensors"
-    part.write_bytes(part.read_bytes()[:50])
-    with pytest.raises(UsageError, match="state-00000003 is damaged"):
-        load_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("setting", ["choose=last", "freeze_feature_encoder=true"])

@@ -13,6 +13,7 @@ from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import fetch
 from sewcli.registry import resolve
+from sewcli.training.checkpoint import load_checkpoint
 from sewcli.training.features import feature_batch
 from sewcli.training.feed import Feed
 from sewcli.training.recipe import load_recipe
@@ -169,18 +170,22 @@ def test_settings_without_effect_are_refused(recipe_file, tmp_path, settings, me
         train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
 
 
-def test_a_stopped_training_goes_on_with_it_to_the_same_weights(recipe_file, tmp_path):
+def test_a_stopped_training_goes_on_with_it_to_the_same_weights(recipe_file, tmp_path, caplog):
     """From nano, of which something is said, and with every loss beside it."""
     settings = [
         *("init=nano", "config={}", "precision=float32", "batch_seconds=8", "steps=3", "eval_every=3"),
         *("accumulate=2", "word_error_weight=1", "word_error_from=0.3", "consistency=0.2"),
         *("config.mask_time_prob=0.1", "peak_rate=1e-3", "warmup=0", "average=0.0", "choose=last"),
+        "save_every=1",
     ]
     recipe = load_recipe(recipe_file, EXAMPLES, settings)
     train_model(recipe, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         train_model(recipe, tmp_path / "parts", observers=[At(2, interrupt)])
-    train_model(recipe, tmp_path / "parts")
+    assert load_checkpoint(tmp_path / "parts")["batches"] == 2
+    with caplog.at_level("INFO", "sewcli"):
+        train_model(recipe, tmp_path / "parts")
+    assert "resumed at step 1 of 3" in caplog.messages
     without = load_recipe(recipe_file, EXAMPLES, [*settings, "word_error_weight=0", "word_error_from=0.0"])
     train_model(without, tmp_path / "without")
     whole, parts, other = (

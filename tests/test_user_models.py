@@ -1,10 +1,8 @@
-"""The user's models.toml over the packaged one, and the commands of `sew models` that change or check."""
+"""The user's models.toml over the packaged one, and the commands of `sew models` that change it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,31 +10,11 @@ from pathlib import Path
 import pytest
 from conftest import Sew
 from filelock import FileLock
-from helpers import tiny_model, write_own
+from helpers import COMMIT, in_cache, write_own
+from trainings import EXAMPLES
 
 from sewcli.cli.commands import user_models
 from sewcli.registry import load_registry
-
-COMMIT = "d" * 40
-
-
-def in_cache(model: Path, cache: Path, repo: str = "owner/name") -> Path:
-    """Put a model into a hub cache, each file a link to its hash as huggingface_hub lays it out."""
-    storage = cache / f"models--{repo.replace('/', '--')}"
-    snapshot = storage / "snapshots" / COMMIT
-    snapshot.mkdir(parents=True)
-    (storage / "blobs").mkdir()
-    (storage / "refs").mkdir()
-    (storage / "refs" / "main").write_text(COMMIT)
-    for file in model.iterdir():
-        content = file.read_bytes()
-        if file.suffix == ".safetensors":
-            name = hashlib.sha256(content).hexdigest()
-        else:
-            name = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-        (storage / "blobs" / name).write_bytes(content)
-        (snapshot / file.name).symlink_to(storage / "blobs" / name)
-    return snapshot
 
 
 def listed(sew: Sew) -> dict[str, dict[str, object]]:
@@ -123,6 +101,38 @@ def test_file_that_another_process_writes_is_named(
     assert "mine" not in listed(sew)
 
 
+def test_alias_of_an_alias_is_used_as_that_one_is(sew: Sew, user_directory: Path) -> None:
+    assert sew("models", "add", "mine", "nano").code == 0
+    first, own = (load_registry().models[name] for name in ("nano", "mine"))
+    assert first.defaults.chunk is not None
+    assert first.end_offset or first.start_offset
+    for clip in ("speech/brisk-wind.opus", "speech/waterfowl.opus"):
+        of_nano, of_mine = (
+            sew("transcribe", EXAMPLES / clip, "-m", name, "-f", "json").records[0]
+            for name in ("nano", "mine")
+        )
+        assert of_mine["text"] == of_nano["text"] != ""
+        assert of_mine["words"] == of_nano["words"]
+    given = 'start_offset = 0.02\nchunk = 4\nstride = 0.4\ndecoder = "beam"\nbeam_width = 7\n'
+    given += "alpha = 0.25\nbeta = 0\n"
+    write_own(user_directory, f'[models.first]\npath = "{own.path}"\ntask = "ctc"\n{given}')
+    assert sew("models", "add", "second", "first").code == 0
+    models = load_registry().models
+    assert models["second"].defaults == models["first"].defaults
+    assert (models["second"].start_offset, models["second"].end_offset) == (0.02, 0.0)
+
+
+@pytest.mark.parametrize("text", ["two\tcells", "two\nlines", "two\u2028lines", "a bell\x07"])
+def test_texts_of_an_alias_are_one_line(sew: Sew, user_directory: Path, ctc: Path, text: str) -> None:
+    refused = sew("models", "add", "mine", ctc, "--description", text)
+    assert refused.code == 2
+    assert "[models.mine]: description has to be one line without tabs" in refused.err
+    assert len(refused.messages) == 1
+    assert "mine" not in listed(sew)
+    write_own(user_directory, f'[models.mine]\npath = "{ctc}"\nlanguage = {json.dumps(text)}\n')
+    assert "language has to be one line" in sew("models", "list").err
+
+
 def test_alias_that_shadows_says_so(sew: Sew, ctc: Path, audio: Path) -> None:
     packaged = listed(sew)["nano"]
     added = sew("models", "add", "nano", ctc)
@@ -200,69 +210,3 @@ def test_hub_model_in_the_cache_is_pinned_by_its_alias(
     assert (record["revision"], record["where"], record["task"]) == (COMMIT, "cached", "ctc")
     assert sew("models", "pull", "mine", "nano").lines[0] == str(snapshot)
     assert sew("transcribe", "-m", "mine", "--offline", audio / "b.wav").code == 0
-
-
-def test_model_that_is_not_here_names_the_command_that_fetches_it(sew: Sew) -> None:
-    for command in ("path", "verify"):
-        result = sew("models", command, "sew-tiny")
-        assert result.code == 5
-        assert "sew models pull sew-tiny" in result.err
-
-
-def test_path_without_a_model_is_the_cache(sew: Sew, tmp_path: Path) -> None:
-    assert sew("models", "path").lines == [str(tmp_path / "empty-hub-cache")]
-
-
-def test_pull_offline_is_refused_at_once(sew: Sew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    result = sew("models", "pull", "sew-tiny")
-    assert (result.code, result.out) == (5, b"")
-    assert "HF_HUB_OFFLINE=0 sew models pull sew-tiny" in result.err
-
-
-def test_verify_passes_whole_models(
-    sew: Sew, ctc_d: Path, classifier: Path, tmp_path: Path, models: Path
-) -> None:
-    encoder = tiny_model(models / "encoder", "sew", "features")
-    in_cache(ctc_d, tmp_path / "empty-hub-cache")
-    result = sew("models", "verify", "owner/name", classifier, encoder)
-    assert (result.code, result.err) == (0, "")
-    assert result.lines == ["owner/name\tok", f"{classifier}\tok", f"{encoder}\tok"]
-    everything = sew("models", "verify", "-f", "json").records
-    assert [(record["model"], record["ok"]) for record in everything] == [
-        ("nano", True),
-        ("nano-d", True),
-        ("nano-keywords", True),
-    ]
-
-
-@pytest.mark.parametrize("damage", ["byte", "cut", "nan", "shape", "vocabulary"])
-def test_verify_finds_damage(sew: Sew, ctc: Path, tmp_path: Path, damage: str) -> None:
-    from safetensors.numpy import load_file, save_file
-
-    model = tmp_path / "model"
-    shutil.copytree(ctc, model)
-    weights = model / "model.safetensors"
-    name = str(model)
-    if damage == "byte":
-        snapshot = in_cache(model, tmp_path / "empty-hub-cache")
-        content = bytearray((snapshot / "model.safetensors").read_bytes())
-        content[-1] ^= 1
-        (snapshot / "model.safetensors").resolve().write_bytes(content)
-        name = "owner/name"
-    elif damage == "cut":
-        weights.write_bytes(weights.read_bytes()[:-100])
-    elif damage == "nan":
-        tensors = load_file(weights)
-        tensors["lm_head.bias"][0] = float("nan")
-        save_file(tensors, weights, metadata={"format": "pt"})
-    elif damage == "shape":
-        config = json.loads((model / "config.json").read_text())
-        (model / "config.json").write_text(json.dumps(config | {"intermediate_size": 100}))
-    else:
-        (model / "vocab.json").write_text("{}")
-    result = sew("models", "verify", name, "-f", "json")
-    assert result.code == 5
-    [record] = result.records
-    assert not record["ok"]
-    assert record["error"]["message"] in result.err

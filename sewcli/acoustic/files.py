@@ -1,4 +1,4 @@
-"""The files of a model directory: config.json and the rest, and the tensors of its weights."""
+"""The files of a model directory: config.json and the rest, and the names of its weights."""
 
 from __future__ import annotations
 
@@ -84,24 +84,6 @@ def weight_names(directory: Path) -> set[str] | None:
         except (SafetensorError, OSError) as error:
             raise damaged(file, error) from error
     return names
-
-
-def read_tensors(directory: Path, names: set[str]) -> dict[str, Any]:
-    """Those tensors of the directory's safetensors files that are there, by name.
-
-    Raises:
-        ModelError: a file is damaged or missing.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    found = {}
-    for file in weight_files(directory):
-        try:
-            with safe_open(file, framework="pt") as opened:
-                found.update({name: opened.get_tensor(name) for name in names & set(opened.keys())})
-        except (SafetensorError, OSError) as error:
-            raise damaged(file, error) from error
-    return found
 
 
 #: characters of what a library says

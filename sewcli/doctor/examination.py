@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 #: relative difference of logits in float32 up to which two devices agree
 _SAME = 1e-3
+#: what to do where an attempt fails by more than a fault of the package
+_REMEDIES = {
+    "cuda": "install a torch for this card and its driver",
+    "cache": machine.OTHER_CACHE,
+    "temporary": "set TMPDIR to a directory that can be written to",
+}
 
 
 def checks(read_settings: Callable[[], object], unknown: Sequence[object] = ()) -> Iterator[Check]:
@@ -51,9 +57,8 @@ def _tried(name: str, attempt: Callable[[], Check]) -> Check:
     except Exception as error:
         # a library that is broken may raise anything when it is imported
         reason = (str(error).strip().splitlines() or [""])[0]
-        on_card = name.startswith("cuda")
-        hint = "install a torch for this card and its driver" if on_card else "install the package again"
-        return Check(name, False, f"{type(error).__name__}: {reason}", hint)
+        remedy = _REMEDIES.get(name.partition(":")[0], "install the package again")
+        return Check(name, False, f"{type(error).__name__}: {reason}", remedy)
 
 
 def _sew() -> Check:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from sewcli.doctor.check import Check, found
 
+#: what to do where the cache of the hub is of no use
+OTHER_CACHE = "set HF_HOME to another place"
+
 
 def examine_device() -> Check:
     """The device that auto takes."""
@@ -53,10 +56,8 @@ def examine_cache() -> Check:
     )
     place = next(parent for parent in (directory, *directory.parents) if parent.exists())
     detail = f"{directory}, {here} models of the list in it, {_free(place)} free"
-    if not os.access(place, os.W_OK):
-        return Check(
-            "", False, f"{detail}, cannot be written to", "set HF_HOME to another place", needed=False
-        )
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        return Check("", False, f"{detail}, cannot be written to", OTHER_CACHE, needed=False)
     return found(detail)
 
 

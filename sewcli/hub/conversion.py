@@ -11,7 +11,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from sewcli.atomic import replacing
 from sewcli.hub.cache import WEIGHTS, cache_directory
@@ -49,22 +53,44 @@ def put_beside(weights: Path, snapshot: Path) -> None:
 
 def _offered(repo: str, commit: str) -> str | None:
     """The commit of the bot's pull request on top of a commit."""
-    from huggingface_hub import HfApi, errors
-
-    api = HfApi()
     try:
-        for request in api.get_repo_discussions(
-            repo, author=_BOT, discussion_type="pull_request", discussion_status="open"
-        ):
-            # not every hub heeds what it was asked for
-            mine = request.author == _BOT and request.status == "open" and request.title == _TITLE
-            if not mine or request.git_reference is None:
-                continue
-            newest = [one.commit_id for one in api.list_repo_commits(repo, revision=request.git_reference)]
+        for number in _pull_requests(repo):
+            reference = f"refs/pr/{number}"
+            newest = [one["id"] for one in _asked(f"{repo}/commits/{quote(reference, safe='')}")]
             if newest[1:2] == [commit]:
-                _log.info("%s: its safetensors weights are those of %s", repo, request.git_reference)
-                return newest[0]
-    except (errors.HfHubHTTPError, LookupError, TypeError, ValueError, AttributeError) as error:
-        # a mirror may have no discussions; the pickle is there
+                _log.info("%s: its safetensors weights are those of %s", repo, reference)
+                return str(newest[0])
+    except Exception as error:
+        # a mirror may have no discussions, or the network end; the pickle is there
         _log.debug("no conversion of %s: %s", repo, error)
     return None
+
+
+def _pull_requests(repo: str) -> Iterator[int]:
+    """The numbers of those that the bot has opened."""
+    wanted = {"author": _BOT, "type": "pull_request", "status": "open"}
+    for page in count():
+        answer = _asked(f"{repo}/discussions", p=page, **wanted)
+        found = answer["discussions"]
+        for one in found:
+            # not every hub heeds what it was asked for
+            is_bot = one["author"]["name"] == _BOT and one["title"] == _TITLE
+            if is_bot and one["status"] == "open" and one["isPullRequest"]:
+                yield int(one["num"])
+        if not found or answer["start"] + len(found) >= answer["count"]:
+            return
+
+
+def _asked(path: str, **parameters: str | int) -> Any:
+    """What the hub tells of a model; the methods of the library for that would wait for ever."""
+    from huggingface_hub import constants, get_session, hf_raise_for_status
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    answer = get_session().get(
+        f"{constants.ENDPOINT}/api/models/{path}",
+        params=parameters,
+        headers=build_hf_headers(),
+        timeout=constants.HF_HUB_ETAG_TIMEOUT,
+    )
+    hf_raise_for_status(answer)
+    return answer.json()

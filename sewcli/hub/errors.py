@@ -25,7 +25,7 @@ def cached_pickle(spec: ModelSpec, why: str, *, online: bool) -> ModelError:
     return ModelError(
         f"the weights of {spec.name} in the cache are a pickle ({PICKLED}), which can hold more than "
         f"weights, and {why}",
-        hint=f"with a network {_next_command(spec, online=online)} fetches safetensors, if the hub has them; "
+        hint=f"with a network {next_command(spec, online=online)} fetches safetensors, if the hub has them; "
         f"sew models convert {shlex.quote(spec.name)} -o DIR makes them of the pickle",
         code="pickle",
     )
@@ -36,7 +36,7 @@ def not_cached(spec: ModelSpec, *, by_option: bool) -> ModelError:
     way = "without " + ("--offline" if by_option else " and ".join(offline_variables()))
     return ModelError(
         f"model {at_revision(spec)} is not in the cache, or not in full, and this run is offline",
-        hint=f"run once {way}: {_next_command(spec, online=not by_option)}",
+        hint=f"run once {way}: {next_command(spec, online=not by_option)}",
         code="not_cached",
     )
 
@@ -100,7 +100,8 @@ def at_revision(spec: ModelSpec) -> str:
     return spec.name if revision == DEFAULT_REVISION else f"{spec.name} at revision {revision}"
 
 
-def _next_command(spec: ModelSpec, *, online: bool) -> str:
+def next_command(spec: ModelSpec, *, online: bool) -> str:
+    """The command that fetches a model; `online` undoes the variables that keep it from the network."""
     revision = f" --revision {spec.revision}" if spec.revision not in (None, DEFAULT_REVISION) else ""
     command = f"sew models pull {spec.name}{revision}"
     switches = " ".join(f"{name}=0" for name in offline_variables()) if online else ""

@@ -2,7 +2,8 @@
 
 A checkpoint is a directory, `state-STEP` or, for the weights that become the model, `chosen-STEP`: tensors in
 safetensors files of limited size and `state.json` for the rest. It is written under a temporary name and
-renamed when it is complete; only then are older ones removed. So there is always one that can be read.
+renamed when it is complete; only then are older ones removed. Of a step that has one `state.json` alone is
+written anew. So there is always one that can be read.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 
+from sewcli.atomic import replacing
 from sewcli.errors import UsageError
 from sewcli.locking import lock
 from sewcli.training.recipe import Recipe
@@ -40,6 +42,8 @@ _MODEL_SETTINGS = {
 #: beginnings of the keys of a configuration that concern training alone, beside dropout
 _TRAINING_KEYS = ("mask_", "ctc_", "layerdrop", "apply_spec_augment")
 _LOCK = ".lock"
+#: in a checkpoint, all but its tensors
+_PLAIN = "state.json"
 #: what a checkpoint holds: all that a run needs to go on, or the averaged weights that become the model
 STATE, CHOSEN = "state", "chosen"
 _NAME = re.compile(rf"({STATE}|{CHOSEN})-\d+")
@@ -70,6 +74,9 @@ def save_checkpoint(
 ) -> None:
     """Write the checkpoint of `step` and remove the others of its kind.
 
+    The state of a run at a step has the same tensors whenever it is saved; what else it holds, as of dev, may
+    have changed since.
+
     Args:
         directory: of the run.
         step: updates done.
@@ -80,20 +87,28 @@ def save_checkpoint(
     from safetensors.torch import save_file
 
     target, temporary = directory / f"{kind}-{step:08d}", directory / f"{kind}.tmp"
-    if target.exists() and kind == STATE:  # a stop signal right after a checkpoint
+    tensors: dict[str, torch.Tensor] = {}
+    plain = json.dumps(_without_tensors(state, tensors, ""))
+    if target.exists() and kind == STATE:
+        if (target / _PLAIN).read_text() != plain:
+            with replacing(target / _PLAIN) as changed:
+                changed.write_text(plain)
+                _to_disk(changed)
         return
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    tensors: dict[str, torch.Tensor] = {}
-    plain = _without_tensors(state, tensors, "")
     for number, part in enumerate(_parts(tensors, part_bytes)):
         file = temporary / f"part-{number:04d}.safetensors"
         save_file(part, file)
         _to_disk(file)
-    (temporary / "state.json").write_text(json.dumps(plain))
-    _to_disk(temporary / "state.json")
-    shutil.rmtree(target, ignore_errors=True)
+    (temporary / _PLAIN).write_text(plain)
+    _to_disk(temporary / _PLAIN)
+    replaced = directory / f"{kind}.old"
+    shutil.rmtree(replaced, ignore_errors=True)
+    if target.exists():
+        target.rename(replaced)
     temporary.rename(target)
+    shutil.rmtree(replaced, ignore_errors=True)
     for older in _checkpoints(directory, kind):
         if older != target:
             shutil.rmtree(older)
@@ -116,7 +131,7 @@ def load_checkpoint(directory: Path, kind: str = STATE) -> dict[str, Any] | None
         tensors: dict[str, torch.Tensor] = {}
         for file in sorted(newest.glob("part-*.safetensors")):
             tensors.update(load_file(file))
-        state: dict[str, Any] = _with_tensors(json.loads((newest / "state.json").read_text()), tensors)
+        state: dict[str, Any] = _with_tensors(json.loads((newest / _PLAIN).read_text()), tensors)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UsageError(
             f"the checkpoint {newest} is damaged: {error}",

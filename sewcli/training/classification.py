@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import Any
 
@@ -53,7 +54,6 @@ class ClassificationTask:
                 f"the training data have {len(self.labels)} label(s); a classifier needs two or more",
                 hint="rows need a `label` (num_labels 1 would be a regression, which sew does not run)",
             )
-        self.dev_fingerprint = fingerprint(dev.lengths, [row.label for row in dev.rows])
         self._smoothing = recipe.label_smoothing
         self._ids = {label: i for i, label in enumerate(self.labels)}
         self._train, self._other = train, other
@@ -62,6 +62,7 @@ class ClassificationTask:
         self._unknowns = round(len(self._clips) * UNKNOWN_SHARE) if other is not None else 0
         self._silences = round(len(self._clips) * SILENCE_SHARE) if other is not None else 0
         self._dev = self._dev_set(dev, recipe)
+        self.dev_fingerprint = _fingerprint(self._dev)
 
     @property
     def outputs(self) -> dict[str, list[str]]:
@@ -79,17 +80,18 @@ class ClassificationTask:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Samples of each training clip (the expected length of the cut ones), shape (clips,)."""
-        middle = int(OtherSounds.MEAN_SECONDS * SAMPLE_RATE)
-        cut_clips = np.full(self._unknowns + self._silences, middle, dtype=np.int64)
+        """Samples of each training clip (the most that the cut ones may have), shape (clips,)."""
+        longest = int(OtherSounds.LONGEST_SECONDS * SAMPLE_RATE)
+        cut_clips = np.full(self._unknowns + self._silences, longest, dtype=np.int64)
         lengths: NDArray[np.int64] = np.concatenate([self._train.lengths[self._clips], cut_clips])
         return lengths
 
     @property
     def fingerprint(self) -> str:
-        """Tells the clips and labels from others."""
+        """Tells the clips and labels from others, and the speech that other clips are cut from."""
         labels = [self._train.rows[clip].label for clip in self._clips]
-        return fingerprint(self._train.lengths[self._clips], labels)
+        others = [] if self._other is None else [self._other.fingerprint]
+        return fingerprint(self._train.lengths[self._clips], labels + others)
 
     @property
     def used(self) -> NDArray[np.int64]:
@@ -166,6 +168,16 @@ class ClassificationTask:
             clips += [(self._other.unknown(rng, dev=True), UNKNOWN) for _ in range(unknowns)]
             clips += [(self._other.silence(rng, dev=True), SILENCE) for _ in range(silences)]
         return clips
+
+
+def _fingerprint(dev: list[tuple[Samples, str]]) -> str:
+    """Tells the clips of dev from others, those that were drawn by their samples."""
+    drawn = hashlib.sha256()
+    for samples, label in dev:
+        if label in NO_EVENTS:
+            drawn.update(samples.tobytes())
+    lengths = np.array([samples.size for samples, _ in dev], dtype=np.int64)
+    return fingerprint(lengths, [*(label for _, label in dev), drawn.hexdigest()])
 
 
 def _usable(train: AudioCache, recipe: Recipe) -> list[int]:

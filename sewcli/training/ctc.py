@@ -74,8 +74,10 @@ class CtcTask:
         self.speller = speller
         self._train = train
         self._recipe = recipe
-        self.dev_fingerprint = fingerprint(dev.lengths, [row.text for row in dev.rows])
-        self._scores = TranscriptScores(dev, self._dev_clips(dev, skip_bad=skip_bad), speller)
+        kept = self._dev_clips(dev, skip_bad=skip_bad)
+        references = [speller.normalize(dev.rows[clip].text or "") for clip in kept]
+        self.dev_fingerprint = fingerprint(dev.lengths[kept], references)
+        self._scores = TranscriptScores(dev, kept, speller)
         self._features: FeatureCache | None = None
         self._teacher: Teacher | None = None
         self._teaching = 0.0
@@ -231,7 +233,7 @@ class CtcTask:
         """
         if self._teacher is not None:
             self._teacher.check_features(model)
-        self._features = FeatureCache.build(model, source, self._train, self._recipe, directory)
+        self._features = FeatureCache.build(model, source, self._train, self.used, self._recipe, directory)
 
     def learn_from(self, directory: Path) -> None:
         """Match the posteriors of the model in `directory` at first (UsageError where it does not fit)."""

@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 
-from sewcli.acoustic.files import read_config, read_tensors
+from sewcli.acoustic.engine.weights import read_tensors
+from sewcli.acoustic.files import read_config
 from sewcli.acoustic.forward import Model
 from sewcli.errors import ModelError
 

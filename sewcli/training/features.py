@@ -54,7 +54,7 @@ class FeatureCache:
 
     Args:
         values: of all clips, one after another, shape (sum of frames, channels), by version.
-        frames: of each clip, shape (clips,), by version; 0 where a clip has fewer versions.
+        frames: of each clip, shape (clips,), by version; 0 where a clip has fewer versions, or none.
     """
 
     def __init__(self, values: Sequence[Features], frames: Sequence[NDArray[np.int64]]) -> None:
@@ -70,19 +70,28 @@ class FeatureCache:
 
     @classmethod
     def build(
-        cls, model: Model, source: Path, clips: AudioCache, recipe: Recipe, directory: Path
+        cls,
+        model: Model,
+        source: Path,
+        clips: AudioCache,
+        used: NDArray[np.int64],
+        recipe: Recipe,
+        directory: Path,
     ) -> FeatureCache:
         """Compute them into `directory`, or map what an earlier run with the same convolutions left there.
 
         Args:
             model: on the device to compute on.
             source: the model directory its convolutions come from.
-            clips: 256 channels take 92 MB an hour of them and version.
+            clips: of the training set.
+            used: those to compute, shape (n,); 256 channels take 92 MB an hour of them and version.
             recipe: number of versions, and the changes.
             directory: for the files.
         """
         changed, convolve = _changes(recipe, clips), _convolutions(model, source, recipe)
-        wanted = np.array([recipe.feature_versions.get(row.set, recipe.keep_features) for row in clips.rows])
+        wanted = np.zeros(len(clips), dtype=np.int64)
+        for clip in used.tolist():
+            wanted[clip] = recipe.feature_versions.get(clips.rows[clip].set, recipe.keep_features)
         values, frames = [], []
         for version in range(max(wanted)):
             chosen = np.flatnonzero(wanted > version)
@@ -197,7 +206,8 @@ def _compute(
     frames = []
     with target.open("wb") as out:
         for found in _in_threads(features, clips):
-            found.tofile(out)
+            # tofile would not tell of a full disk by its number
+            out.write(np.ascontiguousarray(found).data)
             frames.append(len(found))
     write_whole(target.with_suffix(".json"), json.dumps(frames).encode())
 

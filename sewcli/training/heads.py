@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from sewcli.acoustic.checkpoint import label_names
-from sewcli.acoustic.files import read_config, read_tensors
+from sewcli.acoustic.engine.weights import read_tensors
+from sewcli.acoustic.files import read_config
 from sewcli.acoustic.forward import Model
 from sewcli.decoding.vocabulary import Vocabulary, load_vocabulary
 from sewcli.errors import ModelError

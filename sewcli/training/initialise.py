@@ -34,6 +34,8 @@ from sewcli.training.settings import SHARE, check_setting, choice
 log = logging.getLogger("sewcli")
 
 MEL_BANDS = 80
+#: samples of the Fourier transform of a frame, the least power of two that holds one
+_TRANSFORM = 512
 
 #: keys of a configuration that the vocabulary or the labels decide
 _HEAD_KEYS = {
@@ -200,9 +202,13 @@ def log_mel(samples: torch.Tensor) -> torch.Tensor:
     """Log-mel energies of the frames of a SEW model: (B, n) samples -> (B, F, 80)."""
     from librosa.filters import mel
 
-    window = torch.hann_window(RECEPTIVE_FIELD, device=samples.device)
-    spectrum = torch.stft(samples, 512, HOP, RECEPTIVE_FIELD, window, center=False, return_complex=True)
-    bank = mel(sr=SAMPLE_RATE, n_fft=512, n_mels=MEL_BANDS)
+    # torch would put a window shorter than the transform into its middle
+    room = (0, _TRANSFORM - RECEPTIVE_FIELD)
+    window = nn.functional.pad(torch.hann_window(RECEPTIVE_FIELD, device=samples.device), room)
+    spectrum = torch.stft(
+        nn.functional.pad(samples, room), _TRANSFORM, HOP, window=window, center=False, return_complex=True
+    )
+    bank = mel(sr=SAMPLE_RATE, n_fft=_TRANSFORM, n_mels=MEL_BANDS)
     energies = torch.einsum(
         "mf,bft->btm", torch.from_numpy(np.asarray(bank)).to(samples.device), spectrum.abs().square()
     )
@@ -230,13 +236,10 @@ def teach_front_end(
         batch = next(batches).to(model.device)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
             predicted = head(base.layer_norm(convolutions(model, batch).transpose(1, 2)))
-        target = log_mel(batch.samples)
-        # torch.stft wants 512 samples for its last frame where the model reads 400
-        frames = min(target.shape[1], predicted.shape[1])
-        inside = frame_mask(batch.frames.clamp(max=frames), frames)
-        target = target[:, :frames][inside]
+        inside = frame_mask(batch.frames, predicted.shape[1])
+        target = log_mel(batch.samples)[inside]
         target = (target - target.mean(0)) / (target.std(0) + 1e-3)
-        loss = nn.functional.mse_loss(predicted[:, :frames][inside].float(), target)
+        loss = nn.functional.mse_loss(predicted[inside].float(), target)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)

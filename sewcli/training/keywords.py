@@ -15,9 +15,11 @@ from sewcli.errors import UsageError
 from sewcli.evaluation.normalizers import basic
 from sewcli.evaluation.rates import folded
 from sewcli.training.augment import Samples, cut
+from sewcli.training.batches import fingerprint
 from sewcli.training.cache import AudioCache
 
-_SHORTEST, _LONGEST = 0.5, 2.5
+#: seconds of a cut clip of speech, at least
+_SHORTEST = 0.5
 _QUIET_SECONDS = 0.3
 #: share of the silence that comes from the noise recordings, where there are any
 _FROM_NOISE = 0.7
@@ -31,8 +33,8 @@ class OtherSounds:
         noise: recordings without speech.
     """
 
-    #: of a cut clip, on average
-    MEAN_SECONDS = (_SHORTEST + _LONGEST) / 2
+    #: of a cut clip, at most
+    LONGEST_SECONDS = 2.5
 
     def __init__(self, train: AudioCache, dev: AudioCache, noise: list[Samples]) -> None:
         self._speech = (train, dev)
@@ -47,10 +49,16 @@ class OtherSounds:
         """
         self._usable = tuple(_without(cache, keywords) for cache in self._speech)
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells the speech of training that is cut from others."""
+        speech, usable = self._speech[False], self._usable[False]
+        return fingerprint(speech.lengths[usable], [speech.rows[clip].text for clip in usable])
+
     def unknown(self, rng: np.random.Generator, *, dev: bool = False) -> Samples:
         """A stretch of speech around a loud moment of a recording without keywords, shape (n,)."""
         samples = self._recording(rng, dev=dev)
-        length = min(samples.size, int(rng.uniform(_SHORTEST, _LONGEST) * SAMPLE_RATE))
+        length = min(samples.size, int(rng.uniform(_SHORTEST, self.LONGEST_SECONDS) * SAMPLE_RATE))
         starts = rng.integers(samples.size - length + 1, size=4)
         power = [float(np.mean(samples[s : s + length] ** 2)) for s in starts]
         start = int(starts[int(np.argmax(power))])
@@ -58,7 +66,7 @@ class OtherSounds:
 
     def silence(self, rng: np.random.Generator, *, dev: bool = False) -> Samples:
         """A stretch of noise, or the quietest of several stretches of a speech recording, shape (n,)."""
-        length = int(rng.uniform(_SHORTEST, _LONGEST) * SAMPLE_RATE)
+        length = int(rng.uniform(_SHORTEST, self.LONGEST_SECONDS) * SAMPLE_RATE)
         if rng.random() < _FROM_NOISE and self._noise:
             return cut(self._noise[int(rng.integers(len(self._noise)))], length, rng)
         samples = self._recording(rng, dev=dev)

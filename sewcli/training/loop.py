@@ -39,7 +39,7 @@ from sewcli.training.feed import Feed
 from sewcli.training.initialise import teach_front_end
 from sewcli.training.interfaces import Observer, Task
 from sewcli.training.observers import mean_loss
-from sewcli.training.optimizers import learning_rate, make_optimizers, moving_average
+from sewcli.training.optimizers import learning_rate, make_optimizers, moving_average, restore_optimizers
 from sewcli.training.recipe import Recipe
 from sewcli.training.stopping import StopRequest
 
@@ -305,5 +305,4 @@ class Trainer:
                 hint="resume it with its own recipe and data, or choose another -o",
             ) from error
         self.average.load_state_dict(state["average"])
-        for optimizer, before in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(before)
+        restore_optimizers(self.optimizers, state["optimizers"], self.recipe.weight_decay)

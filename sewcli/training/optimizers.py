@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -40,6 +40,16 @@ def make_optimizers(model: Model, kind: str, weight_decay: float) -> list[torch.
     if matrices:
         optimizers.append(Muon(matrices, weight_decay=weight_decay))
     return optimizers
+
+
+def restore_optimizers(
+    optimizers: Sequence[torch.optim.Optimizer], states: Sequence[dict[str, Any]], weight_decay: float
+) -> None:
+    """Load what was saved of the optimisers of `make_optimizers`, which go on with another weight decay."""
+    for optimizer, state in zip(optimizers, states, strict=True):
+        optimizer.load_state_dict(state)
+        for group in optimizer.param_groups:
+            group["weight_decay"] = weight_decay
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

@@ -91,6 +91,19 @@ class Weights:
         return name if head or not self._prefixed else self._prefix + name
 
 
+def read_tensors(directory: Path, names: set[str]) -> dict[str, torch.Tensor]:
+    """Those tensors of a model directory that are there, by name.
+
+    Raises:
+        ModelError: a file is damaged or missing.
+    """
+    readers = _readers(directory)
+    try:
+        return {name: readers[name]() for name in names & readers.keys()}
+    except Exception as error:
+        raise damaged(directory, error) from error
+
+
 def _readers(directory: Path) -> dict[str, Callable[[], torch.Tensor]]:
     """How each tensor of a directory is read; the files are mapped, not loaded."""
     from safetensors import safe_open

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,7 +29,7 @@ def convert(
     from sewcli.cli.output.places import check_folder
     from sewcli.cli.run import set_up_messages
     from sewcli.cli.streams import write_lines
-    from sewcli.hub.cache import PICKLED, WEIGHTS
+    from sewcli.hub.cache import PICKLED
     from sewcli.hub.fetching import fetch
     from sewcli.hub.offline import set_offline
     from sewcli.registry import resolve
@@ -45,21 +45,42 @@ def convert(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UsageError(f"-o {output}: is there and not empty", hint="name a new directory")
 
-    from sewcli.acoustic.checkpoint import declared_task, inspect
-    from sewcli.acoustic.pickled import read_pickle, write_safetensors
+    from sewcli.acoustic.pickled import read_pickle
 
-    tensors = read_pickle(source / PICKLED)
+    _write(source, read_pickle(source / PICKLED), output)
+    write_lines(str(output))
+
+
+def _write(source: Path, tensors: dict[str, Any], output: Path) -> None:
+    """Make the model under another name, so that `output` has all of it or nothing."""
+    from sewcli.acoustic.checkpoint import declared_task, inspect
+    from sewcli.acoustic.pickled import write_safetensors
+    from sewcli.atomic import temporary_beside
+    from sewcli.hub.cache import WEIGHTS
+
+    is_there = output.is_dir()
+    made = temporary_beside(output / WEIGHTS if is_there else output)
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        made.mkdir(parents=True)
         for file in source.iterdir():
             if file.suffix in (".json", ".txt", ".md") and file.is_file() and "index" not in file.name:
-                shutil.copyfile(file, output / file.name)
-        write_safetensors(tensors, output / WEIGHTS)
+                shutil.copyfile(file, made / file.name)
+        write_safetensors(tensors, made / WEIGHTS)
+        inspect(made, declared_task(made) or "features")
+        if is_there:
+            for file in made.iterdir():
+                file.rename(output / file.name)
+        else:
+            made.rename(output)
     except OSError as error:
         raise ModelError(
             f"-o {output}: cannot be written: {error.strerror or error}",
             hint="choose another directory",
             code="not_writable",
         ) from error
-    inspect(output, declared_task(output) or "features")
-    write_lines(str(output))
+    except ModelError as error:
+        # it is what the model lies in that is wrong
+        message = error.message.replace(str(made), str(source))
+        raise ModelError(message, hint=error.hint, code=error.code) from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,6 +123,7 @@ def default(
 def _facts(spec: ModelSpec) -> dict[str, Any]:
     """What the file says of a model: where it is, and what its files or another alias tell."""
     from sewcli.hub.cache import cached_snapshot
+    from sewcli.models_toml import OFFSET_KEYS
 
     directory = spec.path
     where: dict[str, Any] = {"path": str(directory.absolute())} if directory is not None else {}
@@ -132,7 +134,11 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
     facts = {key: getattr(spec, key) for key in keys if spec.task is not None}  # else nothing is known
     if directory is not None:
         facts |= facts_of_files(directory)
-    return where | {key: value for key, value in facts.items() if value}
+    options: dict[str, Any] = {}
+    if spec.alias is not None or spec.repo is not None:  # a directory tells them itself, in its sew.json
+        facts |= {key: getattr(spec, key) for key in OFFSET_KEYS}
+        options = {key: value for key, value in asdict(spec.defaults).items() if value is not None}
+    return where | {key: value for key, value in facts.items() if value} | options
 
 
 def facts_of_files(directory: Path) -> dict[str, Any]:

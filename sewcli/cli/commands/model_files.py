@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sewcli.errors import EXIT_MODEL, ModelError, UsageError
+from sewcli.errors import EXIT_MODEL, ModelError, SewError, UsageError
 
 if TYPE_CHECKING:
     from sewcli.hub.fetching import LocalModel
-    from sewcli.models_toml import ModelSpec
+    from sewcli.models_toml import ModelSpec, Registry
 
 _log = logging.getLogger("sewcli")
 
@@ -78,56 +78,61 @@ def verify(
     """Read the weights of models again and hold them against hashes and configuration.
 
     Files of the hub have the hash that they are stored under; every weight that the configuration needs is
-    there, in its shape, and finite; and the network runs. Prints ALIAS<TAB>ok, damaged or missing; the exit
-    code is 5 if one is not ok.
+    there, in its shape, and finite; and the network runs. Prints ALIAS<TAB>ok, damaged or missing, or failed
+    where it could not be told; the exit code is 5 if one is damaged or missing.
     """
     from sewcli.cli.streams import write_lines, write_message, write_stdout
     from sewcli.doctor.weights import check_model
     from sewcli.model_json import with_own
-    from sewcli.registry import resolve
+    from sewcli.registry import load_registry, resolve
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
-    specs = [resolve(name, revision=revision) for name in models] if models else list(_here())
-    failed = False
-    for spec in specs:
-        record: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "model": spec.name, "ok": True}
+    registry = load_registry()
+    codes: list[int] = []
+    for name in models or _here(registry):
+        record: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "model": name, "ok": True}
         verdict = "ok"
         try:
+            spec = resolve(name, registry=registry, revision=revision)
+            record["model"] = spec.name
             local = _on_this_machine(with_own(spec))
             record["directory"] = str(local.directory)
             check_model(local)
-        except ModelError as error:
-            failed = True
-            verdict = "missing" if error.code == "not_cached" else "damaged"
+        except SewError as error:
+            codes.append(error.exit_code)
+            if isinstance(error, ModelError):
+                verdict = "missing" if error.code in ("not_cached", "unknown_model") else "damaged"
+            else:
+                verdict = "failed"
             record |= {"ok": False, "error": {"code": error.code, "message": str(error)}}
             write_message(str(error))
         if form == "json":
             write_stdout(dump(record))
         else:
-            write_lines(f"{spec.name}\t{verdict}")
-    if failed:
-        raise typer.Exit(EXIT_MODEL)
+            write_lines(f"{record['model']}\t{verdict}")
+    if codes:
+        raise typer.Exit(EXIT_MODEL if EXIT_MODEL in codes else codes[0])
 
 
 def _on_this_machine(spec: ModelSpec) -> LocalModel:
     """The files of a model, without the network (ModelError where they are not here)."""
     from sewcli.hub.cache import cached_snapshot
+    from sewcli.hub.errors import at_revision, next_command
     from sewcli.hub.fetching import fetch
 
     if spec.repo is not None and cached_snapshot(spec.repo, spec.revision) is None:
         raise ModelError(
-            f"model {spec.name} is not on this machine, or not in full",
-            hint=f"sew models pull {spec.name}",
+            f"model {at_revision(spec)} is not on this machine, or not in full",
+            hint=next_command(spec, online=True),
             code="not_cached",
         )
     return fetch(spec, offline=True)
 
 
-def _here() -> Iterator[ModelSpec]:
+def _here(registry: Registry) -> Iterator[str]:
     """The aliases whose files should be on this machine."""
     from sewcli.hub.cache import cached_snapshot
-    from sewcli.registry import load_registry
 
-    for spec in load_registry().models.values():
+    for alias, spec in registry.models.items():
         if spec.repo is None or cached_snapshot(spec.repo, spec.revision) is not None:
-            yield spec
+            yield alias
