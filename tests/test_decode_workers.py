@@ -102,7 +102,7 @@ def test_a_search_under_way_fails_when_all_is_closed() -> None:
 
     thread = threading.Thread(target=search)
     thread.start()
-    while not pool.pids:
+    while thread.is_alive() and not pool.pids:
         time.sleep(0.01)
     [pid] = pool.pids
     time.sleep(0.5)

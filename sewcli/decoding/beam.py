@@ -126,7 +126,10 @@ class BeamDecoder:
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, search: Callable[[FrameFile], Hypothesis], nothing: Hypothesis
+        self,
+        vocabulary: Vocabulary,
+        search: Callable[[FrameFile], Hypothesis],
+        nothing: Hypothesis = Hypothesis("", ()),  # noqa: B008 - it is frozen
     ) -> None:
         self._vocabulary = vocabulary
         self._search = search
