@@ -162,6 +162,12 @@ def test_labels_the_model_does_not_know_are_told(sew, classifier, audio, tmp_pat
     done = sew("evaluate", manifest, "-m", classifier, "-f", "json")
     assert done.records[0]["accuracy"] == 0.0
     assert "'maybe', which the model does not know" in done.err
+    answer = sew("classify", audio / "a.wav", "-m", classifier).lines[0].split("\t")[0]
+    done = sew("evaluate", manifest, "-m", classifier, "-f", "json", "--others", answer, "-v")
+    assert (done.records[0]["accuracy"], list(done.records[0]["labels"])) == (1.0, [answer])
+    assert f"1 rows have labels the model does not know, and count as {answer}" in done.err
+    done = sew("evaluate", manifest, "-m", classifier, "--others", "none")
+    assert (done.code, "the model has no such label (it has " in done.err) == (2, True)
 
 
 @needs_pyctcdecode

@@ -15,6 +15,7 @@ from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.pauses import PausingDecoder
 from sewcli.decoding.tally import Tally
 from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.errors import UsageError
 from sewcli.evaluation.loss import CtcLoss
 from sewcli.evaluation.measuring import Measured, MeasuringConsumer, Stopwatch
 from sewcli.evaluation.normalizers import basic, unchanged
@@ -63,6 +64,7 @@ def answers(
     options: Options,
     normalizer: str,
     progress: Watching,
+    others: str | None = None,
 ) -> tuple[Iterator[Item], dict[str, Any]]:
     """Run a model over the rows of a manifest.
 
@@ -74,17 +76,21 @@ def answers(
         options: how recordings are read, cut and batched.
         normalizer: with any but "none" the loss is that of the text without its punctuation.
         progress: is told of what is read and answered.
+        others: the label that rows count as whose own the model does not have; None leaves them theirs.
 
     Returns:
         The utterances as they are done, and the settings that can change the scores.
 
     Raises:
-        UsageError: the decoder cannot be had for this model. ModelError: the vocabulary is damaged.
+        UsageError: the decoder cannot be had for this model, or it has no label `others`.
+        ModelError: the vocabulary is damaged.
     """
     stopwatch = Stopwatch(network)
     info = model_info(local)
     consumer: Callable[[], Consumer[Answered | Failure]]
     if references.task == "classification":
+        if others is not None:
+            references = _with_others(references, network.labels, others)
         _warn_of_unknown_labels(references, network.labels)
         settings = run_settings(network, options.audio_engine)
         consumer = lambda: MeasuringConsumer(Classifier(network.labels, info, 1), stopwatch)  # noqa: E731
@@ -152,6 +158,21 @@ def _items(
                 ),
             )
     tally.report()
+
+
+def _with_others(references: References, labels: tuple[str, ...], others: str) -> References:
+    """The rows, those with labels the model does not have counting as one of its own."""
+    known, others = set(map(plain_label, labels)), plain_label(others)
+    if others not in known:
+        raise UsageError(
+            f"--others {others}: the model has no such label", hint=f"it has {', '.join(sorted(known))}"
+        )
+    rows = [row if row.label in known else replace(row, label=others) for row in references.rows]
+    count = sum(row.label not in known for row in references.rows)
+    log.info(
+        "%s: %d rows have labels the model does not know, and count as %s", references.path, count, others
+    )
+    return replace(references, rows=rows)
 
 
 def _warn_of_unknown_labels(references: References, labels: tuple[str, ...]) -> None:

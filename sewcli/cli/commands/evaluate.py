@@ -45,6 +45,15 @@ def evaluate(
             rich_help_panel="Output",
         ),
     ] = None,
+    others: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SEW_OTHERS",
+            metavar="LABEL",
+            help="Rows whose label the model does not have count as this one of its labels, as _unknown_.",
+            rich_help_panel="Scoring",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -194,6 +203,7 @@ def evaluate(
         options,
         scored.normalizer,
         messages.display(len(references.rows)),
+        others,
     )
     record |= {"model": {"id": local.spec.name, "revision": local.revision}, "settings": settings}
     raise typer.Exit(scoring.score(items, task, normalize, outputs, record, timed=True))

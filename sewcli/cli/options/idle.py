@@ -191,12 +191,12 @@ _WRITABLE = {
 _ONE_FORMAT = ("evaluate", "tune-lm")
 #: values that other commands have for an option of theirs
 _UNTAKEN = {("align", "timestamps"): "none", ("build", "case"): "sentence"}
-_NO_MODEL = (*_NETWORK, *_DECODING, *_CHUNKS, "audio_engine", "vad", *_VAD)
+_NO_MODEL = (*_NETWORK, *_DECODING, *_CHUNKS, "audio_engine", "vad", *_VAD, "others")
 #: the first that holds is told
 _RULES = (
     _Rule(_NO_MODEL, "with --compare", _given("compare"), "evaluate"),
     _Rule(_NO_MODEL, "with --results", _given("results"), "evaluate"),
-    _Rule((*_DECODING, *_CHUNKS, "normalizer"), "with --window", _given("window"), "evaluate"),
+    _Rule((*_DECODING, *_CHUNKS, "normalizer", "others"), "with --window", _given("window"), "evaluate"),
     _Rule(("read_workers",), "with --window", _given("window")),
     _Rule(("resamples", "seed", "metric"), "without --compare", _none_of("compare"), "evaluate"),
     _Rule(("overwrite",), "without --table or --confusion", _none_of("table", "confusion"), "evaluate"),
