@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -17,34 +18,38 @@ from sewcli.acoustic.engine.operators import PublicOperators
 from sewcli.acoustic.statistics import wave_statistics
 
 _SETTLED = """
-import json, torch
-{before}
+import json, os, sys, torch
 from sewcli.acoustic.cuda import settle_cuda
-settle_cuda()
-print(json.dumps([
-    torch.get_float32_matmul_precision(),
-    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32,
-    torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision,
-]))
+for before in json.loads(sys.argv[1]):
+    if os.fork():  # each starts from what torch has by default
+        os.wait()
+        continue
+    exec(before)
+    settle_cuda()
+    print(json.dumps([
+        torch.get_float32_matmul_precision(),
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision,
+    ]), flush=True)
+    os._exit(0)
 """
 
 
-@pytest.mark.parametrize(
-    "before",
-    [
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_float32_is_float32_whatever_a_program_has_said_before() -> None:
+    """In each of torch's ways to ask for it, none of which raises."""
+    said = [
         "",
         "torch.set_float32_matmul_precision('high')",
         "torch.backends.fp32_precision = 'tf32'",
         "torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True",
         "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
-    ],
-)
-def test_float32_is_float32_whatever_a_program_has_said_before(before: str) -> None:
-    """In each of torch's ways to ask for it, none of which raises."""
+    ]
     done = subprocess.run(
-        [sys.executable, "-c", _SETTLED.format(before=before)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _SETTLED, json.dumps(said)], capture_output=True, text=True, check=True
     )
-    assert json.loads(done.stdout) == ["highest", False, False, "ieee", "ieee"]
+    settled = ["highest", False, False, "ieee", "ieee"]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [settled] * len(said)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has pinned memory")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import transformers
 from trainings import EXAMPLES
 
 from sewcli.decoding.vocabulary import load_vocabulary
-from sewcli.errors import SewError, UsageError
+from sewcli.errors import EXIT_UNEXPECTED, SewError, UsageError
 from sewcli.training import checkpoint
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
@@ -61,6 +62,18 @@ def test_a_full_disk_is_told_with_the_directory(
     monkeypatch.setattr(checkpoint, "_to_disk", full)
     with pytest.raises(SewError, match=r"no room for .*run: No space left on device .*--resume"):
         train(recipe_file, tmp_path / "run")
+
+
+def test_a_full_temporary_directory_is_no_input_that_failed(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: object, _content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", full)
+    with pytest.raises(SewError, match=r"no room for the posteriors .*TMPDIR") as caught:
+        train(recipe_file, tmp_path / "run")
+    assert (caught.value.exit_code, caught.value.code) == (EXIT_UNEXPECTED, "no_space")
 
 
 def test_a_dev_text_that_does_not_fit_its_clip_is_left_out(

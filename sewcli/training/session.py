@@ -24,7 +24,7 @@ from sewcli.acoustic.load import find_device
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.processor import multiplies_bfloat16
 from sewcli.chunking import frame_count
-from sewcli.errors import DeviceError, ModelError, SewError, UsageError
+from sewcli.errors import DeviceError, InputError, ModelError, SewError, UsageError
 from sewcli.hub.fetching import LocalModel, fetch
 from sewcli.model_json import write_own
 from sewcli.registry import ModelSpec, resolve
@@ -193,6 +193,11 @@ def _room_told(directory: Path) -> Iterator[None]:
 
     try:
         yield
+    except InputError as error:
+        if error.code != "no_space":
+            raise
+        # for the posteriors of a dev clip, which is no input of the command
+        raise SewError(error.message, hint=error.hint, code=error.code) from error
     except (OSError, SafetensorError) as error:
         # the library for tensors gives the number of the error in its text alone
         number = error.errno if isinstance(error, OSError) else _ERROR_NUMBER.search(str(error))
