@@ -239,6 +239,8 @@ def test_a_run_removes_what_a_killed_one_left(sew: Sew, ctc: Path, audio: Path, 
 def in_a_process(*arguments: object, **options: Any) -> tuple[int, str]:
     """Exit code and messages of a run of its own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEW_")}
+    # where files are limited, the bytecode of modules would be cut too, and stay so
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     process = subprocess.run(
         [sys.executable, "-m", "sewcli", *map(str, arguments)],
         capture_output=True,

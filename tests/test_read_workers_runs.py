@@ -185,8 +185,9 @@ def test_an_interpreter_that_does_not_start_fails_the_inputs(
 def test_a_process_of_a_run_that_is_killed_ends_while_it_reads(ctc: Path, tmp_path: Path) -> None:
     write_babble(tmp_path / "long.flac", 400.0)
     run = Run(tmp_path, *(5 * [tmp_path / "long.flac"]), "-m", ctc, "--read-workers", "1")
-    while not (workers := run.children()):
+    while not (workers := run.children()) and run.process.poll() is None:
         time.sleep(0.02)
+    assert workers
     time.sleep(0.5)
     run.process.send_signal(signal.SIGSTOP)
     time.sleep(0.5)  # what it sends is taken by nobody
