@@ -6,16 +6,21 @@ import gc
 import io
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 from fake_hub import Client, FakeHub, serving
 from helpers import Outcome, tiny_model, write_babble
 from trainings import RECIPE
+
+if TYPE_CHECKING:
+    from sewcli.acoustic.running import RunningModel
 
 # on a busy machine examples take long: no test is one of a time
 hypothesis.settings.register_profile(
@@ -166,6 +171,26 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_babble(folder / "b.wav", 1.3, seed=2)
     write_babble(folder / "sub" / "c.d.flac", 2.2, seed=3)
     return folder
+
+
+@pytest.fixture(scope="session")
+def loaded_nano() -> RunningModel:
+    """nano on the CPU."""
+    from sewcli.acoustic.load import load_model
+    from sewcli.hub.fetching import fetch
+    from sewcli.registry import resolve
+
+    return load_model(fetch(resolve("nano")), "ctc", device="cpu")
+
+
+@pytest.fixture
+def one_lane(loaded_nano: RunningModel, monkeypatch: pytest.MonkeyPatch) -> RunningModel:
+    """nano without lanes, as on a GPU."""
+    from sewcli.acoustic.engine.fast import FastModel
+
+    monkeypatch.setattr(FastModel, "lanes", 1)
+    loaded_nano.most_seconds = math.inf  # what a batch that did not fit leaves behind
+    return loaded_nano
 
 
 @pytest.fixture
