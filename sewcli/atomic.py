@@ -25,7 +25,7 @@ _TOKEN = secrets.token_hex(4)
 
 def temporary_beside(target: Path) -> Path:
     """A name for a file that will become `target`, another for every call: threads write side by side."""
-    return target.with_name(f"{_prefix()}{os.getpid()}.{_TOKEN}.{next(_writes)}{_SUFFIX}")
+    return target.with_name(f"{own_prefix()}{os.getpid()}.{_TOKEN}.{next(_writes)}{_SUFFIX}")
 
 
 @contextmanager
@@ -100,8 +100,8 @@ def _remove_stale(folder: Path) -> None:
 
 
 def _is_stale(entry: os.DirEntry[str]) -> bool:
-    number = entry.name.removeprefix(_prefix()).partition(".")[0]
-    if _numbering() is not None and entry.name.startswith(_prefix()) and number.isdecimal():
+    number = entry.name.removeprefix(own_prefix()).partition(".")[0]
+    if _numbering() is not None and entry.name.startswith(own_prefix()) and number.isdecimal():
         return not _is_alive(int(number))
     return time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS
 
@@ -116,7 +116,7 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _prefix() -> str:
+def own_prefix() -> str:
     """How the names of this machine begin; on Linux, of the processes that see each other by number."""
     place = f"{socket.gethostname()} {_numbering() or ''}"
     return f"{RESERVED}{hashlib.blake2b(place.encode(), digest_size=6).hexdigest()}-"

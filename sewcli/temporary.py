@@ -15,12 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from sewcli.atomic import own_prefix
 from sewcli.errors import SewError
 
 _log = logging.getLogger("sewcli")
 
-#: how the names of directories begin
-_PREFIX = ".sew-"
 #: the file in each whose lock its process holds: one whose lock is free was left by a process that was killed
 _LOCK = ".lock"
 #: seconds that a directory may be without its lock when it is made
@@ -38,7 +37,7 @@ def temporary_directory() -> Iterator[Path]:
     """A new directory, removed with what is in it at the end (OSError where there can be none)."""
     remove_left()
     with _lock:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        folder = Path(tempfile.mkdtemp(prefix=own_prefix()))
         _in_use.add(folder)
     held = None
     try:
@@ -56,9 +55,11 @@ def remove_left() -> None:
     """Remove the directories of this user's processes that were killed, once in a process."""
     if sys.platform == "win32":  # without locks of this kind
         return
+    # another machine may have locks of its own for the files of a directory that both see
+    own = own_prefix()
     with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:
-            if entry.name.startswith(_PREFIX):
+            if entry.name.startswith(own):
                 with suppress(OSError):
                     _remove_if_left(entry)
 

@@ -225,9 +225,9 @@ def test_dry_run_lists_inputs_hours_and_files_and_touches_nothing(
 def test_a_run_removes_what_a_killed_one_left(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
     from sewcli import atomic
 
-    old, gone, alive = (tmp_path / "sub" / name for name in (
-        ".sew-elsewhere-1.tmp", f"{atomic._prefix()}99999999.tmp", f"{atomic._prefix()}{os.getppid()}.tmp"
-    ))  # fmt: skip
+    ours = atomic.own_prefix()
+    names = (".sew-elsewhere-1.tmp", f"{ours}99999999.tmp", f"{ours}{os.getppid()}.tmp")
+    old, gone, alive = (tmp_path / "sub" / name for name in names)
     old.parent.mkdir()
     for file in (old, gone, alive, tmp_path / "sub" / ".sew-note"):
         file.touch()

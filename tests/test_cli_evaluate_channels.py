@@ -58,6 +58,24 @@ def test_results_of_one_channel_are_for_rows_without(
     results = tmp_path / "results.jsonl"
     results.write_bytes(sew("transcribe", "--channel", "1", call, "-m", ctc, "-f", "json").out)
     assert sew("evaluate", bare, "--results", results).code == 0
+    # beside what could not be opened, which tells no channel
+    (calls.parent / "bad.wav").write_text("no audio")
+    bad = json.dumps({"audio_filepath": "bad.wav", "text": "GOOD"})
+    (calls.parent / "more.jsonl").write_text(bare.read_text() + bad + "\n")
+    mono = sew(
+        "transcribe",
+        "--channel",
+        "split",
+        call.parent / "1.wav",
+        calls.parent / "bad.wav",
+        "-m",
+        ctc,
+        "-f",
+        "json",
+    )
+    results.write_bytes(mono.out.replace(b"1.wav", b"call.wav"))
+    done = sew("evaluate", calls.parent / "more.jsonl", "--results", results, "-f", "json")
+    assert (done.code, done.records[0]["utterances"], done.records[0]["failed"]) == (3, 1, 1)
     results.write_bytes(sew("transcribe", "--channel", "split", call, "-m", ctc, "-f", "json").out)
     done = sew("evaluate", bare, "--results", results)
     assert done.code != 0

@@ -278,6 +278,11 @@ def test_the_interval_of_a_rate_is_that_of_drawing_utterances_again():
     assert high - low == pytest.approx(2 * 1.96 * rates.std(), rel=0.05)
     assert RateInterval(1, 1, 2, 4).of(Edits(2, 1)) is None
     assert RateInterval(2, 0, 0, 0).of(Edits()) is None
+    same, all_wrong = RateInterval(), Edits()
+    for length in (3, 7, 11):
+        same.add(Edits(length, substitutions=length))
+        all_wrong += Edits(length, substitutions=length)
+    assert same.of(all_wrong) is None
 
 
 @pytest.mark.parametrize(

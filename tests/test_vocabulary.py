@@ -95,6 +95,8 @@ def test_pieces_of_a_beam_search_are_joined_by_nothing_where_there_are_no_words(
         ("\u2018HELLO,\u2019 SHE SAID", " HELLO  SHE SAID"),
         ("DON\u2019T 'I' SAID, ROCK 'N' ROLL", "DON'T I SAID  ROCK N ROLL"),
         ("THE DOGS' TAILS (5' LONG)", "THE DOGS TAILS  5 LONG "),
+        ("'", ""),
+        ("\u0939\u093f'\u0902\u0926", "\u0939\u093f'\u0902\u0926"),  # combining marks are of words
     ],
 )
 def test_apostrophes_that_are_quotation_marks_are_not_spelled(text, expected):

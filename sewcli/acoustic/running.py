@@ -205,8 +205,13 @@ class RunningModel(ABC):
     def _hears_noise(self) -> bool:
         """Whether it gives numbers for a second of noise."""
         noise = np.random.default_rng(0).normal(0.0, 0.1, SAMPLE_RATE).astype(np.float32)
-        logits = self._logits([Segment(noise, wave_statistics(noise))])
-        return bool(np.isfinite(logits.array()).all())
+        try:
+            logits = self._logits([Segment(noise, wave_statistics(noise))]).array()
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, torch.AcceleratorError) or is_out_of_memory(error):
+                raise device_failed(self.device, error) from error
+            raise
+        return bool(np.isfinite(logits).all())
 
 
 class _Begun:

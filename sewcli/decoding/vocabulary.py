@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import unicodedata
 from collections.abc import Container
 from dataclasses import dataclass, replace
@@ -23,8 +22,6 @@ _log = logging.getLogger("sewcli")
 _DEFAULTS = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 _DEFAULT_DELIMITER = "|"
 APOSTROPHE = "'"
-#: an apostrophe that is a quotation mark, or stands for letters that are left out at an end of a word
-_QUOTE = re.compile(r"(?<![^\W_])'|'(?![^\W_])")
 
 
 @dataclass(frozen=True)
@@ -216,9 +213,19 @@ def without_marks(text: str, known: Container[str]) -> str:
     The typographic apostrophe becomes the plain one; one that does not stand between letters or digits, as a
     quotation mark, or is not known, goes without a trace.
     """
-    text = _QUOTE.sub("", text.replace("\u2019", APOSTROPHE))
+    text = _without_quotes(text.replace("\u2019", APOSTROPHE))
     if APOSTROPHE not in known:
         text = text.replace(APOSTROPHE, "")
     return "".join(
         " " if unicodedata.category(mark)[0] in "PS" and mark not in known else mark for mark in text
+    )
+
+
+def _without_quotes(text: str) -> str:
+    """The text without apostrophes at the ends of words."""
+    of_word = [False, *(unicodedata.category(character)[0] in "LMN" for character in text), False]
+    return "".join(
+        character
+        for place, character in enumerate(text)
+        if character != APOSTROPHE or (of_word[place] and of_word[place + 2])
     )

@@ -99,8 +99,9 @@ def with_references(answers: Sequence[Answer], rows: Sequence[Row], task: Task) 
     that begin alike are told apart by their lengths; what failed among them takes the places that are left.
     Where no row names a channel, all answers may be of one.
     """
-    answered = {answer.scored.channel for answer in answers}
-    one_channel = len(answered) == 1 and all(row.source.channel is None for row in rows)
+    # what could not be opened tells no channel
+    answered = {answer.scored.channel for answer in answers if answer.error is None}
+    one_channel = len(answered) <= 1 and all(row.source.channel is None for row in rows)
     by_file: dict[tuple[str, float | None, int | None], list[Answer]] = {}
     by_name: dict[tuple[str, float | None, int | None], list[Answer]] = {}
     for answer in answers:

@@ -33,7 +33,9 @@ class RateInterval:
         self.lengths += edits.length**2
 
     def of(self, all_edits: Edits) -> list[float] | None:
-        """Least and greatest rate; None of fewer than two utterances, or without a reference.
+        """Least and greatest rate; None without a reference, and where all utterances have one rate.
+
+        Of these nothing can be told: the estimate is that of many utterances that differ.
 
         Args:
             all_edits: those of all utterances that were counted.
@@ -43,7 +45,8 @@ class RateInterval:
             return None
         squares = self.squares - 2 * rate * self.products + rate**2 * self.lengths
         half = _Z * math.sqrt(max(0.0, squares) * self.count / (self.count - 1)) / all_edits.length
-        return [max(0.0, rate - half), rate + half]
+        # what is left of equal rates is rounding
+        return [max(0.0, rate - half), rate + half] if half > 1e-6 else None
 
 
 def share_interval(hits: int, total: int) -> list[float]:

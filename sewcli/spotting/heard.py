@@ -71,6 +71,7 @@ class WindowScores:
     def drain(self) -> Iterator[Scores]:
         """Yield the scores of what was begun before a batch that went wrong."""
         self._batches.drain()
+        self._failed = None  # what went wrong is known
         yield from self._taken()
 
     def close(self) -> None:

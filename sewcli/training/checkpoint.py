@@ -104,8 +104,8 @@ def save_checkpoint(
     (temporary / _PLAIN).write_text(plain)
     _to_disk(temporary / _PLAIN)
     replaced = directory / f"{kind}.old"
-    shutil.rmtree(replaced, ignore_errors=True)
     if target.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
         target.rename(replaced)
     temporary.rename(target)
     shutil.rmtree(replaced, ignore_errors=True)
@@ -152,8 +152,9 @@ def has_checkpoint(directory: Path, kind: str = STATE) -> bool:
 
 
 def _checkpoints(directory: Path, kind: str) -> list[Path]:
-    """Complete checkpoints, oldest first."""
-    return sorted(path for path in directory.glob(f"{kind}-*") if _NAME.fullmatch(path.name))
+    """Complete checkpoints, oldest first; else the one that a killed run was about to replace."""
+    found = sorted(path for path in directory.glob(f"{kind}-*") if _NAME.fullmatch(path.name))
+    return found or [path for path in (directory / f"{kind}.old",) if path.is_dir()]
 
 
 def _to_disk(file: Path) -> None:

@@ -24,7 +24,7 @@ class Speller:
 
     Attributes:
         vocabulary: whose tokens are single characters, a blank and a word delimiter.
-        remove_punctuation: take marks that the vocabulary lacks out of the text.
+        remove_punctuation: see `normalize`.
     """
 
     vocabulary: Vocabulary
@@ -33,7 +33,8 @@ class Speller:
     def normalize(self, text: str) -> str:
         """The text in the letter case of the vocabulary, with single spaces; the rest as it is.
 
-        Where punctuation is removed, marks that the vocabulary lacks become spaces, apostrophes nothing.
+        Where punctuation is removed, marks that the vocabulary lacks become spaces, and apostrophes that it
+        lacks, or that stand at an end of a word, nothing.
         """
         text = self.vocabulary.fold(unicodedata.normalize("NFC", text))
         if self.remove_punctuation:
