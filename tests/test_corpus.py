@@ -250,6 +250,10 @@ def test_the_lists_of_speech_commands_are_its_splits(tmp_path, sew):
         rows = read_corpus(folder, tmp_path, task="classification", split=split)
         assert [(row.label, row.source.file.stem) for row in rows] == expected
     assert corpus_task(folder) == "classification"
+    (folder / "metadata.csv").write_text("file_name,label\nyes/a.wav,yes\n")  # which says itself what counts
+    assert not has_split(folder, "dev")
+    assert len(read_corpus(folder, tmp_path, task="classification", split="dev")) == 1
+    (folder / "metadata.csv").unlink()
     (folder / "no/a.wav").unlink()
     with pytest.raises(UsageError, match=r"testing_list\.txt:2: .*no/a\.wav: no such file"):
         read_corpus(folder, tmp_path, task="classification", split="test")

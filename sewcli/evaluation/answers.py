@@ -109,8 +109,8 @@ def with_references(answers: Sequence[Answer], rows: Sequence[Row], task: Task) 
         channel = None if one_channel else channel
         by_file.setdefault((os.path.realpath(path), offset, channel), []).append(answer)
         by_name.setdefault((path, offset, channel), []).append(answer)
-    files = [os.path.realpath(row.source.file) for row in rows]
-    keys = [(file, row.source.part[0], row.source.channel) for file, row in zip(files, rows, strict=True)]
+    sources = [row.source for row in rows]
+    keys = [(os.path.realpath(one.file), one.part[0], one.channel) for one in sources]
     alike = Counter(keys)
     matched: list[Answer | None] = []
     for key, row in zip(keys, rows, strict=True):

@@ -86,13 +86,13 @@ def load_corpus(path: Path, unpacked: Path, *, split: str = "train") -> Manifest
         return table(path) if is_table(path) else load_manifest(path)
     if is_saved(path):
         return saved_dataset(path, unpacked, split)
-    index = next((path / name for name in _INDEXES if (path / name).exists()), None)
-    if index is not None:
-        manifest = _audiofolder(path, index)
-    elif has_transcripts(path):
-        manifest = transcripts(path)
+    indexes = _indexes(path)
+    if indexes:
+        manifest = _audiofolder(path, indexes[0])
     elif has_lists(path):
         manifest = _speech_commands(path, split)
+    elif has_transcripts(path):
+        manifest = transcripts(path)
     else:
         manifest = _label_folders(path)
     if not manifest.rows and not manifest.problems:
@@ -114,7 +114,9 @@ def corpus_task(path: Path) -> Task:
 
 def has_split(path: Path, split: str) -> bool:
     """Whether a path has splits of its own, and that one ("train", "dev" or "test") among them."""
-    return has_lists(path) or has_saved_split(path, split)
+    if is_saved(path):
+        return has_saved_split(path, split)
+    return has_lists(path) and not _indexes(path)
 
 
 def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
@@ -128,7 +130,7 @@ def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
     """
     digest = hashlib.sha256()
     for path, rows in read.items():
-        files = [path] if path.is_file() else [path / name for name in _INDEXES if (path / name).exists()]
+        files = [path] if path.is_file() else _indexes(path)
         for file in files:
             digest.update(file.read_bytes())
         if not files:
@@ -140,6 +142,11 @@ def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
             named = [[name, row.text, row.label] for name, row in zip(names, rows, strict=True)]
             digest.update(json.dumps(named).encode())
     return digest.hexdigest()
+
+
+def _indexes(folder: Path) -> list[Path]:
+    """The indexes of an audiofolder; the first of them is read."""
+    return [folder / name for name in _INDEXES if (folder / name).exists()]
 
 
 def _audiofolder(folder: Path, index: Path) -> Manifest:
