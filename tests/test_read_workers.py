@@ -78,7 +78,7 @@ def test_recordings_are_those_of_this_process(
 def test_a_long_file_comes_in_blocks(workers: ReadWorkers, tmp_path: Path) -> None:
     file = write_babble(tmp_path / "long.flac", 150.0)
     there = recording_of(file, workers)
-    assert there._file._rolled  # type: ignore[attr-defined]  # no longer in memory
+    assert not there._held.in_memory
     check_same(recording_of(file), there)
 
 

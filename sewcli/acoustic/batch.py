@@ -91,15 +91,15 @@ def make_batch(
     # a row may carry samples past its last full frame; they belong to no frame and are left out
     width = samples_for_frames(longest)
     samples = empty((len(rows), width), dtype=torch.float32)
+    means, covariances = [], []
     # by numpy: in a thread of its own torch would start a second team of OpenMP, and with more threads than
     # cores every operation of the network waits longer for its own
-    samples.numpy().fill(0.0)
-    means, covariances = [], []
     for line, row, moments in zip(samples.numpy(), rows, statistics, strict=True):
         mean, scale = (moments.mean, moments.scale) if normalize else (0.0, 1.0)
-        used = line[: min(row.size, width)]
+        used, padding = line[: row.size], line[row.size :]
         np.subtract(row[: used.size], np.float32(mean), out=used)
-        np.multiply(used, np.float32(scale), out=used)
+        used *= np.float32(scale)
+        padding.fill(0.0)
         means.append((moments.window_mean - mean) * scale)
         covariances.append(moments.window_covariance * scale**2)
 

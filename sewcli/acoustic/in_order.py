@@ -51,6 +51,9 @@ class InOrder(Generic[BatchT]):
 
     def __init__(self, model: AcousticModel, take: Callable[[BatchT, Outputs], None]) -> None:
         self._model = model
+        # asked once: it takes as long as a clip takes to decode
+        self._starting = model if isinstance(model, Starting) else None
+        self._is_attending = isinstance(model, Attending)
         self._take = take
         #: a batch that waits for another to run beside
         self._held: _Batch[BatchT] | None = None
@@ -61,7 +64,7 @@ class InOrder(Generic[BatchT]):
     @property
     def most_seconds(self) -> float:
         """Padded audio that a batch may have."""
-        return self._model.most_seconds if isinstance(self._model, Starting) else float("inf")
+        return self._starting.most_seconds if self._starting is not None else float("inf")
 
     @property
     def idle(self) -> bool:
@@ -75,9 +78,9 @@ class InOrder(Generic[BatchT]):
             DeviceError: the memory is not enough for one segment, of this batch or of one before it.
         """
         new = _Batch(batch, segments)
-        model = self._model
-        if not isinstance(model, Starting) or isinstance(model, Attending):
-            self._finish(new, lambda: model(segments))
+        model = self._starting
+        if model is None or self._is_attending:
+            self._finish(new, lambda: self._model(segments))
             return
         beside = model.lanes > 1 and not self._alone
         if beside and self.idle:
@@ -91,8 +94,8 @@ class InOrder(Generic[BatchT]):
 
     def flush(self) -> None:
         """Run what is held, and wait until all outputs are handed on."""
-        if isinstance(self._model, Starting):
-            self._begin_held(self._model, beside=False)
+        if self._starting is not None:
+            self._begin_held(self._starting, beside=False)
         while self._underway:
             self._settle_first()
 
@@ -142,7 +145,7 @@ class InOrder(Generic[BatchT]):
         try:
             outputs = result()
         except Exception as error:
-            if not isinstance(self._model, Attending):
+            if not self._is_attending:
                 self._take(batch.given, error.outputs if isinstance(error, PartlyRunError) else [])
             raise
         if len(outputs) != len(batch.segments):

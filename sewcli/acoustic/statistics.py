@@ -28,9 +28,9 @@ WINDOW_STRIDE = WINDOW // 2
 VARIANCE_FLOOR = 1e-7
 #: samples taken at a time: their float64 stays in the cache, and is not given back to the system each time
 _PART = 1 << 14
-#: summed at a time: OpenBLAS shares longer sums among its threads, and their number, that of the cores, would
-#: tell in the last digits
-_SUM = _PART // 2
+#: sums are those of two halves: OpenBLAS shares longer ones among its threads, and their number, that of the
+#: cores, would tell in the last digits
+_ONES = np.ones(_PART // WINDOW_STRIDE)
 
 
 @dataclass(frozen=True)
@@ -57,61 +57,71 @@ class WaveStatistics:
 
 
 class StatisticsAccumulator:
-    """Takes the moments of an utterance block by block, in memory that does not grow."""
+    """Takes the moments of an utterance block by block, in memory that does not grow.
+
+    A window of ten samples is two consecutive steps of five, so its second moments are four blocks of products
+    of steps: a step with itself and with the next one. The windows of all parts together begin with every step
+    but the last and end with every step but the first, whose products are taken at the end; and the samples
+    are those steps and what is left over.
+    """
 
     def __init__(self) -> None:
-        self._samples = 0
         # near the mean: squares of a loud constant would leave few digits for the rest
         self._pivot: float | None = None
-        self._sum = 0.0
-        self._square = 0.0
+        self._samples = 0
+        #: steps with which a window begins, their sum and their products, with themselves and with the next
         self._windows = 0
-        self._window_sum = np.zeros(WINDOW)
-        self._window_square = np.zeros((WINDOW, WINDOW))
+        self._sum = np.zeros(WINDOW_STRIDE)
+        self._same = np.zeros((WINDOW_STRIDE, WINDOW_STRIDE))
+        self._across = np.zeros((WINDOW_STRIDE, WINDOW_STRIDE))
+        self._first = np.zeros(WINDOW_STRIDE)
+        #: what the next part begins with, less the pivot: the last step, and samples that fill none
         self._rest = np.zeros(0)
 
     def update(self, block: NDArray[np.float32]) -> None:
         """Take in the next samples, shape (n,)."""
         for start in range(0, block.size, _PART):
-            self._update(block[start : start + _PART].astype(np.float64))
+            self._update(block[start : start + _PART])
 
-    def _update(self, part: NDArray[np.float64]) -> None:
+    def _update(self, block: NDArray[np.float32]) -> None:
         if self._pivot is None:
-            self._pivot = float(part.mean())
-        part -= self._pivot
-        self._samples += part.size
-        self._sum += float(part.sum())
-        for start in range(0, part.size, _SUM):
-            some = part[start : start + _SUM]
-            self._square += float(some @ some)
-        part = np.concatenate([self._rest, part])
+            self._pivot = float(block.mean(dtype=np.float64))
+        self._samples += block.size
+        before = self._rest.size
+        part = np.empty(before + block.size)
+        part[:before] = self._rest
+        np.subtract(block, self._pivot, out=part[before:], dtype=np.float64)
         if part.size < WINDOW:
             self._rest = part
             return
-        # a window of 10 samples is two consecutive steps of 5, so its second moments are four blocks of
-        # products of steps: a fifth of the cost of multiplying windows copied out of each other's overlap.
-        # numpy takes 3 times as long for A'A without the copy, and 5 times for column sums without the ones
         count = (part.size - WINDOW) // WINDOW_STRIDE + 1
         steps = part[: (count + 1) * WINDOW_STRIDE].reshape(count + 1, WINDOW_STRIDE)
-        first, second = steps[:-1], steps[1:]
-        same, across = first.T @ first.copy(), first.T @ second
-        moved: NDArray[np.float64] = same + np.outer(steps[-1], steps[-1]) - np.outer(steps[0], steps[0])
-        half = len(steps) // 2
-        total = np.ones(half) @ steps[:half] + np.ones(count + 1 - half) @ steps[half:]
+        begun, following = steps[:-1], steps[1:]
+        if not self._windows:
+            self._first = steps[0].copy()
         self._windows += count
-        self._window_sum += np.concatenate([total - steps[-1], total - steps[0]])
-        self._window_square += np.block([[same, across], [across.T, moved]])
+        # numpy takes 3 times as long for A'A without the copy, and 5 times for column sums without the ones
+        self._same += begun.T @ begun.copy()
+        self._across += begun.T @ following
+        half = count // 2
+        self._sum += _ONES[:half] @ begun[:half] + _ONES[: count - half] @ begun[half:]
         self._rest = part[count * WINDOW_STRIDE :].copy()
 
     def finish(self) -> WaveStatistics:
         """The moments of all samples so far; at least one window must have been seen."""
         assert self._pivot is not None  # there was a window
-        mean = self._sum / self._samples
-        window_mean = self._window_sum / self._windows
-        covariance = self._window_square / self._windows - np.outer(window_mean, window_mean)
-        variance = max(self._square / self._samples - mean * mean, 0.0)
+        rest, last = self._rest, self._rest[:WINDOW_STRIDE]
+        mean = (self._sum.sum() + rest.sum()) / self._samples
+        square = (self._same.trace() + rest @ rest) / self._samples
+        moved = self._same + np.outer(last, last) - np.outer(self._first, self._first)
+        window_mean = np.concatenate([self._sum, self._sum - self._first + last]) / self._windows
+        window_square = np.block([[self._same, self._across], [self._across.T, moved]]) / self._windows
         return WaveStatistics(
-            self._samples, mean + self._pivot, variance, window_mean + self._pivot, covariance
+            self._samples,
+            float(mean + self._pivot),
+            max(float(square - mean * mean), 0.0),
+            window_mean + self._pivot,
+            window_square - np.outer(window_mean, window_mean),
         )
 
 

@@ -26,32 +26,32 @@ class GreedyDecoder:
         """Take in the logits of the next frames, shape (T, V)."""
         if not len(logits):
             return
-        posteriors = self._vocabulary.log_posteriors(logits)
-        best = posteriors.argmax(axis=1)
-        scores = posteriors[np.arange(best.size), best].astype(np.float64)
+        best, scores = self._vocabulary.best(logits)
         # by runs of one token: most frames repeat the one before, and are not looked at one by one
-        firsts = np.flatnonzero(np.diff(best, prepend=-1))
-        lasts = np.append(firsts[1:], best.size) - 1
-        sums = np.add.reduceat(scores, firsts)
-        runs = (best[firsts], firsts + self._frame, lasts + self._frame, sums)
-        for token, first, last, score in zip(*(column.tolist() for column in runs), strict=True):
-            self._take(token, first, last, score)
+        ends = np.flatnonzero(best[1:] != best[:-1])
+        firsts, lasts = np.concatenate([[0], ends + 1]), np.concatenate([ends, [best.size - 1]])
+        sums = np.add.reduceat(scores.astype(np.float64), firsts)
+        tokens = best[firsts]
+        previous, self._previous = self._previous, int(tokens[-1])
+        # blanks only keep what is on both sides apart; the first run may go on from the logits before
+        kept = np.flatnonzero(tokens != self._vocabulary.blank)
+        firsts, lasts = firsts + self._frame, lasts + self._frame
+        columns = (column[kept].tolist() for column in (tokens, firsts, lasts, sums))
+        for run, token, first, last, score in zip(kept.tolist(), *columns, strict=True):
+            self._take(token, first, last, score, goes_on=run == 0 and token == previous)
         self._frame += best.size
 
-    def _take(self, token: int, first: int, last: int, score: float) -> None:
-        """One run of a token, which may go on from the logits before."""
+    def _take(self, token: int, first: int, last: int, score: float, *, goes_on: bool) -> None:
+        """One run of a token that is not blank."""
         tokens, vocabulary = self._tokens, self._vocabulary
         if token == vocabulary.delimiter:
             if tokens:
                 self._word = tokens[-1].word + 1
-        elif token == vocabulary.blank:
-            pass
-        elif token == self._previous:
-            begun = tokens.pop()
-            tokens.append(Token(begun.text, begun.first, last, begun.log_posterior + score, begun.word))
+        elif goes_on:
+            begun = tokens[-1]
+            tokens[-1] = begun._replace(last=last, log_posterior=begun.log_posterior + score)
         else:
             tokens.append(Token(vocabulary.tokens[token], first, last, score, self._word))
-        self._previous = token
 
     def finish(self) -> Hypothesis:
         """The transcript of all frames so far."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sewcli.chunking import frame_end, frame_start
 from sewcli.results import Alternative, Span
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """One token of a hypothesis.
 
     Attributes:

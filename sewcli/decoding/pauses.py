@@ -64,7 +64,7 @@ class PausingDecoder:
         """The transcript of all frames so far."""
         hypothesis = self._decoder.finish()
         tokens = (
-            replace(token, first=self._frame(token.first), last=self._frame(token.last))
+            token._replace(first=self._frame(token.first), last=self._frame(token.last))
             for token in hypothesis.tokens
         )
         return replace(hypothesis, tokens=tuple(tokens))

@@ -97,12 +97,24 @@ class Vocabulary:
         Without the mask `<s>`, `</s>` and `<unk>` could be the best token of a frame and would
         have to be either printed or dropped; so they take no part.
         """
-        masked = logits.astype(np.float32, copy=True)
-        if self.special:
-            masked[:, sorted(self.special)] = -np.inf
+        masked = self._masked(logits)
         masked -= masked.max(axis=1, keepdims=True)
         normalised: NDArray[np.float32] = masked - np.log(np.exp(masked).sum(axis=1, keepdims=True))
         return normalised
+
+    def best(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The best token of each frame and its log-posterior, as `log_posteriors` has it: (T, V) -> (T,) each."""
+        masked = self._masked(logits)
+        tokens = masked.argmax(axis=1)
+        masked -= np.take_along_axis(masked, tokens[:, None], axis=1)
+        scores: NDArray[np.float32] = -np.log(np.exp(masked, out=masked).sum(axis=1))
+        return tokens, scores
+
+    def _masked(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        masked = logits.astype(np.float32, copy=True)
+        if self.special:
+            masked[:, sorted(self.special)] = -np.inf
+        return masked
 
 
 def load_vocabulary(directory: Path, columns: int) -> Vocabulary:

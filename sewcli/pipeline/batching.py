@@ -53,6 +53,7 @@ class Batcher(Generic[ResultT_co]):
 
     def __init__(self, model: AcousticModel, seconds: float, *, alike: bool = False) -> None:
         self._model = model
+        self._attending = model if isinstance(model, Attending) else None
         self._seconds = seconds
         # what takes the time of each batch knows its outputs by their order
         self._alike = alike and seconds > 0 and isinstance(model, Starting)
@@ -80,10 +81,12 @@ class Batcher(Generic[ResultT_co]):
 
     def _like_the_first(self, seconds: float) -> list[_Row[ResultT_co]]:
         """A batch of the chunk that has waited longest and those whose lengths are nearest to its own."""
-        length = self._rows[0].chunk.samples
+        length = longest = self._rows[0].chunk.samples
         batch: list[_Row[ResultT_co]] = []
         for row in sorted(self._rows, key=lambda row: abs(row.chunk.samples - length)):
-            if batch and (len(batch) == MOST_ROWS or _padded_seconds([*batch, row]) > seconds):
+            longest = max(longest, row.chunk.samples)
+            too_much = (len(batch) + 1) * longest > seconds * SAMPLE_RATE
+            if batch and (len(batch) == MOST_ROWS or too_much):
                 break
             batch.append(row)
         return batch
@@ -114,7 +117,7 @@ class Batcher(Generic[ResultT_co]):
                     self._hand_on([row], self._model([row.segment]))
 
     def _hand_on(self, rows: Sequence[_Row[ResultT_co]], outputs: Sequence[NDArray[np.float32]]) -> None:
-        weights = self._model.take_attentions() if isinstance(self._model, Attending) else []
+        weights = self._attending.take_attentions() if self._attending is not None else []
         # fewer outputs where something goes wrong within the batch
         for row, output, attentions in zip_longest(rows[: len(outputs)], outputs, weights):
             del self._open[id(row)]

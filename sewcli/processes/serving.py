@@ -18,6 +18,7 @@ from typing import TypeVar
 from sewcli.errors import InputError, SewError
 
 RequestT = TypeVar("RequestT")
+AnswerT = TypeVar("AnswerT")
 
 Told = tuple[tuple[int, str], ...]
 """Level and text of what is to be told."""
@@ -44,14 +45,16 @@ class Messages(logging.Handler):
 
 
 def serve(
-    answers: Callable[[RequestT], Iterator[object]],
+    answers: Callable[[RequestT], Iterator[AnswerT]],
     receive: Callable[[Connection], RequestT] = Connection.recv,
+    send: Callable[[Connection, AnswerT], None] = Connection.send,
 ) -> None:
     """Answer the requests that come over standard input, which is a socket.
 
     Args:
         answers: gives what is to be sent back for a request, any number of things.
         receive: takes a request in; called in a thread, also while answers are given.
+        send: gives one of the answers to the other side.
     """
     connection = Connection(os.dup(0))
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -62,7 +65,7 @@ def serve(
     while True:
         for answer in answers(requests.get()):
             try:
-                connection.send(answer)
+                send(connection, answer)
             except OSError:  # nobody waits for it
                 return
 

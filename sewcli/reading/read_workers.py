@@ -11,6 +11,8 @@ import itertools
 import stat
 from dataclasses import replace
 
+import numpy as np
+
 from sewcli.audio import shown
 from sewcli.audio.arrays import ArraySource
 from sewcli.audio.streams import StreamSource
@@ -71,8 +73,9 @@ class ReadWorkers:
         try:
             with self._processes.one() as process:
                 process.connection.send(request)
-                while not isinstance(answer := process.connection.recv(), End):
-                    yield answer
+                while block := process.connection.recv_bytes():
+                    yield np.frombuffer(block, dtype=np.float32)
+                answer: End = process.connection.recv()
         except InputError as error:
             name = shown(request.source)
             raise type(error)(f"{name}: {error.message}", hint=error.hint, code=error.code) from error

@@ -6,9 +6,8 @@ chunk needs them; so the samples wait, short ones in memory and long ones in a t
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +22,9 @@ from sewcli.reading.activity import active, pieces
 from sewcli.reading.activity_options import ActivityOptions
 from sewcli.reading.measured import How, Measures, Reading, measured
 from sewcli.reading.read_workers import ReadWorkers
+from sewcli.reading.samples import Samples
 from sewcli.temporary import no_room
 
-#: samples kept in memory before they move to a temporary file: two minutes
-MEMORY_BYTES = 120 * SAMPLE_RATE * 4
 _READ_SAMPLES = 1 << 17
 
 
@@ -60,8 +58,7 @@ class Recording:
         workers: ReadWorkers | None = None,
     ) -> None:
         self.source = source
-        self.samples = 0
-        self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, prefix="sew-audio-")  # noqa: SIM115
+        self._held = Samples()
         how = How(engine, longest, levels=activity is not None)
         read = measured if workers is None else workers.measured
         try:
@@ -71,6 +68,7 @@ class Recording:
             self.close()
             raise
         self.statistics = measures.statistics
+        self.samples = len(self._held)
         self.pieces = [(0, self.samples)]
         if activity is not None and measures.levels is not None:
             self.pieces = pieces(active(measures.levels, activity), self.samples)
@@ -83,10 +81,10 @@ class Recording:
             except StopIteration as end:
                 measures: Measures = end.value
                 with self._room():
-                    self._file.flush()
+                    self._held.finish()
                 return measures
-            self._keep(block)
-            self.samples += block.size
+            with self._room():
+                self._held.append(block)
             if cancelled():
                 raise AudioError(f"{shown(self.source)}: interrupted", code="interrupted")
 
@@ -98,10 +96,6 @@ class Recording:
                 accumulator.update(self.read(first, min(first + _READ_SAMPLES, stop)))
         kept = sum(stop - start for start, stop in self.pieces)
         return accumulator.finish() if kept >= MIN_SAMPLES else None
-
-    def _keep(self, block: NDArray[np.float32]) -> None:
-        with self._room():
-            self._file.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
 
     @contextmanager
     def _room(self) -> Iterator[None]:
@@ -119,12 +113,10 @@ class Recording:
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples `start` to `stop`, shape (stop - start,) (AudioError where the disk does not give them)."""
         try:
-            self._file.seek(start * 4)
-            return np.frombuffer(self._file.read((stop - start) * 4), dtype=np.float32)
+            return self._held.read(start, stop)
         except OSError as error:
             raise cannot_open(shown(self.source), error) from error
 
     def close(self) -> None:
         """Give memory and temporary file back."""
-        with suppress(OSError):  # no room for what nobody wants any more
-            self._file.close()
+        self._held.close()
