@@ -14,6 +14,7 @@ import argparse
 import cProfile
 import math
 import pstats
+import resource
 import statistics
 import time
 from collections import deque
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from reading import seconds_of, sound
+from reading import sound
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import inspect
@@ -32,9 +33,7 @@ from sewcli.chunking import HOP, ChunkPlan
 from sewcli.decoding.options import DecodingOptions
 from sewcli.hub.fetching import LocalModel, fetch
 from sewcli.inputs.source import Source
-from sewcli.pipeline import run as pipeline
 from sewcli.pipeline.run import Options
-from sewcli.reading.read_workers import ReadWorkers
 from sewcli.registry import resolve
 from sewcli.results import Failure
 from sewcli.tasks.transcribing import Transcribing
@@ -42,8 +41,8 @@ from sewcli.writers.jsonl import as_object, dump
 
 #: one frame in so many begins a token, as in speech
 FRAMES_A_TOKEN = 6
-#: tensors of one dtype in a batch, at the most
-TENSORS = 2
+#: tensors of one dtype that take turns
+HELD = 4
 
 
 class Reusing(Transfers):
@@ -54,7 +53,7 @@ class Reusing(Transfers):
         self._held: dict[torch.dtype, deque[torch.Tensor]] = {}
 
     def empty(self, shape: tuple[int, ...], /, *, dtype: torch.dtype) -> torch.Tensor:
-        held = self._held.setdefault(dtype, deque(torch.empty(0, dtype=dtype) for _ in range(4 * TENSORS)))
+        held = self._held.setdefault(dtype, deque(torch.empty(0, dtype=dtype) for _ in range(HELD)))
         tensor, count = held.popleft(), math.prod(shape)
         if tensor.numel() < count:
             tensor = torch.empty(count, dtype=dtype)
@@ -104,26 +103,22 @@ def feed(local: LocalModel, network: Instant, clips: list[Path]) -> tuple[float,
     """Seconds of audio, of the clock, of this process and of the ones that read."""
     options = Options(ChunkPlan.from_seconds(20.0, 1.0), batch_seconds=960.0, read_workers=2)
     task = Transcribing(local, network, DecodingOptions(), options, "word")
-    made: list[ReadWorkers] = []
-    workers_of = pipeline.read_workers
-
-    def noted(wanted: int | None, device: str) -> ReadWorkers | None:
-        workers = workers_of(wanted, device)
-        if workers is not None:
-            made.append(workers)
-        return workers
-
-    pipeline.read_workers = noted
-    before = time.perf_counter(), time.process_time()
-    audio = there = 0.0
+    before = time.perf_counter(), time.process_time(), _seconds_of_children()
+    audio = 0.0
     for result in task.results(Source(str(clip), clip) for clip in clips):
         if isinstance(result, Failure):
             raise SystemExit(result.message)
         audio += result.duration
         dump(as_object(result))
-        there = max(there, seconds_of(made[0]))
-    pipeline.read_workers = workers_of
-    return audio, time.perf_counter() - before[0], time.process_time() - before[1], there
+    # the processes that read have ended with the results
+    after = time.perf_counter(), time.process_time(), _seconds_of_children()
+    clock, here, there = (later - earlier for earlier, later in zip(before, after, strict=True))
+    return audio, clock, here, there
+
+
+def _seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -136,7 +131,8 @@ def main() -> None:
     clips = make(options.folder, options.clips)
     local = fetch(resolve("nano"))
     network = Instant(local)
-    feed(local, network, clips[:20])
+    for _ in range(2):  # all memory is taken once
+        feed(local, network, clips)
     if options.profile:
         profile = cProfile.Profile()
         profile.runcall(feed, local, network, clips)

@@ -57,14 +57,13 @@ def make(folder: Path) -> tuple[list[Path], Path]:
 
 def seconds_to_read(files: Sequence[Path], workers: ReadWorkers | None = None) -> tuple[float, float]:
     """Processor time of this process and of the other one."""
-    before = time.process_time(), seconds_of(workers)
+    before = time.process_time(), _seconds_of(workers)
     for file in files:
         Recording(Source(str(file), file), workers=workers).close()
-    return time.process_time() - before[0], seconds_of(workers) - before[1]
+    return time.process_time() - before[0], _seconds_of(workers) - before[1]
 
 
-def seconds_of(workers: ReadWorkers | None) -> float:
-    """Processor time of the processes so far."""
+def _seconds_of(workers: ReadWorkers | None) -> float:
     ticks = 0
     for pid in workers.pids if workers else []:
         user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]

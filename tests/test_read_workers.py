@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 
@@ -26,7 +27,6 @@ from sewcli.inputs.source import Source
 from sewcli.pipeline.run import Options
 from sewcli.processes.pool import DeadWorkerError
 from sewcli.reading.activity_options import ActivityOptions
-from sewcli.reading.measured import How
 from sewcli.reading.read_workers import ReadWorkers, read_workers
 from sewcli.reading.recording import Recording
 
@@ -75,7 +75,7 @@ def test_recordings_are_those_of_this_process(
     assert (len(parts) == 2) == ("activity" in how)
 
 
-def test_a_long_file_comes_in_blocks(workers: ReadWorkers, tmp_path: Path) -> None:
+def test_a_long_file_comes_as_a_file_on_disk(workers: ReadWorkers, tmp_path: Path) -> None:
     file = write_babble(tmp_path / "long.flac", 150.0)
     there = recording_of(file, workers)
     assert not there._held.in_memory
@@ -130,43 +130,64 @@ def test_what_a_process_cannot_open_is_read_here(
 
 
 def test_a_process_that_is_killed_costs_one_recording(workers: ReadWorkers, tmp_path: Path) -> None:
-    file = write_babble(tmp_path / "a.wav", 600.0)
-    blocks = workers.measured(Source(str(file), file), How())
-    next(blocks)
+    file, other = write_babble(tmp_path / "a.wav", 600.0), write_babble(tmp_path / "b.wav", 1.0)
+    recording_of(other, workers).close()
     [pid] = workers.pids
-    os.kill(pid, signal.SIGKILL)
-    with pytest.raises(DeadWorkerError) as failed:
-        list(blocks)
+    os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(recording_of, file, workers)
+        time.sleep(0.2)  # it is asked
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(DeadWorkerError) as failed:
+            reading.result()
     assert str(failed.value) == (
         f"{file}: the process that read it has ended (killed by SIGKILL) "
         "(where memory is short fewer --read-workers need less)"
     )
-    other = write_babble(tmp_path / "b.wav", 1.0)
     check_same(recording_of(other), recording_of(other, workers))
     assert workers.pids != [pid]
 
 
-def test_a_process_is_no_further_ahead_than_the_socket_holds(workers: ReadWorkers, tmp_path: Path) -> None:
-    file = write_babble(tmp_path / "long.wav", 600.0)
-    blocks = workers.measured(Source(str(file), file), How())
-    next(blocks)
+def test_samples_stay_when_their_process_reads_on_or_is_gone(workers: ReadWorkers, tmp_path: Path) -> None:
+    files = [
+        write_babble(tmp_path / f"{number}.wav", 1.0 + 130 * (number % 2), number) for number in range(4)
+    ]
+    there = [recording_of(file, workers) for file in files]
     [pid] = workers.pids
-    read = Path(f"/proc/{pid}/io")
-    if not read.exists():
-        pytest.skip("needs /proc")
-    time.sleep(1.0)
-    [characters] = [int(line.split()[1]) for line in read.read_text().splitlines() if "rchar" in line]
-    assert characters < 12_000_000  # of 19 MB; some 5 of them are its modules
-    blocks.close()
-    assert workers.pids == []
+    workers.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert [one._held.in_memory for one in there] == [True, False] * 2
+    for file, one in zip(files, there, strict=True):
+        chunk = one.read(640, 9_000)
+        check_same(recording_of(file), one)
+        one.close()
+        np.testing.assert_array_equal(chunk, recording_of(file).read(640, 9_000))
+
+
+def test_a_process_may_have_no_more_open_files(workers: ReadWorkers, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    file = write_babble(tmp_path / "a.wav", 1.0)
+    recording_of(file, workers).close()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))  # the end of the socket, and not the file
+    try:
+        with pytest.raises(InputError, match=r"a\.wav: cannot be read: Too many open files \(raise"):
+            recording_of(file, workers)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    check_same(recording_of(file), recording_of(file, workers))
 
 
 def test_reading_that_is_given_up_leaves_no_process(workers: ReadWorkers, tmp_path: Path) -> None:
     file = write_babble(tmp_path / "a.wav", 20.0)
     with pytest.raises(AudioError, match="interrupted"):
-        recording_of(file, workers, cancelled=lambda: True)
-    assert workers.pids == []
+        recording_of(file, cancelled=lambda: True)
+    recording_of(file, workers).close()
     workers.close()
+    assert workers.pids == []
     with pytest.raises(InputError, match="the run has ended"):
         recording_of(file, workers)
 

@@ -28,7 +28,7 @@ from sewcli.evaluation import loss
 from sewcli.hub.fetching import fetch
 from sewcli.inputs.source import Source
 from sewcli.pipeline.run import Options, run
-from sewcli.reading import recording
+from sewcli.reading import samples
 from sewcli.registry import resolve
 from sewcli.results import Failure, ModelInfo
 
@@ -113,16 +113,19 @@ def test_frames_tell_of_a_full_disk(
 
 @needs_full
 @buffered
-@pytest.mark.parametrize("which", ["frames", "samples"])
+@pytest.mark.parametrize("which", ["frames", "audio"])
 def test_a_full_disk_costs_the_recording_that_finds_it_so(
     nano: RunningModel, which: str, buffering: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, name = (frames, "TemporaryFile") if which == "frames" else (recording, "SpooledTemporaryFile")
-    made = getattr(module.tempfile, name)
+    make = tempfile.TemporaryFile
     numbers = iter(range(len(CLIPS)))
-    monkeypatch.setattr(
-        module.tempfile, name, lambda **how: full(buffering) if next(numbers) == 2 else made(**how)
-    )
+
+    def made(prefix: str) -> Any:
+        is_full = prefix == f"sew-{which}-" and next(numbers) == 2
+        return full(buffering) if is_full else make(prefix=prefix)
+
+    monkeypatch.setattr("tempfile.TemporaryFile", made)
+    monkeypatch.setattr(samples, "MOST_IN_MEMORY", 5_000)
     results = list(
         run(
             CLIPS,
@@ -175,13 +178,12 @@ def test_samples_that_the_disk_does_not_give_cost_their_recording(
         def read(self, size: int | None = -1) -> bytes:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    made = tempfile.SpooledTemporaryFile
+    make = tempfile.TemporaryFile
     numbers = iter(range(len(CLIPS)))
     monkeypatch.setattr(
-        recording.tempfile,
-        "SpooledTemporaryFile",
-        lambda **how: Broken() if next(numbers) == 1 else made(**how),
+        "tempfile.TemporaryFile", lambda **how: Broken() if next(numbers) == 1 else make(**how)
     )
+    monkeypatch.setattr(samples, "MOST_IN_MEMORY", 5_000)
     results = list(run(CLIPS, nano, Logits, Options(ChunkPlan.from_seconds(20, 1), batch_seconds=10)))
     [failed] = [result for result in results if isinstance(result, Failure)]
     assert results.index(failed) == 1

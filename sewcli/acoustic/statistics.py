@@ -59,10 +59,10 @@ class WaveStatistics:
 class StatisticsAccumulator:
     """Takes the moments of an utterance block by block, in memory that does not grow.
 
-    A window of ten samples is two consecutive steps of five, so its second moments are four blocks of products
-    of steps: a step with itself and with the next one. The windows of all parts together begin with every step
-    but the last and end with every step but the first, whose products are taken at the end; and the samples
-    are those steps and what is left over.
+    A window of ten samples is two consecutive steps of five, so its second moments are four blocks of
+    products: of a step with itself and with the next one. The windows of all parts together begin with every
+    step but the last and end with every step but the first, whose products are taken at the end; and the
+    samples are those steps and what is left over.
     """
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -37,7 +37,7 @@ ENGINES = ("soundfile", "librosa")
 
 def read_blocks(
     source: Source, *, engine: str = "soundfile", stdin: BinaryIO | None = None, live: bool = False
-) -> Iterator[Block]:
+) -> Generator[Block, None, None]:
     """Yield the audio of a source as 1-D float32 blocks of 16 kHz mono, of any sizes.
 
     Together the blocks are librosa.load(file, sr=16000, mono=True, offset=, duration=), to 1e-6 or better, or
@@ -66,7 +66,7 @@ def read_blocks(
     return _read(source, engine, stdin, live and engine != "librosa")
 
 
-def _read(source: Source, engine: str, stdin: BinaryIO | None, live: bool) -> Iterator[Block]:
+def _read(source: Source, engine: str, stdin: BinaryIO | None, live: bool) -> Generator[Block, None, None]:
     name = shown(source)
     check_source(source)
     try:

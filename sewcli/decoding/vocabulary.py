@@ -103,7 +103,7 @@ class Vocabulary:
         return normalised
 
     def best(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The best token of each frame and its log-posterior, as `log_posteriors` has it: (T, V) -> (T,) each."""
+        """The best token of each frame and its entry of `log_posteriors`: (T, V) -> (T,) each."""
         masked = self._masked(logits)
         tokens = masked.argmax(axis=1)
         masked -= np.take_along_axis(masked, tokens[:, None], axis=1)

@@ -1,28 +1,25 @@
 """Decoding of audio in a process of its own, which `sewcli.reading.read_workers` starts.
 
-It needs no torch. A request names a file, the answers are its blocks of samples and then their measures.
+It needs no torch. A request names a file, the answer is what was found and, after it, the open file of the
+samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import closing
+import os
+import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sewcli.inputs.source import Source
 from sewcli.processes.serving import Messages, Told, portable, serve
-from sewcli.reading.measured import How, Measures, measured
+from sewcli.reading.kept import How, Measures, kept, room_for
+from sewcli.reading.samples import Samples
 
 Identity = tuple[int, int]
 """Device and number of a file: two paths with the same ones lead to the same file."""
-
-Answering = Generator[NDArray[np.float32], None, Measures | Exception | None]
-"""The blocks, and at their end what was found; see `End`."""
 
 
 def identity(file: Path) -> Identity:
@@ -47,47 +44,61 @@ class Request:
 
 
 @dataclass(frozen=True)
-class End:
-    """What comes after the blocks and a message without a byte.
+class Answer:
+    """To one request.
 
     Attributes:
-        found: the measures; or what is wrong; or None, without any block, where the path leads to another
-            file here than there, as /dev/stdin does.
+        found: the measures; or what is wrong; or None where the path leads to another file here than there,
+            as /dev/stdin does.
+        samples: how many were measured, whose file follows; else 0, and none does.
         messages: what is to be told.
     """
 
     found: Measures | Exception | None
+    samples: int
     messages: Told
+
+
+class _Reader:
+    """Reads, and holds what was sent last: a system may lose a file that is closed while it is on its way."""
+
+    def __init__(self) -> None:
+        self._messages = Messages()
+        self._samples: Samples | None = None
+
+    def answers(self, request: Request) -> Iterator[Answer]:
+        """The answer to a request."""
+        if self._samples is not None:
+            self._samples.close()
+            self._samples = None
+        found = self._found(request)
+        count = 0 if self._samples is None else len(self._samples)
+        yield Answer(found, count, self._messages.taken())
+
+    def _found(self, request: Request) -> Measures | Exception | None:
+        try:
+            if identity(request.source.file) != request.identity:
+                return None
+        except OSError:
+            return None
+        try:
+            samples, measures = kept(request.source, request.how)
+            with room_for(request.source):
+                samples.fileno()
+        except Exception as error:
+            return portable(error, "read it")
+        self._samples = samples
+        return measures
+
+    def send(self, connection: Connection, answer: Answer) -> None:
+        """Send an answer, and the file of the samples where there are some."""
+        connection.send(answer)
+        if self._samples is not None:
+            with socket.socket(fileno=os.dup(connection.fileno())) as end:
+                socket.send_fds(end, [b" "], [self._samples.fileno()])
 
 
 def main() -> None:
     """Answer requests for as long as there is somebody to ask."""
-    messages = Messages()
-
-    def answers(request: Request) -> Iterator[NDArray[np.float32] | End]:
-        found = yield from _blocks(request)
-        yield End(found, messages.taken())
-
-    serve(answers, send=_send)
-
-
-def _send(connection: Connection, answer: NDArray[np.float32] | End) -> None:
-    """Send a block as it lies in memory, which saves the other side two copies."""
-    if isinstance(answer, End):
-        connection.send_bytes(b"")
-        connection.send(answer)
-    elif answer.size:
-        connection.send_bytes(np.ascontiguousarray(answer, dtype=np.float32).data)
-
-
-def _blocks(request: Request) -> Answering:
-    try:
-        if identity(request.source.file) != request.identity:
-            return None
-    except OSError:
-        return None
-    try:
-        with closing(measured(request.source, request.how)) as blocks:
-            return (yield from blocks)
-    except Exception as error:
-        return portable(error, "read it")
+    reader = _Reader()
+    serve(reader.answers, send=reader.send)

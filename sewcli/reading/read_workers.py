@@ -1,17 +1,20 @@
 """Decoding of audio in processes beside this one, so that a GPU need not wait for it.
 
 The threads that open recordings (`sewcli.pipeline.run`) share the interpreter's lock. With processes
-(`sewcli.processes.pool`) they only pass on what these decode, block by block: a process is no further ahead
-than the socket holds.
+(`sewcli.processes.pool`) they only wait: a process decodes a whole recording, and hands over the open file of
+its samples (`sewcli.reading.samples`).
 """
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
+import socket
 import stat
+from collections.abc import Callable
 from dataclasses import replace
-
-import numpy as np
+from multiprocessing.connection import Connection
 
 from sewcli.audio import shown
 from sewcli.audio.arrays import ArraySource
@@ -19,8 +22,9 @@ from sewcli.audio.streams import StreamSource
 from sewcli.errors import InputError, UsageError
 from sewcli.inputs.source import Source
 from sewcli.processes import pool
-from sewcli.reading.measured import How, Reading, measured
-from sewcli.reading.read_worker import Answering, End, Request
+from sewcli.reading.kept import How, Measures, kept
+from sewcli.reading.read_worker import Answer, Request
+from sewcli.reading.samples import Samples
 
 #: processes that auto starts at the most, and the inputs that it reads in threads before
 _MOST = 16
@@ -51,8 +55,10 @@ class ReadWorkers:
         """Of the processes that have been started and are in use."""
         return self._processes.pids
 
-    def measured(self, source: Source, how: How) -> Reading:
-        """As `sewcli.reading.measured.measured`, waiting for a process that rests; for many threads.
+    def kept(
+        self, source: Source, how: How, cancelled: Callable[[], bool] = lambda: False
+    ) -> tuple[Samples, Measures]:
+        """As `sewcli.reading.kept.kept`, waiting for a process that rests; for many threads.
 
         What is no regular file (standard input, pipes, arrays, addresses) is read in this process.
 
@@ -62,29 +68,45 @@ class ReadWorkers:
         """
         request = _request(source, how)
         if request is not None and next(self._asked) >= self._spared:
-            found = yield from self._there(request)
+            found = self._there(request)
             if isinstance(found, Exception):
                 raise found
             if found is not None:
                 return found
-        return (yield from measured(source, how))
+        return kept(source, how, cancelled)
 
-    def _there(self, request: Request) -> Answering:
+    def _there(self, request: Request) -> tuple[Samples, Measures] | Exception | None:
+        """What a process finds; see `Answer`."""
+        samples = None
         try:
             with self._processes.one() as process:
                 process.connection.send(request)
-                while block := process.connection.recv_bytes():
-                    yield np.frombuffer(block, dtype=np.float32)
-                answer: End = process.connection.recv()
+                answer: Answer = process.connection.recv()
+                if answer.samples:
+                    samples = Samples.received(_received(process.connection), answer.samples)
         except InputError as error:
             name = shown(request.source)
             raise type(error)(f"{name}: {error.message}", hint=error.hint, code=error.code) from error
         self._processes.tell(answer.messages)
-        return answer.found
+        if samples is None:
+            assert not isinstance(answer.found, Measures)  # which come with samples
+            return answer.found
+        assert isinstance(answer.found, Measures)
+        return samples, answer.found
 
     def close(self) -> None:
         """End all processes at once; what is being read fails, in its threads."""
         self._processes.close()
+
+
+def _received(connection: Connection) -> int:
+    """The file that comes over a connection (InputError where this process may have no more of them)."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as end:
+        _, files, _, _ = socket.recv_fds(end, 1, 1)
+    if not files:
+        reason = f"cannot be read: {os.strerror(errno.EMFILE)}"
+        raise InputError(reason, hint="raise the limit: `ulimit -n`", code="unreadable")
+    return files[0]
 
 
 def _request(source: Source, how: How) -> Request | None:

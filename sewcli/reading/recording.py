@@ -6,8 +6,7 @@ chunk needs them; so the samples wait, short ones in memory and long ones in a t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +15,11 @@ from sewcli.acoustic.statistics import StatisticsAccumulator, WaveStatistics
 from sewcli.audio import SAMPLE_RATE, shown
 from sewcli.audio.checks import cannot_open
 from sewcli.chunking import MIN_SAMPLES
-from sewcli.errors import AudioError
 from sewcli.inputs.source import Source
 from sewcli.reading.activity import active, pieces
 from sewcli.reading.activity_options import ActivityOptions
-from sewcli.reading.measured import How, Measures, Reading, measured
+from sewcli.reading.kept import How, kept
 from sewcli.reading.read_workers import ReadWorkers
-from sewcli.reading.samples import Samples
-from sewcli.temporary import no_room
 
 _READ_SAMPLES = 1 << 17
 
@@ -36,7 +32,7 @@ class Recording:
         engine: of the decoding, see `sewcli.audio.read_blocks`.
         longest: seconds it may last; reading ends as soon as it is longer.
         activity: leave long silences out; None keeps all.
-        cancelled: asked after every block whether to give up (AudioError).
+        cancelled: asked after every block that is decoded in this process whether to give up (AudioError).
         workers: processes to decode in; None for this one.
 
     Attributes:
@@ -58,15 +54,9 @@ class Recording:
         workers: ReadWorkers | None = None,
     ) -> None:
         self.source = source
-        self._held = Samples()
         how = How(engine, longest, levels=activity is not None)
-        read = measured if workers is None else workers.measured
-        try:
-            with closing(read(source, how)) as blocks:
-                measures = self._keep_all(blocks, cancelled)
-        except BaseException:
-            self.close()
-            raise
+        read = kept if workers is None else workers.kept
+        self._held, measures = read(source, how, cancelled)
         self.statistics = measures.statistics
         self.samples = len(self._held)
         self.pieces = [(0, self.samples)]
@@ -74,36 +64,14 @@ class Recording:
             self.pieces = pieces(active(measures.levels, activity), self.samples)
             self.statistics = self._statistics_of_pieces() or self.statistics
 
-    def _keep_all(self, blocks: Reading, cancelled: Callable[[], bool]) -> Measures:
-        while True:
-            try:
-                block = next(blocks)
-            except StopIteration as end:
-                measures: Measures = end.value
-                with self._room():
-                    self._held.finish()
-                return measures
-            with self._room():
-                self._held.append(block)
-            if cancelled():
-                raise AudioError(f"{shown(self.source)}: interrupted", code="interrupted")
-
     def _statistics_of_pieces(self) -> WaveStatistics | None:
         """The moments of what is kept alone, since models were trained on clips with little silence."""
         accumulator = StatisticsAccumulator()
         for start, stop in self.pieces:
             for first in range(start, stop, _READ_SAMPLES):
                 accumulator.update(self.read(first, min(first + _READ_SAMPLES, stop)))
-        kept = sum(stop - start for start, stop in self.pieces)
-        return accumulator.finish() if kept >= MIN_SAMPLES else None
-
-    @contextmanager
-    def _room(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            hint = "set TMPDIR to a directory with 230 MB for each hour of audio"
-            raise no_room(AudioError, "its samples", error, hint, f"{shown(self.source)}: ") from error
+        left = sum(stop - start for start, stop in self.pieces)
+        return accumulator.finish() if left >= MIN_SAMPLES else None
 
     @property
     def duration(self) -> float:

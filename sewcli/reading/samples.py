@@ -1,7 +1,12 @@
-"""The samples of one recording, held until it is done: short ones in memory, long ones in a temporary file."""
+"""The samples of one recording, held until it is done: short ones in memory, long ones in a temporary file.
+
+Both can go to another process, as an open file and without a copy of a sample.
+"""
 
 from __future__ import annotations
 
+import mmap
+import os
 import tempfile
 from contextlib import suppress
 from typing import IO
@@ -15,34 +20,55 @@ from sewcli.audio import SAMPLE_RATE
 MOST_IN_MEMORY = 120 * SAMPLE_RATE
 #: room that is taken at first; of what is not filled, the system gives no memory
 _ROOM = 16 * SAMPLE_RATE
+_PREFIX = "sew-audio-"
 
 
 class Samples:
     """Takes samples in block by block, and gives any stretch of them back.
 
-    What it raises is an OSError of the file's.
+    What goes wrong is an OSError of a file.
     """
 
     def __init__(self) -> None:
         self._count = 0
+        #: with those in memory at its beginning
         self._room = np.empty(_ROOM, dtype=np.float32)
         self._file: IO[bytes] | None = None
+
+    @classmethod
+    def received(cls, file: int, count: int) -> Samples:
+        """Those of another process.
+
+        Args:
+            file: what `fileno` gave there, which is closed with them.
+            count: how many there are, at least one.
+        """
+        samples = cls()
+        opened = os.fdopen(file, "rb")
+        samples._count = count
+        if count > MOST_IN_MEMORY:
+            samples._file = opened
+        else:
+            with opened:
+                mapped = mmap.mmap(opened.fileno(), count * 4, access=mmap.ACCESS_READ)
+            samples._room = np.frombuffer(mapped, dtype=np.float32)
+        return samples
 
     def __len__(self) -> int:
         return self._count
 
     @property
     def in_memory(self) -> bool:
-        """Whether there is no file."""
-        return self._file is None
+        """Whether they are in no file on a disk."""
+        return self._count <= MOST_IN_MEMORY
 
     def append(self, block: NDArray[np.float32]) -> None:
         """Take in the next ones, shape (n,), a copy of them."""
         count = self._count + block.size
         if self._file is None and count > MOST_IN_MEMORY:
-            self._file = tempfile.TemporaryFile(prefix="sew-audio-")  # noqa: SIM115 - closed by close()
+            self._file = tempfile.TemporaryFile(prefix=_PREFIX)  # noqa: SIM115 - closed by close()
             self._file.write(self._room[: self._count].data)
-            self._room = self._room[:0].copy()
+            self._room = np.empty(0, dtype=np.float32)
         if self._file is not None:
             self._file.write(np.ascontiguousarray(block, dtype=np.float32).data)
         else:
@@ -58,9 +84,18 @@ class Samples:
         if self._file is not None:
             self._file.flush()
 
+    def fileno(self) -> int:
+        """An open file of all of them for another process, see `received`; closed by `close`."""
+        if self._file is None:
+            self._file = _memory_file()
+            self._file.write(self._room[: self._count].data)
+            self._file.flush()
+        return self._file.fileno()
+
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Those from `start` to `stop`, shape (stop - start,), not to be changed."""
-        if self._file is not None:
+        if not self.in_memory:
+            assert self._file is not None  # all are in it
             self._file.seek(start * 4)
             return np.frombuffer(self._file.read((stop - start) * 4), dtype=np.float32)
         held = self._room[start : min(stop, self._count)]
@@ -69,7 +104,15 @@ class Samples:
 
     def close(self) -> None:
         """Give memory and file back."""
-        self._room = self._room[:0].copy()
+        self._room = np.empty(0, dtype=np.float32)
         if self._file is not None:
             with suppress(OSError):  # no room for what nobody wants any more
                 self._file.close()
+
+
+def _memory_file() -> IO[bytes]:
+    """A file in memory where the system has such, else a temporary one."""
+    if hasattr(os, "memfd_create"):
+        with suppress(OSError):
+            return os.fdopen(os.memfd_create(_PREFIX), "w+b")
+    return tempfile.TemporaryFile(prefix=_PREFIX)
