@@ -1,12 +1,14 @@
-"""The disentangled attention of SEW-D (DeBERTa, arXiv 2006.03654, section 3.1) in two forms: by torch's fused
-function, and by products.
+"""The disentangled attention of SEW-D (DeBERTa, arXiv 2006.03654, section 3.1) in three forms: by torch's
+fused function, with the scores of positions gathered or shifted into place, and by products.
 
 The score of query i and key j is Q_i K_j + Q_i PK_d + K_j PQ_d, where PK and PQ are the relative embeddings
 through the projections of keys and queries, and d is the row of them that belongs to the distance i - j.
 
 The queries are taken in reverse order: i - j is then a constant less the sum of the two indices, and the
 matrix of the d is a view of a vector. Gathering through it takes the time of gathering through a matrix made
-in advance (1.0 to 1.1 times as fast), which then need not be made: 8 N N bytes.
+in advance (1.0 to 1.1 times as fast), which then need not be made: 8 N N bytes. In products with the
+embeddings of every distance, in that order, the scores of each row lie one further on than those of the row
+before: those of all rows are a view, and nothing is gathered.
 """
 
 from __future__ import annotations
@@ -17,11 +19,15 @@ import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.engine.attention import Multiply, Products
+from sewcli.acoustic.engine.layers import ALIGNED
 
 #: scores beyond which the queries are taken in blocks, and the least of one: of a chunk of 50 min all scores
 #: of one head would take 22 GB in float32. Each block takes a product with the keys anew, half of its own
 _MOST_SCORES = 1 << 27
 _LEAST_QUERIES = 1024
+#: states (24 s) up to which the scores of positions are taken by distance on a card: its products are twice
+#: those with all embeddings there, and fewer up to 10 s
+MOST_BY_DISTANCE = 600
 
 
 def disentangled_attention(
@@ -47,6 +53,48 @@ def disentangled_attention(
     """
     queries = queries.flip(2)
     bias = _position_scores(_multiply, queries, keys, position_queries, position_keys, positions, room)
+    return _fused(queries, keys, values, bias, mask)
+
+
+def disentangled_attention_by_distance(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    position_queries: torch.Tensor,
+    position_keys: torch.Tensor,
+    positions: torch.Tensor,
+    mask: torch.Tensor | None,
+    room: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The same without gathering, for which a card reads an index of eight bytes for each score.
+
+    The products are those with M + N - 1 embeddings instead of the n that there are, so this is for up to
+    `MOST_BY_DISTANCE` states.
+    """
+    queries = queries.flip(2)
+    asked, count = queries.shape[2], keys.shape[2]
+    # up to a multiple of eight, without which cuBLAS has slower kernels in 16 bits
+    more = positions[-1:].expand(-positions.numel() % ALIGNED)
+    distances = torch.cat([positions, more])
+    of_queries = _multiply(queries, position_keys[:, distances], None)
+    of_keys = _multiply(keys, position_queries[:, distances], None)
+    (*heads, row, _), (*others, column, _) = of_queries.stride(), of_keys.stride()
+    shape = (*queries.shape[:2], asked, count)
+    bias = torch.add(
+        of_queries.as_strided(shape, (*heads, row + 1, 1)),
+        of_keys.as_strided(shape, (*others, 1, column + 1)),
+        out=room,
+    )
+    return _fused(queries, keys, values, bias, mask)
+
+
+def _fused(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    bias: torch.Tensor,
+    mask: torch.Tensor | None,
+) -> torch.Tensor:
     if mask is not None:
         bias += mask
     # the product of contents, the softmax and the mean of the values by torch, which keeps no scores: 1.0 to
@@ -81,8 +129,13 @@ def disentangled_attention_by_products(
 
 
 def _multiply(left: torch.Tensor, right: torch.Tensor, _: torch.Tensor | None) -> torch.Tensor:
-    """See `attention.Multiply`; also of heads of several rows by those of all."""
-    return left @ right.transpose(-1, -2)
+    """As `attention.Multiply`, of heads of several rows by those of all: (B, heads, M, k) by (heads, N, k).
+
+    One product for each head: torch.matmul would copy both factors, the right one for every row.
+    """
+    rows, heads, count, size = left.shape
+    product = left.transpose(0, 1).reshape(heads, rows * count, size) @ right.transpose(1, 2)
+    return product.view(heads, rows, count, -1).transpose(0, 1)
 
 
 def _position_scores(
@@ -114,8 +167,8 @@ def _position_scores(
     )
     scores = torch.gather(multiply(queries, position_keys, None), -1, distances, out=room)
     turned = torch.gather(multiply(keys, position_queries, None), -1, transposed).transpose(-1, -2)
-    # adding the view takes 0.9 of the time of attention on two threads (750 states), 1.4 in bfloat16
-    scores += turned if turned.dtype == torch.float32 else turned.contiguous()
+    # adding the view takes 0.9 of the time of attention on two threads of a CPU (750 states), 1.4 in bfloat16
+    scores += turned if turned.is_cuda or turned.dtype == torch.float32 else turned.contiguous()
     return scores
 
 

@@ -16,7 +16,9 @@ from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.engine.config import EngineConfig
 from sewcli.acoustic.engine.convolutions import FeatureExtractor, Squeeze
 from sewcli.acoustic.engine.disentangled import (
+    MOST_BY_DISTANCE,
     disentangled_attention,
+    disentangled_attention_by_distance,
     disentangled_attention_by_products,
     query_blocks,
 )
@@ -86,7 +88,9 @@ class SewD:
         """Those asked for last where they are for as many states: chunks of one length follow each other."""
         known, positions = self._positions
         if known != count or positions is None:
-            positions = relative_positions(count, self._config, device, trimmed=self._operators.by_matrix)
+            # what is compiled wants as many of them in all batches
+            trimmed = not self._operators.compiled
+            positions = relative_positions(count, self._config, device, trimmed=trimmed)
             self._positions = count, positions
         return positions
 
@@ -166,6 +170,9 @@ class _Attention:
         queries, keys, values = projected
         rows, heads, count, _ = queries.shape
         known = positions(count)
+        attend = self._disentangled
+        if count <= MOST_BY_DISTANCE and not self._operators.compiled:
+            attend = disentangled_attention_by_distance
         # torch's fused attention copies a bias whose rows do not begin at multiples of eight
         aligned = -(-count // ALIGNED) * ALIGNED
         context = []
@@ -175,7 +182,7 @@ class _Attention:
             if not self._operators.compiled:
                 room = some.new_empty(*some.shape[:3], aligned)[..., :count]
             context.append(
-                self._disentangled(
+                attend(
                     some,
                     keys,
                     values,
