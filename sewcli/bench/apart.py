@@ -132,15 +132,15 @@ def _answers(
         settle_cuda()  # float32 is to be float32
     network = plain_network(source) if isinstance(source, Path) else build_network(source)
     network = network.to(device)
-    samples = batch_of_speech(seconds, rows=rows).samples
+    samples = batch_of_speech(seconds, rows=rows).samples.to(device)
 
     @torch.inference_mode()
     def run() -> torch.Tensor:
-        return network(samples.to(device)).logits.cpu()  # type: ignore[no-any-return]
+        return network(samples).logits.cpu()  # type: ignore[no-any-return]
 
     def answer(request: Request) -> Any:
         if request == "operations":
-            return _operations(network, samples.to(device))
+            return _operations(network, samples)
         start = time.perf_counter()
         logits = run()
         seconds = time.perf_counter() - start

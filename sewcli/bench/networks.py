@@ -207,9 +207,9 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _engine_run(model: RunningModel, seconds: float, rows: int = 1) -> Callable[[], torch.Tensor]:
-    """A forward pass of the engine on speech, logits on the CPU at its end."""
-    batch = batch_of_speech(seconds, model.least_frames, rows)
-    return lambda: model.forward(batch.to(torch.device(model.device))).cpu()
+    """A forward pass of the engine on speech that is on the device, logits on the CPU at its end."""
+    batch = batch_of_speech(seconds, model.least_frames, rows).to(torch.device(model.device))
+    return lambda: model.forward(batch).cpu()
 
 
 def _ceiling(device: str, dtype: torch.dtype) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec
 
@@ -38,6 +39,8 @@ class Compiled(Generic[P]):
         # private, and here alone: other engines must not fail where another version has it elsewhere
         from torch.fx.experimental import _config as shapes
 
+        # float32 is to be float32 here, see `settle_cuda`: the compiler advises against it
+        warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
         self._shapes: Any = shapes
         self._plain = function
         self._function = torch.compile(function, dynamic=True, fullgraph=True, backend=backend)
