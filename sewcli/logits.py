@@ -26,6 +26,8 @@ EXTENSION = ".logits.safetensors"
 #: of the metadata
 VERSION = 1
 _LONGEST_HEADER = 100 << 20
+#: what a file raises that is none of these
+_NOT_ONE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class SavedLogits:
                 size = int.from_bytes(stream.read(8), "little")
                 header = json.loads(stream.read(size)) if 0 < size <= _LONGEST_HEADER else {}
             if "__metadata__" not in header:
-                raise ValueError("it has no header of theirs")  # noqa: TRY301
+                raise ValueError("it has no header of theirs")
             place = header["logits"]
             metadata = {key: json.loads(header["__metadata__"][key]) for key in _KEYS}
             shape = tuple(place["shape"])
@@ -89,12 +91,12 @@ class SavedLogits:
                 tuple(known["tokens"]), known["blank"], known["delimiter"], frozenset(known["special"])
             )
             if len(shape) != 2 or shape[1] != len(vocabulary.tokens):
-                raise ValueError("its logits do not fit its vocabulary")  # noqa: TRY301
+                raise ValueError("its logits do not fit its vocabulary")
             model = ModelInfo(**metadata["model"])
             _check(metadata, place, logits)
         except OSError as error:
             raise InputError(f"{file}: it cannot be read: {error.strerror}", code="not_found") from error
-        except (ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError) as error:
+        except _NOT_ONE as error:
             reason = " ".join(str(error).split())[:100]
             raise InputError(
                 f"{file}: no logits that `sew transcribe --save-logits` has written, or damaged ({reason})",

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from sewcli.json_files import read_object
 from sewcli.model_defaults import OptionDefaults
 from sewcli.models_toml import OFFSET_KEYS, TASKS, ModelSpec, bad_registry, read_offset, read_option_defaults
 
@@ -28,13 +29,11 @@ def with_own(spec: ModelSpec) -> ModelSpec:
         return spec
     file = spec.path / FILE
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_object(file)
     except (FileNotFoundError, NotADirectoryError):
         return spec
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise bad_registry(file, f"cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise bad_registry(file, "is not a JSON object")
     if unknown := sorted(content.keys() - _KEYS):
         raise bad_registry(file, f"unknown key {unknown[0]!r} (there are {', '.join(sorted(_KEYS))})")
     if content.get("task") not in (None, *TASKS):

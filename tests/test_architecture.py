@@ -27,7 +27,7 @@ LAYERS = """
     registry
     model_json settings
     models_toml
-    model_defaults nearest prefetch results signals temporary toml
+    json_files model_defaults nearest prefetch results signals temporary toml
     __version__ atomic chunking errors
 """
 LEVELS = {name: level for level, line in enumerate(LAYERS.split("\n")) for name in line.split()}

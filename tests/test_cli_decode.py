@@ -92,6 +92,7 @@ def test_bad_files_fail_alone(sew: Sew, kept: Path, tmp_path: Path) -> None:
     [
         ("duration", "long"),
         ("duration", float("nan")),
+        ("duration", 10**400),
         ("offset", None),
         ("path", {}),
         ("path", None),

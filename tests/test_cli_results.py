@@ -83,6 +83,7 @@ def test_rows_without_a_result_have_failed(sew, manifest, tmp_path):
         ('{"path": "elsewhere.wav", "text": "A"}', "a result for none of the 3 inputs"),
         ('{"path": "a.wav", "labels": [{"label": "yes", "score": 1.0}]}', "classification results"),
         ('{"path": "a.wav", "text": "A"}\n{"path": "a.wav", "text": "B"}', "r.jsonl:2: a second result"),
+        (f'{{"path": "a.wav", "text": "A", "offset": 1{"0" * 400}}}', "r.jsonl:1: not a result"),
         ("", "holds no result"),
     ],
 )

@@ -11,6 +11,7 @@ from trainings import EXAMPLES
 
 from sewcli.errors import UsageError
 from sewcli.inputs.corpus import corpus_hash, corpus_task, has_split, load_corpus, read_corpus
+from sewcli.inputs.saved import has_saved_split
 
 
 def audiofolder(tmp_path):
@@ -157,6 +158,23 @@ def test_a_table_that_breaks_off_is_named(tmp_path):
     (tmp_path / "metadata.csv").write_text('file_name,text\na.wav,A\nb.wav,"B\n' + "C" * 200_000)
     with pytest.raises(UsageError, match=r"metadata.csv:\d+: field larger than"):
         read_corpus(tmp_path, tmp_path, task="ctc")
+
+
+def test_a_row_without_a_file_says_so_whatever_its_other_columns_are(tmp_path):
+    (tmp_path / "metadata.csv").write_text(",file_name,text\n0,,A\n")
+    with pytest.raises(UsageError, match=r"metadata.csv:2: a row needs a file_name"):
+        read_corpus(tmp_path, tmp_path, task="ctc")
+    (tmp_path / "metadata.csv").unlink()
+    (tmp_path / "metadata.jsonl").write_text('{"file_name"\n')
+    with pytest.raises(UsageError, match=r"metadata.jsonl:1: not a JSON object"):
+        read_corpus(tmp_path, tmp_path, task="ctc")
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "{}", '{"splits": 3}'])
+def test_a_damaged_list_of_splits_is_named(tmp_path, content):
+    (tmp_path / "dataset_dict.json").write_text(content)
+    with pytest.raises(UsageError, match=r"dataset_dict.json does not list the splits"):
+        has_saved_split(tmp_path, "train")
 
 
 def test_a_saved_row_without_a_class_is_a_bad_row(tmp_path):

@@ -43,6 +43,7 @@ def test_rows_know_their_line_and_their_audio(write, tmp_path):
         (b"[1]", "not_a_row", "not a JSON object"),
         (b'{"audio_filepath": "b.wav", "text": "\xff"}', "not_a_row", "utf-8"),
         ({"audio_filepath": "b.wav", "text": 3}, "not_a_row", "text"),
+        ({**GOOD, "offset": 10**400}, "not_a_row", "too large"),
         ({"audio_filepath": "b.wav", "text": " "}, "empty_text", "empty"),
         ({"audio_filepath": "b.wav", "label": "x"}, "no_reference", '"text"'),
         ({"audio_filepath": "b.wav", "text": "A", "duration": 0}, "no_audio", "0 s"),

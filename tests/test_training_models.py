@@ -179,7 +179,7 @@ def test_a_large_model_is_exported_in_parts(recipe_file, tmp_path):
 
 
 def test_a_run_leaves_a_card_and_a_picture(recipe_file, tmp_path):
-    settings = ["repeat={'a set' = 2}", "max_seconds=6"]
+    settings = ["repeat={'a set' = 2}", "max_seconds=6", "name=a 'model' of \"mine\" 🎙"]
     train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
     card = (tmp_path / "run/model/README.md").read_text()
     assert "SEWForCTC" in card
@@ -189,6 +189,7 @@ def test_a_run_leaves_a_card_and_a_picture(recipe_file, tmp_path):
     assert recipe["batch_seconds"] == 8.0
     assert recipe["repeat"] == {"a set": 2}
     assert recipe["train"] == ["examples/speech.jsonl"]
+    assert recipe["name"] == "a 'model' of \"mine\" 🎙"
     assert "5 clips" in card
     assert "1 more were left out" in card
     assert (tmp_path / "run/curves.png").read_bytes().startswith(b"\x89PNG")

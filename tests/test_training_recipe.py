@@ -35,6 +35,7 @@ def test_a_noise_directory_without_noise_is_refused(recipe_file, tmp_path):
         ("stepps = 3\nzzz = 1", r"no key stepps, zzz \(keys: name, task"),
         ('task = "asr"', "task is 'asr'"),
         ("steps = ", "not valid TOML"),
+        (f"steps = {'[' * 10_000}", "not valid TOML: it nests"),
         ('train = "nothing.jsonl"', "cannot read the manifest"),
     ],
 )

@@ -15,6 +15,7 @@ from sewcli.decoding.decoders import decoders
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.vocabulary import load_vocabulary, without_marks
 from sewcli.errors import ModelError
+from sewcli.training.vocabulary import read_vocabulary
 
 TOKENS = ["<pad>", "|", "A", "B", "Ä", "<unk>"]
 
@@ -40,6 +41,15 @@ def text_of(directory: Path, ids: list[int], columns: int, options: DecodingOpti
     text = decoder.finish().text
     decoder.close()
     return text
+
+
+@pytest.mark.parametrize("content", ["3", "[]", "{", "[" * 100_000, '"\\ud800"'])
+def test_a_vocabulary_that_is_none_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "vocab.json").write_text(content)
+    with pytest.raises(ModelError, match=r"vocab\.json cannot be read: "):
+        load_vocabulary(tmp_path, 4)
+    with pytest.raises(ModelError, match=r"vocab\.json cannot be read: "):
+        read_vocabulary(tmp_path / "vocab.json")
 
 
 IDS = [2, 2, 0, 2, 1, 3, 4, 4, 1]

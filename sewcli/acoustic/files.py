@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from sewcli.errors import ModelError
+from sewcli.json_files import read_object
 
 #: weights of checkpoints that have no safetensors
 PICKLED = "pytorch_model.bin"
@@ -20,17 +20,13 @@ def read_config(directory: Path) -> dict[str, Any]:
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object (ModelError where there is none)."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        json.dumps(content, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
+        return read_object(file)
     except FileNotFoundError as error:
         raise ModelError(
             f"{file.parent} has no {file.name}: not a model directory", code="damaged_model"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read: {error}", code="damaged_model") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{file} is not a JSON object", code="damaged_model")
-    return content
 
 
 def weight_files(directory: Path) -> list[Path]:

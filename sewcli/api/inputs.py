@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.api.options import Part
+from sewcli.atomic import write_whole
 from sewcli.audio.arrays import ARRAY, array_source
 from sewcli.audio.streams import Encoded, is_encoded, stream_source
 from sewcli.errors import AudioError, SewError, UsageError
@@ -197,7 +198,10 @@ def _keep(option: str, file: Path, audio: Place | Encoded | Array) -> None:
 
 def _write(file: Path, content: Iterable[bytes]) -> None:
     try:
-        with file.open("wb") as stream:
-            stream.writelines(content)
+        if file.is_file() or not file.exists():
+            write_whole(file, content)
+        else:  # a pipe, which cannot be replaced
+            with file.open("wb") as stream:
+                stream.writelines(content)
     except OSError as error:
         raise SewError(f"cannot write {file}: {error.strerror}", code="output") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import unicodedata
 from collections.abc import Container
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.errors import ModelError
+from sewcli.json_files import read_object
 
 _log = logging.getLogger("sewcli")
 
@@ -210,13 +210,9 @@ def _read(directory: Path, name: str, *, required: bool = False) -> dict[str, An
             code="no_vocabulary",
         )
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        json.dumps(content, ensure_ascii=False).encode()  # halves of surrogate pairs cannot be written
+        return read_object(file)
     except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read: {error}", code="damaged_model") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{file} is not a JSON object", code="damaged_model")
-    return content
 
 
 def without_marks(text: str, known: Container[str]) -> str:

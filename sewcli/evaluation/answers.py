@@ -75,7 +75,7 @@ def read_answers(path: Path) -> list[Answer]:
     for where, line in _lines(path):
         try:
             answer = _answer(where, json.loads(line))
-        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else reason_of(error)
             raise UsageError(
                 f"{where}: not a result: {reason}",

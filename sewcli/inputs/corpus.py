@@ -152,11 +152,12 @@ def _indexes(folder: Path) -> list[Path]:
 def _audiofolder(folder: Path, index: Path) -> Manifest:
     """Rows of the index; one without a name of a file becomes a problem."""
     manifest = Manifest(index)
+    entries: Iterator[tuple[int, Mapping[str, Any] | str]]
     entries = _csv_entries(index) if index.suffix == ".csv" else _json_entries(index)
     for line, entry in entries:
-        name = entry.get("file_name")
-        if not isinstance(name, str) or not name:
-            manifest.bad(line, "not_a_row", entry.get("", "a row needs a file_name"))
+        name = None if isinstance(entry, str) else entry.get("file_name")
+        if isinstance(entry, str) or not isinstance(name, str) or not name:
+            manifest.bad(line, "not_a_row", entry if isinstance(entry, str) else "a row needs a file_name")
             continue
         source = Source(str(folder / name), folder / name, text=_first(entry, TEXT_COLUMNS))
         label, part = _first(entry, LABEL_COLUMNS), str(entry.get("set") or "")
@@ -176,16 +177,17 @@ def _csv_entries(index: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         ) from error
 
 
-def _json_entries(index: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The objects of the lines; what is none has, under "", a message."""
+def _json_entries(index: Path) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+    """The objects of the lines; in the place of what is none, a message."""
     for line, raw in enumerate(_read(index).split(b"\n"), start=1):
         if not raw.strip():
             continue
         try:
             entry = json.loads(_decoded(index, raw))
         except (ValueError, RecursionError) as error:
-            entry = {"": f"not a JSON object: {error}"}
-        yield line, entry if isinstance(entry, dict) else {"": "not a JSON object"}
+            yield line, f"not a JSON object: {error}"
+            continue
+        yield line, entry if isinstance(entry, dict) else "not a JSON object"
 
 
 def _read(file: Path) -> bytes:

@@ -218,7 +218,7 @@ def load_manifest(path: Path) -> Manifest:
                 try:
                     text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                     manifest.rows.append(_row(json.loads(text), manifest, number))
-                except (ValueError, TypeError, RecursionError) as error:
+                except (ValueError, TypeError, OverflowError, RecursionError) as error:
                     manifest.bad(number, "not_a_row", f"not a row of a manifest: {reason_of(error)}")
     except OSError as error:
         raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from error

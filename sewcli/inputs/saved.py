@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Container, Mapping
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 
 from sewcli.atomic import write_whole
 from sewcli.errors import UsageError
+from sewcli.inputs.faults import reason_of
 from sewcli.inputs.manifest import Manifest, Row
 from sewcli.inputs.source import Source
+from sewcli.json_files import read_object
 
 log = logging.getLogger("sewcli")
 
@@ -29,9 +30,18 @@ def is_saved(path: Path) -> bool:
 
 
 def has_saved_split(path: Path, split: str) -> bool:
-    """Whether a path is a saved dictionary of splits with that one ("train", "dev" or "test")."""
+    """Whether a path is a saved dictionary of splits with that one ("train", "dev" or "test").
+
+    Raises:
+        UsageError: its list of splits is damaged.
+    """
     file = path / "dataset_dict.json"
-    return file.exists() and _split_name(json.loads(file.read_bytes())["splits"], split) is not None
+    if not file.exists():
+        return False
+    try:
+        return _split_name(read_object(file)["splits"], split) is not None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UsageError(f"{file} does not list the splits of a data set: {reason_of(error)}") from error
 
 
 def open_saved(path: Path, split: str) -> tuple[Any, str | None, str | None]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import zip_longest
-from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,6 @@ MOST_ROWS = 64
 _POOL = 2
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
-
-
-@runtime_checkable
-class TakesAttentions(Protocol):
-    """A consumer of the attentions that a model may give (`sewcli.acoustic.model.Attending`)."""
-
-    def attend(self, weights: NDArray[np.float32], chunk: Chunk) -> None:
-        """Take in those of the next chunk, shape (layers, heads, states, states), before its output."""
 
 
 class _Row(NamedTuple, Generic[ResultT_co]):
@@ -132,7 +124,7 @@ def _push(row: _Row[ResultT_co], output: NDArray[np.float32], attentions: NDArra
     except InputError:
         consumer.pass_over()
         raise
-    if attentions is not None and isinstance(consumer, TakesAttentions):
+    if attentions is not None:
         consumer.attend(attentions, chunk)
     if chunk.skipped:
         consumer.skip(chunk.skipped)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sewcli.chunking import Chunk
 from sewcli.reading.recording import Recording
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
-class Consumer(Protocol[ResultT_co]):
-    """Takes the outputs of one recording's chunks, in order, and makes a result of them.
+class Consumer(ABC, Generic[ResultT_co]):
+    """Takes the outputs of one recording's chunks, in order, and makes a result of them."""
 
-    Consumers inherit from it, so that one which cannot do without the outputs of silence says so.
-    """
-
+    @abstractmethod
     def push(self, output: NDArray[np.float32]) -> None:
         """Take in the output of the next chunk: kept frames (T, V), or label logits (labels,)."""
 
+    @abstractmethod
     def result(self, recording: Recording) -> ResultT_co:
         """The result, once every chunk has been pushed."""
 
@@ -32,9 +33,17 @@ class Consumer(Protocol[ResultT_co]):
         """
         raise TypeError(f"{type(self).__name__} needs all frames, and {frames} were left out")
 
+    def attend(self, weights: NDArray[np.float32], chunk: Chunk) -> None:  # noqa: ARG002
+        """Take in the attentions of the next chunk, shape (layers, heads, states, states), before its output.
+
+        They are there where the model gives them (`sewcli.acoustic.model.Attending`).
+        """
+        return  # most have no use for them
+
     def pass_over(self) -> None:
         """Take note that the output of the next chunk is of no use: the recording has failed."""
         return  # most need not know
 
+    @abstractmethod
     def close(self) -> None:
         """Give resources back."""

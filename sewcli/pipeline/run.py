@@ -60,7 +60,7 @@ class Options:
         file_statistics: normalise by the statistics of the whole file, not of each chunk.
         audio_engine: of the decoding.
         longest: seconds a recording may last, or None.
-        activity: leave long silences out (the consumer must be a `SkipsSilence`); None runs all.
+        activity: leave long silences out (the consumer must have `skip`); None runs all.
         read_workers: processes that decode for the threads that read ahead, see `reading.read_workers`; None
             for what suits the device, 0 for none.
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomlkit
 from numpy.typing import NDArray
 
 from sewcli import __version__
@@ -127,26 +126,33 @@ def write_card(
         "The settings that are not the defaults; data paths are named by their ends.",
         "",
         "```toml",
-        *_recipe_lines(recipe),
+        *tomlkit.dumps(_settings(recipe)).splitlines(),
         "```",
     ]
     (directory / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _recipe_lines(recipe: Recipe) -> list[str]:
-    """The seed and the settings that are not the defaults, as TOML; tables last."""
-    plain, tables = [], []
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """The seed and the settings that are not the defaults; tables last, paths by their ends."""
+    changed = {}
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
         default = field.default_factory() if callable(field.default_factory) else field.default
-        if value is None or (value == default and field.name != "seed"):
-            continue
-        if isinstance(value, dict):
-            tables += ["", f"[{field.name}]"]
-            tables += [f"{_key(key)} = {_toml(item)}" for key, item in value.items()]
-        else:
-            plain.append(f"{field.name} = {_toml(value)}")
-    return plain + tables
+        if value is not None and (value != default or field.name == "seed"):
+            changed[field.name] = _plain(value)
+    return dict(sorted(changed.items(), key=lambda item: isinstance(item[1], dict)))
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Path():
+            return "/".join(value.parts[-2:])
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return value
 
 
 def _shown(name: str, value: float | None) -> str:
@@ -154,22 +160,3 @@ def _shown(name: str, value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if is_loss(name) else f"{100 * value:.2f} %"
-
-
-def _key(name: str) -> str:
-    """A key of TOML, quoted where it has to be."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
-
-
-def _toml(value: Any) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case Path():
-            return json.dumps("/".join(value.parts[-2:]))
-        case str():
-            return json.dumps(value, ensure_ascii=False)
-        case list() | tuple():
-            return "[" + ", ".join(map(_toml, value)) + "]"
-        case _:
-            return str(value)

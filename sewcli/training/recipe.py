@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 
 from sewcli.errors import UsageError
 from sewcli.nearest import nearest
+from sewcli.toml import parse_toml
 from sewcli.training.settings import (
     Count,
     CountOrZero,
@@ -179,10 +179,10 @@ def load_recipe(
         UsageError: no such file, bad TOML, an unknown or missing key, or a value of the wrong type.
     """
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
+        fields = parse_toml(path.read_bytes())
+    except OSError as error:
         raise UsageError(f"cannot read the recipe {path}: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise UsageError(f"the recipe {path} is not valid TOML: {error}") from error
     folder = data if data is not None else path.parent
     return make_recipe(fields | dict(given or {}), overrides, folder, f"the recipe {path}")
@@ -239,8 +239,8 @@ def _as_field(value: Any, folder: Path | None) -> Any:
 def _override(fields: dict[str, Any], key: str, text: str) -> None:
     """Set `key`, which may lie in a table (config.hidden_size), to a value in TOML or a bare string."""
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}".encode())["value"]
+    except ValueError:
         # TOML wants digits on both sides of a point
         value = float(text) if re.fullmatch(r"[+-]?(\.\d+|\d+\.)", text) else text
     table, dot, name = key.partition(".")

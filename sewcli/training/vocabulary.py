@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sewcli.decoding.vocabulary import APOSTROPHE, Vocabulary, load_vocabulary, without_marks
 from sewcli.errors import UsageError
+from sewcli.json_files import read_object
 
 #: the vocabulary of the published English SEW checkpoints: `<pad>` is the CTC blank, `|` ends a word
 ENGLISH = ["<pad>", "<s>", "</s>", "<unk>", *"|ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
@@ -95,8 +96,8 @@ def read_vocabulary(file: Path) -> Vocabulary:
             hint='use "auto", "english", "build" or the path of a vocab.json',
         )
     try:
-        columns = len(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError:
+        columns = len(read_object(file))
+    except (OSError, ValueError):
         columns = 0  # whose error `load_vocabulary` words
     return load_vocabulary(file.parent, columns)
 

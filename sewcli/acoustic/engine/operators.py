@@ -15,8 +15,9 @@ from __future__ import annotations
 import functools
 import logging
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol
+from typing import Any, ParamSpec
 
 import torch
 from torch.nn import functional as F
@@ -39,7 +40,7 @@ _WIDE_AMD = 26
 _LONG = 150
 
 
-class Operators(Protocol):
+class Operators(ABC):
     """The matrix products of a network.
 
     Attributes:
@@ -55,9 +56,11 @@ class Operators(Protocol):
     fused_attention: bool
     fused_with_bias: bool
 
+    @abstractmethod
     def pack(self, weight: torch.Tensor) -> torch.Tensor:
         """A weight (outputs, inputs) in the form `linear` takes."""
 
+    @abstractmethod
     def linear(
         self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, gelu: bool = False
     ) -> torch.Tensor:
@@ -70,9 +73,11 @@ class Operators(Protocol):
         packed = self.pack(weight)
         return lambda values: self.linear(values, packed, bias, gelu=gelu)
 
+    @abstractmethod
     def products(self, count: int) -> Products:
         """How attention over `count` states takes its products, where it is not fused."""
 
+    @abstractmethod
     def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
         """A function of tensors, compiled where that was asked for."""
 

@@ -52,7 +52,7 @@ def convert(
 
 
 def _write(source: Path, tensors: dict[str, Any], output: Path) -> None:
-    """Make the model under another name, so that `output` has all of it or nothing."""
+    """Make the model under another name, and move it to `output` when it is whole."""
     from sewcli.acoustic.checkpoint import declared_task, inspect
     from sewcli.acoustic.pickled import write_safetensors
     from sewcli.atomic import temporary_beside

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -129,7 +130,7 @@ def tune_lm(
         audio_engine,
         read_workers=machine.read_workers,
     )
-    kept = KeptLogits(network.columns)
+    kept = context.with_resource(closing(KeptLogits(network.columns)))
     failed = 0
     with messages.display(len(rows)) as display:
         results = run_pipeline(display.reading(row.source for row in rows), network, kept.recording, options)
@@ -163,7 +164,6 @@ def tune_lm(
             | chunk_settings(network, options),
         }
         _write(record)
-    kept.close()
     raise typer.Exit(run.exit_code(len(kept), failed))
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -48,18 +48,17 @@ class Journal:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock = lock(root / LOCK, RESUMED, patience=_PATIENCE)
-        try:
-            self._done = Entries(root / JOURNAL)
+        with ExitStack() as failed:
+            failed.callback(lock(root / LOCK, RESUMED, patience=_PATIENCE).release)
+            self._done = failed.enter_context(closing(Entries(root / JOURNAL)))
             if self._done.spare > self._done.files + _SPARE:
                 write_whole(root / JOURNAL, self._done.lines())
                 self._done.close()
-                self._done = Entries(root / JOURNAL)
+                self._done = failed.enter_context(closing(Entries(root / JOURNAL)))
             self._file = os.open(root / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            failed.callback(os.close, self._file)
             self._end_last_line()
-        except BaseException:
-            self._lock.release()
-            raise
+            self._held = failed.pop_all()
 
     def is_done(self, one: Planned, audio: str, run: str) -> bool:
         """Whether all its files were written from this audio by such a run, and are still there."""
@@ -84,9 +83,7 @@ class Journal:
 
     def close(self) -> None:
         """Let others have the directory."""
-        os.close(self._file)
-        self._done.close()
-        self._lock.release()
+        self._held.close()
 
     def _end_last_line(self) -> None:
         with (self._root / JOURNAL).open("rb") as stream:

@@ -1,0 +1,24 @@
+"""JSON as sew reads it from files of its users."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON object, or holds text that could not be written again.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
+    except RecursionError as error:
+        raise ValueError("it nests without an end") from error
+    if not isinstance(content, dict):
+        raise ValueError("it is not a JSON object")  # noqa: TRY004 - of its content
+    return content
