@@ -152,7 +152,7 @@ def test_interrupt_of_one_input_claims_nothing(
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sewcli.cli.run.report_failure", interrupted)
+    monkeypatch.setattr("sewcli.cli.writing.report_failure", interrupted)
     assert sew("transcribe", audio / "gone.wav", "-m", ctc).err == "sew: interrupted\n"
     manifest = audio.parent / "gone.jsonl"
     manifest.write_text('{"audio_filepath": "gone.wav", "text": "A"}')

@@ -12,7 +12,7 @@ from conftest import Sew
 from helpers import needs_pyctcdecode
 
 from sewcli.cli.options.spotting import as_written
-from sewcli.cli.run import tell_hotwords
+from sewcli.cli.writing import tell_hotwords
 from sewcli.decoding.hotwords import RememberingScorer, found_in
 from sewcli.results import Failure
 

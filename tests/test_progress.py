@@ -16,7 +16,7 @@ from conftest import Sew
 from helpers import tiny_model
 
 import sewcli
-from sewcli.cli import run
+from sewcli.cli import messages
 from sewcli.cli.console import Progress
 from sewcli.inputs.source import Source
 from sewcli.results import ModelInfo, Transcript
@@ -77,7 +77,7 @@ def test_log_lines_are_asked_for_and_the_output_is_the_same(
     assert sew("transcribe", "-m", ctc, audio, "--progress", "log", "--no-progress").err == ""
     monkeypatch.setenv("SEW_PROGRESS", "log")
     assert "3 files done" in sew("transcribe", "-m", ctc, audio).err
-    assert run.LOG_EVERY == 30
+    assert messages.LOG_EVERY == 30
 
 
 @pytest.mark.defaults

@@ -1,6 +1,7 @@
 """Write docs/benchmarks.md, or another page, from `sew bench`: `python tools/benchmarks.py [PAGE]`.
 
-It takes ten to twenty minutes.
+It takes ten to twenty minutes. `python tools/benchmarks.py PAGE cuda` measures what a card is for. The page
+is there from the first table on: a run that is ended early has made what it was through with.
 """
 
 from __future__ import annotations
@@ -39,19 +40,31 @@ MEASUREMENTS = (
     ("threads --repeats 2", ""),
     ("chunks --repeats 2", ""),
 )
+#: the same on a card
+_SIZES = "-m sew-tiny -m sew-d-mid"
+ON_A_CARD = (
+    (f"network --repeats 5 --dtype float32 --dtype bfloat16 --dtype float16 {_SIZES}", ""),
+    ("network --repeats 5 --dtype bfloat16 --compile -m sew-d-mid", ""),
+    ("many-files --quick --repeats 1 --dtype bfloat16 -m sew-tiny", ""),
+    ("many-files --quick --repeats 1 --dtype bfloat16 -m sew-d-mid", ""),
+    ("many-files --quick --repeats 1 --dtype bfloat16 --compile -m sew-d-mid", ""),
+)
 
 
 def main() -> None:
     """Measure all and write the page; what is done is told on standard error."""
+    page = Path(sys.argv[1]) if sys.argv[1:] else PAGE
+    measurements = MEASUREMENTS
+    if device := " ".join(sys.argv[2:]):
+        measurements = tuple((f"{arguments} --device {device}", note) for arguments, note in ON_A_CARD)
     sections: list[str] = []
-    for arguments, note in MEASUREMENTS:
+    for arguments, note in measurements:
         print(f"sew bench {arguments}", file=sys.stderr, flush=True)
         machine, *tables = run(arguments)
         if not sections:
             sections.append(machine.markdown())
         sections += [section(arguments, note, table) for table in tables]
-    page = Path(sys.argv[1]) if sys.argv[1:] else PAGE
-    page.write_text("\n".join([HEAD, *sections]), encoding="utf-8")
+        page.write_text("\n".join([HEAD, *sections]), encoding="utf-8")
 
 
 def run(arguments: str) -> Iterator[Table]:

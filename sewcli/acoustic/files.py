@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sewcli.errors import ModelError
+from sewcli.hub.cache import PICKLED
 from sewcli.json_files import read_object
-
-#: weights of checkpoints that have no safetensors
-PICKLED = "pytorch_model.bin"
 
 
 def read_config(directory: Path) -> dict[str, Any]:

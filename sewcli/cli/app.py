@@ -150,9 +150,8 @@ def _end_on_termination() -> None:
     def interrupt(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is threading.main_thread():
-        for number in ending().keys() - {signal.SIGINT}:
-            signal.signal(number, interrupt)
+    for number in ending().keys() - {signal.SIGINT}:
+        signal.signal(number, interrupt)
 
 
 def _fail(message: str, code: int, *, debug: bool) -> NoReturn:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 from sewcli.errors import UsageError
 from sewcli.inputs.folders import is_folder
@@ -15,6 +17,7 @@ from sewcli.inputs.selection import Selection
 from sewcli.inputs.source import STDIN, Source
 from sewcli.inputs.sources import check, expand
 from sewcli.inputs.urls import is_url
+from sewcli.temporary import temporary_directory
 
 
 @dataclass(frozen=True)
@@ -131,3 +134,8 @@ class InputOptions:
     def one_input(self) -> bool:
         """Whether there is only one recording, though perhaps a result for each of its channels."""
         return self.files_from is None and len(self.inputs) == 1 and not is_folder(self.inputs[0])
+
+
+def unpacked(context: Any, path: Path) -> Path:
+    """A directory for the clips of a saved data set, which goes with the command; a manifest needs none."""
+    return context.with_resource(temporary_directory()) if path.is_dir() else path

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 from sewcli.cli.streams import write_message
 from sewcli.errors import EXIT_INTERRUPTED
-from sewcli.signals import ending
+from sewcli.signals import ending_by
 
 
 @contextmanager
@@ -22,17 +20,8 @@ def ending_at_once() -> Iterator[None]:
     imports, aborts the process, is taken for a damaged model, or leaves it waiting. Nothing is lost: no input
     has been read.
     """
-    if threading.current_thread() is not threading.main_thread():
+    with ending_by(_end):
         yield
-        return
-    before = ending()
-    for number in before:
-        signal.signal(number, _end)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _end(_number: int, _frame: object) -> NoReturn:

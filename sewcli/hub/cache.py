@@ -26,7 +26,8 @@ WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"
 _INDEX = "model.safetensors.index.json"
 _SAFETENSORS = ("model.safetensors", _INDEX)
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+#: of git, in full
+COMMIT = re.compile(r"[0-9a-f]{40}")
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -48,13 +49,13 @@ def cached_snapshot(repo: str, revision: str | None = None) -> Path | None:
     lacks its configuration, its weights or, for a CTC model, its vocabulary.
     """
     commit = revision or DEFAULT_REVISION
-    if not _COMMIT.fullmatch(commit):
+    if not COMMIT.fullmatch(commit):
         try:
             commit = _reference(repo, commit).read_text(encoding="ascii").strip()
         except (OSError, ValueError):
             return None
     snapshot = _storage(repo) / "snapshots" / commit
-    return snapshot if _COMMIT.fullmatch(commit) and _is_complete(snapshot) else None
+    return snapshot if COMMIT.fullmatch(commit) and _is_complete(snapshot) else None
 
 
 def is_pickled(directory: Path) -> bool:

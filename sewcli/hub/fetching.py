@@ -24,7 +24,7 @@ from pathlib import Path
 
 from sewcli import __version__
 from sewcli.errors import ModelError
-from sewcli.hub.cache import PICKLED, cache_directory, cached_snapshot, is_pickled, record_reference
+from sewcli.hub.cache import COMMIT, PICKLED, cache_directory, cached_snapshot, is_pickled, record_reference
 from sewcli.hub.conversion import fetch_conversion, put_beside
 from sewcli.hub.errors import cached_pickle, explain, not_cached, refused_pickle
 from sewcli.hub.offline import offline_variables
@@ -32,7 +32,6 @@ from sewcli.registry import DEFAULT_REVISION, ModelSpec
 
 _log = logging.getLogger("sewcli")
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SAFETENSORS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 
 
@@ -143,7 +142,7 @@ def _download(spec: ModelSpec, repo: str, *, pickles: bool) -> Path:
     # Without a timeout the library waits for ever on a network that swallows packets.
     info = HfApi().model_info(repo, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     commit = info.sha or ""
-    if not _COMMIT.fullmatch(commit):
+    if not COMMIT.fullmatch(commit):
         raise ValueError("no commit hash in the answer of the hub")
     snapshot = cached_snapshot(repo, commit)
     if snapshot is None or (not pickles and is_pickled(snapshot)):

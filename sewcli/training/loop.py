@@ -133,7 +133,7 @@ class Trainer:
         self.model.train()
         objective = self._accelerator.prepare(_Objective(self.model, self.task))
         try:
-            with StopRequest() as stop:
+            with StopRequest.awaited() as stop:
                 self._updates(objective, stop)
             if self.recipe.init is not None and not self.best_step and self.recipe.choose == "best":
                 log.warning("no update made the model better on dev: it is what it started from")

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from sewcli.signals import ending
+from sewcli.signals import ending_by
 
 
 class StopRequest:
-    """Holds SIGINT, SIGTERM and SIGHUP back while an update is in hand: half an update is no checkpoint."""
+    """Whether a run is to stop after the update in hand."""
 
     def __init__(self) -> None:
         self.requested = False
-        self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            self._before = ending()
-            for number in self._before:
-                signal.signal(number, self._request)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    @classmethod
+    @contextmanager
+    def awaited(cls) -> Iterator[StopRequest]:
+        """Hold signals to end back while an update is in hand: half an update is no checkpoint."""
+        stop = cls()
+        with ending_by(stop._request):
+            yield stop
 
     def _request(self, _number: int, _frame: object) -> None:
         if self.requested:  # asked twice: at once

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from sewcli.acoustic.checkpoint import Checkpoint, check_names
-from sewcli.acoustic.files import PICKLED, damaged, weight_files
+from sewcli.acoustic.files import damaged, weight_files
 from sewcli.acoustic.pickled import read_pickle
+from sewcli.hub.cache import PICKLED
 
 #: of the base model inside a model with a head
 _PREFIXES = {"sew": "sew.", "sew-d": "sew_d."}

@@ -85,7 +85,7 @@ def align(
 
     sew align --files-from manifest.jsonl -o aligned/ -f json -f ctm
     """
-    from sewcli.cli import run
+    from sewcli.cli.writing import write_all
 
     messages = telling.set_up()
     if timestamps == "none":
@@ -126,7 +126,7 @@ def align(
         raise typer.Exit(written.dry_run(wanted, fingerprint, beside))
     display = messages.display_of(sink)
     results = task.results(display.reading(sink.pending(fingerprint)))
-    raise typer.Exit(run.write_all(results, sink, display, writing.failures))
+    raise typer.Exit(write_all(results, sink, display, writing.failures))
 
 
 def _known_text(text: str | None, text_file: str | None, inputs: list[str]) -> str | None:

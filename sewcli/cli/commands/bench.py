@@ -62,7 +62,7 @@ def bench(
     Prints one table a measurement, of ratios: the same run on another machine gives other seconds and
     similar ratios. It wants an idle machine.
     """
-    from sewcli.cli.run import set_up_messages
+    from sewcli.cli.messages import set_up_messages
 
     set_up_messages(quiet=quiet)
     chosen = list(dict.fromkeys(_NAMES if names == ["all"] else names or _DEFAULT))

@@ -45,7 +45,7 @@ def classify(
 
     arecord -q -f S16_LE -r 16000 | sew classify --window 1.0 -
     """
-    from sewcli.cli import run
+    from sewcli.cli.writing import write_all
 
     messages = telling.set_up()
     wanted = reading.wanted(offline=machine.offline)
@@ -86,4 +86,4 @@ def classify(
     results = spot.as_written(
         task.results(display.reading(sink.pending(fingerprint))), at_once=writing.output is None
     )
-    raise typer.Exit(run.write_all(results, sink, display, writing.failures))
+    raise typer.Exit(write_all(results, sink, display, writing.failures))

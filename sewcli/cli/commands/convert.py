@@ -26,8 +26,8 @@ def convert(
 
     sew models convert someone/sew-model -o sew-model && sew transcribe -m ./sew-model talk.wav
     """
+    from sewcli.cli.messages import set_up_messages
     from sewcli.cli.output.places import check_folder
-    from sewcli.cli.run import set_up_messages
     from sewcli.cli.streams import write_lines
     from sewcli.hub.cache import PICKLED
     from sewcli.hub.fetching import fetch

@@ -45,8 +45,8 @@ def decode(
 
     sew decode logits/ --lm builtin --alpha 0.7
     """
-    from sewcli.cli import run
     from sewcli.cli.input_options import InputOptions
+    from sewcli.cli.writing import tell_hotwords, write_all
     from sewcli.inputs.packed import Packed
     from sewcli.logits import seconds_of
     from sewcli.tasks.decoding import Decoding
@@ -67,7 +67,7 @@ def decode(
     display = messages.display_of(sink)
     task = Decoding(decoding, times, decode_workers=decode_workers)
     results = task.results(display.reading(sink.pending(fingerprint)))
-    raise typer.Exit(run.write_all(run.tell_hotwords(results), sink, display, writing.failures))
+    raise typer.Exit(write_all(tell_hotwords(results), sink, display, writing.failures))
 
 
 def _sources(inputs: list[Path]) -> Iterator[Source]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.cli.commands.scoring import Outputs
 from sewcli.cli.console import report_failure
-from sewcli.cli.run import Messages, ModelOptions, exit_code
+from sewcli.cli.messages import Messages
+from sewcli.cli.model_options import ModelOptions
+from sewcli.cli.writing import exit_code
 from sewcli.errors import InputError, UsageError
 from sewcli.evaluation.detection import DetectionSum
 from sewcli.evaluation.measuring import Stopwatch

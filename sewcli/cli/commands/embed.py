@@ -72,9 +72,9 @@ def embed(
 
     sew embed talk.wav --attentions -f npz > talk.npz
     """
-    from sewcli.cli import run
     from sewcli.cli.output.sinks import Directory, StandardOutput
     from sewcli.cli.output.stack import StackFile
+    from sewcli.cli.writing import write_all
 
     messages = telling.set_up()
     wanted = reading.wanted(offline=machine.offline)
@@ -118,7 +118,7 @@ def embed(
         raise typer.Exit(written.dry_run(wanted, fingerprint))
     display = messages.display_of(sink)
     results = task.results(display.reading(sink.pending(fingerprint)))
-    raise typer.Exit(run.write_all(results, sink, display, writing.failures))
+    raise typer.Exit(write_all(results, sink, display, writing.failures))
 
 
 def _check_stack(pool: str, formats: list[str] | None, output: Path | None) -> None:

@@ -114,8 +114,8 @@ def evaluate(
 
     sew evaluate --compare sew-tiny.jsonl sew-d-tiny.jsonl
     """
-    from sewcli.cli import run
     from sewcli.cli.commands import detect, scoring
+    from sewcli.cli.input_options import unpacked
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.evaluation.references import read_references, read_results
 
@@ -144,7 +144,7 @@ def evaluate(
     if manifest is not None:
         references = read_references(
             manifest,
-            run.unpacked(context, manifest),
+            unpacked(context, manifest),
             skip_bad=scored.skip_bad,
             files=not without_model,
             wanted=None if without_model else chosen.own_task(),

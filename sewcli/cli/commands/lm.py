@@ -76,14 +76,14 @@ def build(
     sew transcribe talk.wav --lm mine.arpa.gz
     """
     from sewcli.atomic import write_whole
-    from sewcli.cli import run
+    from sewcli.cli.messages import set_up_messages
     from sewcli.cli.output.places import check_file, check_not_read
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.lm.arpa import lines, packed
     from sewcli.lm.counting import count, read_text
     from sewcli.lm.smoothing import estimate, thresholds
 
-    run.set_up_messages(quiet=quiet)
+    set_up_messages(quiet=quiet)
     if case == "sentence":
         raise UsageError("--case sentence: words have one case in a model", hint="upper, lower or as-is")
     if str(output) == "-":

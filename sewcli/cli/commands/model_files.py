@@ -30,7 +30,7 @@ def pull(
 
     sew models pull sew-d-mid && sew transcribe --offline -m sew-d-mid talk.wav
     """
-    from sewcli.cli.run import set_up_messages
+    from sewcli.cli.messages import set_up_messages
     from sewcli.cli.streams import write_lines
     from sewcli.hub.cache import is_pickled
     from sewcli.hub.fetching import fetch

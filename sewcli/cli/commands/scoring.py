@@ -13,8 +13,8 @@ from typing import Any
 from sewcli.atomic import write_whole
 from sewcli.cli.console import report_failure
 from sewcli.cli.output.places import check_file, check_not_read, check_place
-from sewcli.cli.run import exit_code
 from sewcli.cli.streams import write_lines, write_stdout
+from sewcli.cli.writing import exit_code
 from sewcli.errors import SewError, UsageError
 from sewcli.evaluation import confusion as matrix
 from sewcli.evaluation import table as tables

@@ -84,15 +84,15 @@ def train(
 
     sew train my-clips.jsonl -m sew-tiny -o runs/mine
     """
-    from sewcli.cli import run
+    from sewcli.cli.messages import Messages, set_up_messages
     from sewcli.cli.output.places import make_folder
     from sewcli.errors import UsageError
     from sewcli.hub.offline import set_offline
 
     # the other processes of `accelerate launch` have nothing to say that the first does not
-    run.Messages(quiet=quiet, verbose=verbose).set_up()
+    Messages(quiet=quiet, verbose=verbose).set_up()
     if os.environ.get("RANK", "0") != "0":
-        run.set_up_messages(quiet=True)
+        set_up_messages(quiet=True)
     make_folder("-o", output)
     if offline:
         set_offline()

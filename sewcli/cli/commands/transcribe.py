@@ -52,7 +52,7 @@ def transcribe(
 
     sew transcribe recordings/ -f json > transcripts.jsonl
     """
-    from sewcli.cli import run
+    from sewcli.cli.writing import tell_hotwords, write_all
 
     messages = telling.set_up()
     wanted = reading.wanted(offline=machine.offline)
@@ -111,4 +111,4 @@ def transcribe(
         raise typer.Exit(written.dry_run(wanted, fingerprint, beside))
     display = messages.display_of(sink)
     results = task.results(display.reading(sink.pending(fingerprint)))
-    raise typer.Exit(run.write_all(run.tell_hotwords(results), sink, display, writing.failures))
+    raise typer.Exit(write_all(tell_hotwords(results), sink, display, writing.failures))

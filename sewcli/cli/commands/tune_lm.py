@@ -82,9 +82,9 @@ def tune_lm(
 
     sew tune-lm dev.jsonl --lm mine.arpa.gz --alphas '0.4 0.6 0.8' --betas '0 1 2'
     """
-    from sewcli.cli import run
     from sewcli.cli.commands.scoring import score_format
     from sewcli.cli.console import report_failure
+    from sewcli.cli.writing import exit_code
     from sewcli.errors import EXIT_ALL_FAILED
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.evaluation.rates import require_jiwer
@@ -164,12 +164,12 @@ def tune_lm(
             | chunk_settings(network, options),
         }
         _write(record)
-    raise typer.Exit(run.exit_code(len(kept), failed))
+    raise typer.Exit(exit_code(len(kept), failed))
 
 
 def _rows(context: Any, manifest: Path, limit: int | None, *, skip_bad: bool) -> Sequence[Row]:
     """The rows of a manifest with texts, or so many of them, evenly spread (UsageError)."""
-    from sewcli.cli.run import unpacked
+    from sewcli.cli.input_options import unpacked
     from sewcli.evaluation.references import read_references
 
     place = unpacked(context, manifest)

@@ -6,22 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sewcli.casing import AS_IS, Case
+from sewcli.chunking import ChunkPlan
 from sewcli.cli.options import decoding as dec
 from sewcli.cli.options import files
 from sewcli.cli.options import shared as opt
 from sewcli.cli.options import silence as silent
 from sewcli.cli.options import spotting as spot
 from sewcli.decoding import options as decoding
+from sewcli.errors import UsageError
 from sewcli.reading.activity_options import ActivityOptions
 from sewcli.spotting.options import DEFAULTS
 
 if TYPE_CHECKING:
     import typer
 
-    from sewcli.chunking import ChunkPlan
     from sewcli.cli.input_options import InputOptions
+    from sewcli.cli.messages import Messages
+    from sewcli.cli.model_options import ModelOptions
     from sewcli.cli.output_options import OutputOptions
-    from sewcli.cli.run import Messages, ModelOptions
     from sewcli.model_defaults import OptionDefaults
     from sewcli.spotting.options import SpottingOptions
     from sewcli.writers import Kind
@@ -142,7 +144,7 @@ class Network:
 
     def chosen(self, engine: str) -> ModelOptions:
         """The model in an engine."""
-        from sewcli.cli.run import ModelOptions
+        from sewcli.cli.model_options import ModelOptions
 
         return ModelOptions(
             name=self.model,
@@ -170,9 +172,14 @@ class Chunks:
         Args:
             defaults: of the model.
         """
-        from sewcli.cli.run import chunk_plan
-
-        return chunk_plan(self.chunk, self.stride, defaults)
+        chunk, stride = defaults.chunk_seconds(self.chunk, self.stride)
+        try:
+            return ChunkPlan.from_seconds(chunk, stride)
+        except ValueError as error:
+            raise UsageError(
+                f"--chunk {chunk:g} --stride {stride:g}: {error}",
+                hint="for example --chunk 20 --stride 1",
+            ) from error
 
     @property
     def whole_file(self) -> bool:
@@ -264,7 +271,7 @@ class Telling:
 
     def set_up(self) -> Messages:
         """The messages of a run, in force from now on."""
-        from sewcli.cli.run import Messages
+        from sewcli.cli.messages import Messages
 
         messages = Messages(
             quiet=self.quiet,
