@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sewcli.audio.checks import cannot_open
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import InputError
 from sewcli.inputs.source import Source
@@ -95,7 +96,7 @@ class SavedLogits:
             model = ModelInfo(**metadata["model"])
             _check(metadata, place, logits)
         except OSError as error:
-            raise InputError(f"{file}: it cannot be read: {error.strerror}", code="not_found") from error
+            raise cannot_open(str(file), error) from error
         except _NOT_ONE as error:
             reason = " ".join(str(error).split())[:100]
             raise InputError(

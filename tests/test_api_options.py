@@ -54,6 +54,7 @@ def test_none_is_what_is_left_out(nano: sewcli.Model) -> None:
 
 
 def test_a_language_model_may_be_a_path(nano: sewcli.Model, tmp_path: Path) -> None:
+    pytest.importorskip("kenlm", reason="kenlm is not installed: pip install 'sewcli[lm]'")
     with pytest.raises(UsageError, match=r"gone\.arpa"):
         nano.transcribe(CLIP, lm=tmp_path / "gone.arpa")
 

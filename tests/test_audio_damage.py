@@ -101,6 +101,13 @@ class TestNothingToRead:
             assert "install ffmpeg" in (error.hint or "")
 
     @pytest.mark.usefixtures("without_ffmpeg")
+    def test_an_mp3_without_a_frame_is_told_in_one_line(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "a.mp3").write_bytes(bytes(20_000))
+        assert failure(tmp_path / "a.mp3").code == "not_audio"
+        assert capfd.readouterr() == ("", "")
+
     def test_text_is_not_audio_without_ffmpeg_too(self, tmp_path: Path) -> None:
         (tmp_path / "a.wav").write_text("text " * 99)
         assert failure(tmp_path / "a.wav").code == "not_audio"

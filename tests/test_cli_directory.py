@@ -15,7 +15,7 @@ import pytest
 from conftest import Sew
 from helpers import files_in, write_babble
 
-from sewcli.cli.output.sinks import Directory
+from sewcli.cli.output.directory import Directory
 from sewcli.cli.output.template import Template
 from sewcli.inputs.source import Source
 from sewcli.writers import FORMATS

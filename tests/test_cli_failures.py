@@ -20,7 +20,7 @@ def test_failures_are_listed_as_json_streams_have_them(
     expected = [record for record in sew(*given, "-f", "json").records if "error" in record]
     assert [record["error"]["code"] for record in expected] == ["not_audio", "not_found"]
     listed = tmp_path / "failures.jsonl"
-    listed.write_text("of a run before")
+    listed.write_text('{"path": "of a run before", "error": {}}\n')
     result = sew(*given, "-o", tmp_path / "out", "--failures", listed)
     assert result.code == 3
     rows = [{"audio_filepath": str(tmp_path / name)} for name in ("text.wav", "gone.wav")]
@@ -29,6 +29,20 @@ def test_failures_are_listed_as_json_streams_have_them(
     ]
     assert sew("transcribe", audio / "a.wav", "-m", ctc, "--failures", listed).code == 0
     assert listed.read_text() == ""
+
+
+@pytest.mark.parametrize("content", [b"RIFF\x00 no list", b'{"audio_filepath": "a.wav"}\n', b"[[\n"])
+def test_a_file_that_holds_something_else_is_not_replaced_by_failures(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path, content: bytes
+) -> None:
+    other = tmp_path / "precious"
+    other.write_bytes(content)
+    given = ("transcribe", audio / "a.wav", "-m", ctc, "--failures", other)
+    refused = sew(*given)
+    assert (refused.code, refused.out, other.read_bytes()) == (2, b"", content)
+    assert f"--failures {other}: is there, and is no list of failures" in refused.err
+    done = sew(*given, "--overwrite")
+    assert (done.code, done.err, other.read_bytes()) == (0, "", b"")
 
 
 def test_failures_may_be_listed_in_the_output_directory_but_not_over_an_output(
@@ -51,7 +65,8 @@ def test_failures_may_be_listed_in_the_output_directory_but_not_over_an_output(
     assert json.loads((out / "failed.jsonl").read_text())["path"] == str(tmp_path / "gone.wav")
     before = (out / "a.json").read_text()
     for name, told in (
-        ("a.json", "is an output of this run"),
+        ("a.json", "is there, and is no list of failures"),
+        ("gone.json", "is an output of this run"),
         (".sew-journal.jsonl", "are for runs with -o"),
     ):
         result = sew(*given, "--failures", out / name)

@@ -156,6 +156,8 @@ def test_precision_and_recall_of_each_label():
     assert found["b"] == {"clips": 3, "precision": 1.0, "recall": 2 / 3, "f1": pytest.approx(4 / 5)}
     assert found["c"] == {"clips": 1, "precision": None, "recall": 0.0, "f1": 0.0}
     assert found["d"] == {"clips": 0, "precision": 0.0, "recall": None, "f1": 0.0}
+    assert confusion.macro_f1() == pytest.approx((2 / 5 + 4 / 5) / 4)
+    assert Confusion().macro_f1() is None
 
 
 @pytest.mark.parametrize("labels", [1, 41])

@@ -186,7 +186,7 @@ def test_a_journal_takes_some_bytes_an_entry(tmp_path: Path) -> None:
         with (tmp_path / "journal").open("wb") as file:
             for number in range(count):
                 name = f"speaker/recording-{number:07d}.txt"
-                file.write(entries.line({name: number}, {name: "0" * 40}, "a" * 40, "b" * 40))
+                file.write(entries.line({name: number}, {name: "0" * 40}, "a" * 40, "b" * 40, "/in.wav"))
         made = Entries(tmp_path / "journal")
         assert made.files == count
         return made
@@ -200,17 +200,17 @@ def test_a_journal_takes_some_bytes_an_entry(tmp_path: Path) -> None:
 def test_the_last_entry_of_a_file_counts(tmp_path: Path) -> None:
     file = tmp_path / "journal"
     lines = [
-        entries.line({"a": 1, "b": 1}, {"a": "x", "b": "x"}, "audio", "run"),
+        entries.line({"a": 1, "b": 1}, {"a": "x", "b": "x"}, "audio", "run", ""),
         b"broken\n",
-        entries.line({"a": 2}, {"a": "y"}, "audio", "run"),
-        entries.line({"ü\udcff": 3}, {"ü\udcff": "z"}, "other", "run"),
+        entries.line({"a": 2}, {"a": "y"}, "audio", "run", ""),
+        entries.line({"ü\udcff": 3}, {"ü\udcff": "z"}, "other", "run", "/in.wav"),
         b'{"audio": "half',
     ]
     file.write_bytes(b"".join(lines))
     found = Entries(file)
-    assert found.find("a") == ("audio", "run", 2, "y")
-    assert found.find("b") == ("audio", "run", 1, "x")
-    assert found.find("ü\udcff") == ("other", "run", 3, "z")
+    assert found.find("a") == ("audio", "run", 2, "y", "")
+    assert found.find("b") == ("audio", "run", 1, "x", "")
+    assert found.find("ü\udcff") == ("other", "run", 3, "z", "/in.wav")
     assert found.find("c") is None
     written = [json.loads(line) for line in found.lines()]
     assert [entry["files"] for entry in written] == [{"b": 1}, {"a": 2}, {"ü\udcff": 3}]
@@ -221,12 +221,12 @@ def test_threads_find_the_entries_of_one_journal(tmp_path: Path) -> None:
     file = tmp_path / "journal"
     names = [f"{number}.txt" for number in range(300)]
     file.write_bytes(
-        b"".join(entries.line({n: len(n)}, {n: n}, "audio" * i, "run") for i, n in enumerate(names))
+        b"".join(entries.line({n: len(n)}, {n: n}, "audio" * i, "run", "") for i, n in enumerate(names))
     )
     found = Entries(file)
     with ThreadPoolExecutor(8) as threads:
         got = list(threads.map(found.find, names * 10))
-    assert got == [("audio" * i, "run", len(name), name) for i, name in enumerate(names)] * 10
+    assert got == [("audio" * i, "run", len(name), name, "") for i, name in enumerate(names)] * 10
 
 
 def test_an_input_whose_files_cannot_have_their_names_has_none(tmp_path: Path) -> None:

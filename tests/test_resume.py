@@ -14,7 +14,7 @@ from filelock import FileLock
 from helpers import change_json, tiny_model, write_babble
 from runs import journal, outputs, written_at
 
-from sewcli.cli.output import sinks
+from sewcli.cli.output import directory
 from sewcli.cli.output.journal import JOURNAL, LOCK, audio_fingerprint
 from sewcli.inputs.source import Source
 
@@ -118,6 +118,27 @@ def test_a_model_that_changed_in_its_directory_counts_as_another(
     assert sew(*given).err == ""
 
 
+def test_the_result_of_another_input_is_kept(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> None:
+    """Two folders that hold recordings of one name, one after the other into one directory."""
+    for folder, source in (("one", "a.wav"), ("two", "b.wav")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(audio / source, tmp_path / folder / "x.wav")
+    out = tmp_path / "out"
+    given = ("-m", ctc, "-o", out, "--resume")
+    assert sew("transcribe", tmp_path / "one" / "x.wav", *given).err == ""
+    first = (out / "x.txt").read_text()
+    result = sew("transcribe", tmp_path / "two" / "x.wav", *given)
+    kept = f"{out}/x.txt is the result of {tmp_path}/one/x.wav; that file is kept as {out}/x.txt~"
+    assert (result.code, result.err) == (0, f"sew: {kept}\n")
+    assert (out / "x.txt~").read_text() == first != (out / "x.txt").read_text()
+    # what was moved is not another one, nor is one that has changed
+    (tmp_path / "two").rename(tmp_path / "three")
+    assert "1 of 1" in sew("transcribe", tmp_path / "three" / "x.wav", *given).err
+    shutil.copy(audio / "sub" / "c.d.flac", tmp_path / "three" / "x.wav")
+    assert sew("transcribe", tmp_path / "three" / "x.wav", *given).err == ""
+    assert sorted(outputs(out)) == ["x.txt", "x.txt~"]
+
+
 def test_inputs_are_looked_up_side_by_side_and_come_in_order(
     sew: Sew, ctc: Path, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +152,7 @@ def test_inputs_are_looked_up_side_by_side_and_come_in_order(
         two.wait(60)  # which a single thread would do in vain
         return audio_fingerprint(source)
 
-    monkeypatch.setattr(sinks, "audio_fingerprint", looked_up)
+    monkeypatch.setattr(directory, "audio_fingerprint", looked_up)
     assert sew(*given).code == 0
     for number in (3, 4, 9):
         (tmp_path / "out" / f"{number:02}.txt").unlink()

@@ -258,6 +258,31 @@ def test_command_line_wins_over_the_opposite_elsewhere(
     assert sew(*command).out == expected.out
 
 
+def test_overwriting_wins_over_resuming_elsewhere(
+    sew: Sew, project: Path, audio: Path, ctc: Path, tmp_path: Path
+) -> None:
+    (project / "sew.toml").write_text("[transcribe]\nresume = true\n")
+    given = ("transcribe", audio / "b.wav", "-m", ctc, "-o", tmp_path / "out")
+    assert sew(*given).code == 0
+    text = (tmp_path / "out" / "b.txt").read_text()
+    (tmp_path / "out" / "b.txt").write_text("edited")
+    result = sew(*given, "--overwrite")
+    assert (result.code, result.err) == (0, "")
+    assert (tmp_path / "out" / "b.txt").read_text() == text
+    assert not (tmp_path / "out" / "b.txt~").exists()
+
+
+def test_greedy_decoding_wins_over_a_language_model_elsewhere(
+    sew: Sew, project: Path, audio: Path, ctc: Path
+) -> None:
+    given = ("transcribe", audio / "b.wav", "-m", ctc, "--decoder", "greedy")
+    expected = sew(*given)
+    (project / "sew.toml").write_text('lm = "builtin"\n')
+    result = sew(*given)
+    assert (result.code, result.out, result.err) == (0, expected.out, "")
+    assert sew(*given, "--lm", "builtin").code == 2
+
+
 def test_text_of_the_environment_gives_way_to_a_file(
     sew: Sew, project: Path, audio: Path, ctc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ Xing header that announces more frames than there can be lets it read all of the
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -25,6 +26,11 @@ _LOWER_BITRATES = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160,
 _LAYER3 = 1
 _MONO = 3
 _SHORTEST_FRAME = 24
+#: how every frame begins
+_SYNC = re.compile(rb"\xff[\xe0-\xff]")
+_SEARCHED = 1 << 20
+#: of files that libsndfile gives to libmpg123 whatever they hold
+EXTENSIONS = (".mp3", ".mp2", ".mp1", ".mpa")
 
 
 def says_its_length(file: Path, start: int = 0) -> bool:
@@ -58,6 +64,12 @@ def starts(file: Path) -> list[int]:
             found.append(following)
             frame, header = next_frame, next_header
     return found
+
+
+def has_frames(file: Path) -> bool:
+    """Whether a frame of any layer may begin within the first MiB, which is as far as libmpg123 looks."""
+    with file.open("rb") as stream:
+        return _SYNC.search(stream.read(_SEARCHED)) is not None
 
 
 def is_header(head: bytes) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sewcli.cli.console import Progress
-from sewcli.cli.output.sinks import Directory, StandardOutput
+from sewcli.cli.output.directory import Directory
+from sewcli.cli.output.sinks import StandardOutput
 from sewcli.cli.output.stack import StackFile
 from sewcli.errors import UsageError
 from sewcli.temporary import remove_left, tell_other_place

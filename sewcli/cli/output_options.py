@@ -10,12 +10,13 @@ from typing import Any
 
 from sewcli.cli.input_options import InputOptions
 from sewcli.cli.output.apart import Names
+from sewcli.cli.output.directory import Directory
 from sewcli.cli.output.failures import check_failures, check_not_output
 from sewcli.cli.output.journal import not_done, run_fingerprint
 from sewcli.cli.output.keeping import Beside
 from sewcli.cli.output.places import check_folder
 from sewcli.cli.output.plan import Plan, Planned, plan
-from sewcli.cli.output.sinks import HINT_OF_OUTPUT, Directory, StandardOutput, chosen_formats
+from sewcli.cli.output.sinks import HINT_OF_OUTPUT, StandardOutput, chosen_formats
 from sewcli.cli.output.template import Template
 from sewcli.cli.streams import on_terminal
 from sewcli.errors import UsageError
@@ -52,7 +53,8 @@ class OutputOptions:
                 raise UsageError(f"{option} needs a directory", hint="add -o DIR")
         if not (math.isfinite(self.shape.max_gap) and math.isfinite(self.shape.max_duration)):
             raise UsageError("--max-gap and --max-duration are numbers of seconds")
-        check_failures(self.failures, map(Path, inputs.named), self.directory)
+        named = map(Path, inputs.named)
+        check_failures(self.failures, named, self.directory, overwrite=self.overwrite)
 
     def times(self, wanted: str | None) -> str:
         """The timestamps asked for, or those that the formats hold (UsageError where they need more)."""

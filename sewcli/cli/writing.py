@@ -7,8 +7,9 @@ from pathlib import Path
 
 from sewcli.cli.console import Progress, report_failure
 from sewcli.cli.ended import ended
+from sewcli.cli.output.directory import Directory
 from sewcli.cli.output.failures import FailureList
-from sewcli.cli.output.sinks import Directory, Sink, StandardOutput
+from sewcli.cli.output.sinks import Sink, StandardOutput
 from sewcli.cli.output.stack import StackFile
 from sewcli.decoding.tally import Tally
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError

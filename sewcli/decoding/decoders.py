@@ -72,12 +72,9 @@ def decoders(
     if options.found_lm is not None:
         settings |= options.found_lm.settings()
         settings |= {"alpha": options.alpha, "beta": options.beta, "unk_score": options.unk_score}
-    settings |= {
-        "hotwords": list(hotwords),
-        "hotword_weight": options.hotword_weight,
-        "token_min_logp": options.token_min_logp,
-        "beam_prune_logp": options.beam_prune_logp,
-    }
+    if hotwords:
+        settings |= {"hotwords": list(hotwords), "hotword_weight": options.hotword_weight}
+    settings |= {"token_min_logp": options.token_min_logp, "beam_prune_logp": options.beam_prune_logp}
     nothing = Hypothesis(
         "",
         (),

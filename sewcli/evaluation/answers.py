@@ -149,7 +149,9 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
                     if line.strip():
                         yield f"{file}:{number}", line
         except OSError as error:
-            raise UsageError(f"cannot read the results {file}: {error.strerror}") from error
+            raise UsageError(
+                f"cannot read the results {file}: {error.strerror}", hint="check the path and its permissions"
+            ) from error
         except UnicodeDecodeError as error:
             raise UsageError(f"cannot read the results {file}: not UTF-8 in byte {error.start}") from error
 

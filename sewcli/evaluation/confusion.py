@@ -53,6 +53,11 @@ class Confusion:
             }
         return found
 
+    def macro_f1(self) -> float | None:
+        """The mean of f1 over all labels that occur; None without a clip."""
+        found = [scores["f1"] or 0.0 for scores in self.by_label().values()]
+        return sum(found) / len(found) if found else None
+
     def write(self, form: str) -> bytes:
         """The matrix as a file of `form`, ".csv" or ".png" (UsageError: matplotlib is not installed)."""
         return self._csv() if form == ".csv" else self._png()

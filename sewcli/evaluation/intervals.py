@@ -59,4 +59,5 @@ def share_interval(hits: int, total: int) -> list[float]:
     share, square = hits / total, _Z**2
     middle = (share + square / (2 * total)) / (1 + square / total)
     half = _Z * math.sqrt(share * (1 - share) / total + square / (4 * total**2)) / (1 + square / total)
-    return [max(0.0, middle - half), min(1.0, middle + half)]
+    # at the ends exactly: what is left there is rounding
+    return [middle - half if hits else 0.0, middle + half if hits < total else 1.0]

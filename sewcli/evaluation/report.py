@@ -66,7 +66,9 @@ class Report:
 
     def as_object(self) -> dict[str, Any]:
         """The scores in all, by set, by label (classification), and `failed`, the inputs not in them."""
-        labels = {} if self._task == "ctc" else {"labels": self.confusion.by_label()}
+        labels: dict[str, Any] = {}
+        if self._task != "ctc":
+            labels = {"macro_f1": self.confusion.macro_f1(), "labels": self.confusion.by_label()}
         return {**self._sums.as_object(), **labels, "failed": self.failed}
 
 

@@ -221,7 +221,9 @@ def load_manifest(path: Path) -> Manifest:
                 except (ValueError, TypeError, OverflowError, RecursionError) as error:
                     manifest.bad(number, "not_a_row", f"not a row of a manifest: {reason_of(error)}")
     except OSError as error:
-        raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot read the manifest {path}: {error.strerror}", hint="check the path and its permissions"
+        ) from error
     return manifest
 
 
@@ -292,10 +294,8 @@ def _trouble(row: Row, task: Use, *, files: bool) -> tuple[str, str] | None:
     else:
         name, reference = ("text", row.text) if task == "ctc" else ("label", row.label)
     if reference is None:
-        why = "which other rows of the manifest have"
-        if row.events is not None:
-            why = 'and "events" are for sew evaluate --window'
-        return "no_reference", f'{row.source.path} has no "{name}", {why}'
+        why = ', and "events" are for sew evaluate --window' if row.events is not None else ""
+        return "no_reference", f'{row.source.path} has no "{name}"{why}'
     if not reference.strip():
         return "empty_text", f'{row.source.path}: its "{name}" is empty'
     if row.seconds == 0:

@@ -72,7 +72,8 @@ def embed(
 
     sew embed talk.wav --attentions -f npz > talk.npz
     """
-    from sewcli.cli.output.sinks import Directory, StandardOutput
+    from sewcli.cli.output.directory import Directory
+    from sewcli.cli.output.sinks import StandardOutput
     from sewcli.cli.output.stack import StackFile
     from sewcli.cli.writing import write_all
 

@@ -43,6 +43,7 @@ WITHOUT_TIMES = frozenset({"text", "stm", "trn"})
 #: options of which one says the opposite of the other
 _OPPOSITE = (
     ("with_path", "no_path"),
+    ("overwrite", "resume"),
     ("quiet", "verbose"),
     ("quiet", "debug"),
     ("no_progress", "progress"),
@@ -90,6 +91,11 @@ def pass_over(context: Any) -> None:
     values = context.params
     sources = {one.name: context.get_parameter_source(one.name) for one in context.command.params}
     given = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+    if {"with_path", "no_path"} <= given:
+        # as with grep, the last one counts: click has them in the order of the command line
+        values[next(name for name in values if name in ("with_path", "no_path"))] = False
+    if values.get("decoder") == "greedy" and "lm" in values and "lm" not in given:
+        values["lm"] = values["unigrams"] = None
     writable = _WRITABLE.get(context.info_name)
     for parameter in context.command.params:
         name, source = parameter.name, sources[parameter.name]
@@ -165,7 +171,8 @@ def _without_folder(values: Values) -> bool:
 
 def _writes_no_file(values: Values) -> bool:
     # what `sew models add` replaces is no file
-    return "output" in values and not any(map(values.get, ("output", "save_logits", "plot", "stack")))
+    writing = ("output", "save_logits", "plot", "stack", "failures")
+    return "output" in values and not any(map(values.get, writing))
 
 
 def _is_manifest(values: Values) -> bool:
@@ -202,6 +209,7 @@ _RULES = (
     _Rule(("overwrite",), "without --table or --confusion", _none_of("table", "confusion"), "evaluate"),
     _Rule(("overwrite",), "without -o or --stack", _none_of("output", "stack"), "embed"),
     _Rule(("overwrite",), "without -o", _writes_no_file),
+    _Rule(("overwrite",), "with --resume", _given("resume")),
     _Rule(("data",), "with clips, whose paths are their own", _is_manifest, "train"),
     _Rule(_VAD, "without --vad", _none_of("vad")),
     _Rule(_LANGUAGE_MODEL, "without --lm", _none_of("lm")),
@@ -218,7 +226,6 @@ _RULES = (
         f"without -f {', '.join(sorted(WITH_OPTIONAL_PATH))}",
         _no_format_of(WITH_OPTIONAL_PATH),
     ),
-    _Rule(("no_path",), "with --with-path", _given("with_path")),
     _Rule(("null",), "without --files-from", _none_of("files_from")),
     _Rule(("include", "exclude"), "without a directory as input", _without_folder),
 )

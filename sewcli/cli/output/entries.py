@@ -13,12 +13,19 @@ from typing import BinaryIO, NamedTuple
 
 
 class Done(NamedTuple):
-    """How a file came about, its size in bytes and a hash of them."""
+    """How a file came about, its size in bytes and a hash of them.
+
+    Attributes:
+        audio, run: see `journal.Journal.is_done`.
+        size, content: of the file.
+        source: path or address of the input, "" in the journals of earlier versions.
+    """
 
     audio: str
     run: str
     size: int
     content: str
+    source: str
 
 
 class Entries:
@@ -66,7 +73,7 @@ class Entries:
             for name, one in done.items():
                 last = self._last(name)
                 if last is not None and last[0] == place:
-                    yield line({name: one.size}, {name: one.content}, one.audio, one.run)
+                    yield line({name: one.size}, {name: one.content}, one.audio, one.run, one.source)
 
     def close(self) -> None:
         """Close the file."""
@@ -96,9 +103,9 @@ class Entries:
             return self._stream.readline()
 
 
-def line(sizes: Mapping[str, int], hashes: Mapping[str, str], audio: str, run: str) -> bytes:
+def line(sizes: Mapping[str, int], hashes: Mapping[str, str], audio: str, run: str, source: str) -> bytes:
     """The entry of the files of one input."""
-    entry = {"audio": audio, "run": run, "files": dict(sizes), "hashes": dict(hashes)}
+    entry = {"source": source, "audio": audio, "run": run, "files": dict(sizes), "hashes": dict(hashes)}
     return json.dumps(entry).encode() + b"\n"
 
 
@@ -106,8 +113,10 @@ def _parsed(text: bytes) -> dict[str, Done]:
     """The files of an entry; none for half a line, or none of ours."""
     try:
         entry = json.loads(text)
-        audio, run = str(entry["audio"]), str(entry["run"])
+        audio, run, source = str(entry["audio"]), str(entry["run"]), str(entry.get("source", ""))
         hashes = entry["hashes"]
-        return {name: Done(audio, run, int(size), hashes[name]) for name, size in entry["files"].items()}
+        return {
+            name: Done(audio, run, int(size), hashes[name], source) for name, size in entry["files"].items()
+        }
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return {}

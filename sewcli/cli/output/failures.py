@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,14 +17,20 @@ from sewcli.inputs.source import STDIN
 from sewcli.results import Failure
 from sewcli.writers.jsonl import as_object, dump
 
+#: bytes of a failure with its row of a manifest
+_LONGEST_LINE = 1 << 20
 
-def check_failures(file: Path | None, inputs: Iterable[Path], directory: Path | None) -> None:
-    """Refuse a file that is an input, or cannot be written (UsageError).
+
+def check_failures(
+    file: Path | None, inputs: Iterable[Path], directory: Path | None, *, overwrite: bool
+) -> None:
+    """Refuse a file that is an input, holds something else, or cannot be written (UsageError).
 
     Args:
         file: to write, or None.
         inputs: what is read.
         directory: of the output, which need not be there yet.
+        overwrite: whether it may hold something else than failures.
     """
     if file is None:
         return
@@ -38,9 +45,24 @@ def check_failures(file: Path | None, inputs: Iterable[Path], directory: Path | 
         raise UsageError(
             f"--failures {file}: names in {RESERVED}* are for runs with -o", hint="choose another"
         )
+    if not overwrite and _stream(file) is None and file.is_file() and not _is_list(file):
+        raise UsageError(
+            f"--failures {file}: is there, and is no list of failures",
+            hint="choose another file, or add --overwrite",
+        )
     is_special = file.exists() and not file.is_file()  # a pipe or a device
     if not is_special and (file.parent != directory or file.parent.exists()):
         check_place("--failures", file)
+
+
+def _is_list(file: Path) -> bool:
+    """Whether a file is empty, or begins with a failure."""
+    try:
+        with file.open("rb") as stream:
+            line = stream.readline(_LONGEST_LINE)
+        return not line or "error" in dict(json.loads(line))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
 
 def check_not_output(file: Path | None, planned: Iterable[Planned]) -> None:
@@ -95,8 +117,16 @@ def _opened(file: Path) -> int:
     What /dev/stdout and /dev/stderr name is written to where it is, behind what is there: a second opening
     would have a place of its own in the same file.
     """
+    stream = _stream(file)
+    if stream is not None:
+        return os.dup(stream)
+    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+
+
+def _stream(file: Path) -> int | None:
+    """Standard output or error, where a file is one of them."""
     for stream in (1, 2):
         with suppress(OSError):
             if os.path.samestat(os.fstat(stream), file.stat()):
-                return os.dup(stream)
-    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+                return stream
+    return None

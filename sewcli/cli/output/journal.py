@@ -21,7 +21,7 @@ from sewcli.atomic import RESERVED, write_whole
 from sewcli.cli.output.entries import Entries, line
 from sewcli.cli.output.plan import Planned
 from sewcli.inputs.source import Source
-from sewcli.inputs.urls import unsigned
+from sewcli.inputs.urls import is_url, unsigned
 from sewcli.locking import lock
 
 JOURNAL = f"{RESERVED}journal.jsonl"
@@ -64,22 +64,26 @@ class Journal:
         """Whether all its files were written from this audio by such a run, and are still there."""
         return _is_done(self._done, self._root, one, audio, run)
 
-    def is_foreign(self, file: Path) -> bool:
-        """Whether a file is there that is not as this journal tells: changed since, or of no such run."""
+    def objection(self, file: Path, source: Source) -> str | None:
+        """Why a file that is there is not to be replaced by the result of an input; None where it may be."""
         done = self._done.find(_name(file, self._root))
         try:
             size = file.lstat().st_size
         except OSError:
-            return False
-        if done is None or done.size != size:
-            return True
-        return done.content != _hash_or_none(file)
+            return None
+        if done is None or done.size != size or done.content != _hash_or_none(file):
+            return "was not as an earlier run had left it"
+        other = done.source not in ("", _place(source))
+        # where data were moved, the input is not where it was
+        if other and (is_url(done.source) or os.path.lexists(done.source)):
+            return f"is the result of {done.source}"
+        return None
 
-    def record(self, files: Sequence[Path], audio: str, run: str) -> None:
-        """Note that these files are in place (OSError where there is no room for that)."""
+    def record(self, files: Sequence[Path], source: Source, audio: str, run: str) -> None:
+        """Note that these files of an input are in place (OSError where there is no room for that)."""
         sizes = {_name(file, self._root): file.stat().st_size for file in files}
         hashes = {_name(file, self._root): _hash(file) for file in files}
-        self._append(line(sizes, hashes, audio, run))
+        self._append(line(sizes, hashes, audio, run, _place(source)))
 
     def close(self) -> None:
         """Let others have the directory."""
@@ -126,6 +130,11 @@ def _name(file: Path, root: Path) -> str:
         return os.path.relpath(file, root)
     except ValueError:  # on another drive
         return os.path.abspath(file)  # noqa: PTH100 - resolve() follows links
+
+
+def _place(source: Source) -> str:
+    """An input in the journal: its address, or its absolute path."""
+    return unsigned(source.path) if source.is_url else os.path.abspath(source.file)  # noqa: PTH100 - as above
 
 
 def run_fingerprint(content: Mapping[str, Any], model: Path) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sewcli.atomic import Folders, write_whole
+from sewcli.cli.output.directory import OF_ONE_FILE
 from sewcli.cli.output.places import make_folder
 from sewcli.cli.output.plan import plan, with_names
-from sewcli.cli.output.sinks import OF_ONE_FILE
 from sewcli.cli.output.template import BY_PATH, MIRRORED, Template
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.source import Source
