@@ -221,7 +221,7 @@ Resume = Annotated[
         "--resume",
         envvar="SEW_RESUME",
         help="Keep a journal in DIR and pass over what it has as done: the same audio, settings and model. A "
-        "file that was changed since is kept as FILE~ where it is written anew.",
+        "file that was changed since, or is of another input, is kept as FILE~ where it is written anew.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -232,7 +232,7 @@ Failures = Annotated[
         envvar="SEW_FAILURES",
         metavar="FILE",
         help="Write each input that failed into FILE: a JSON object a line, with its path and what is wrong. "
-        "--files-from FILE tries them again.",
+        "--files-from FILE tries them again. It replaces such a list and, without --overwrite, nothing else.",
         rich_help_panel=_OUTPUT,
     ),
 ]
