@@ -16,8 +16,9 @@ from sewcli.cli.streams import ClosedPipe, write_message
 from sewcli.errors import EXIT_INTERRUPTED, DeviceError, ModelError, UsageError
 
 EXIT_CODES = (
-    "Exit codes: 0 every input done, 1 unexpected error, 2 wrong usage, 3 some inputs failed, "
-    "4 every input failed, 5 model not available or of the wrong kind, 6 device or memory, 130 interrupted."
+    "Exit codes: 0 every input done, 1 unexpected error or results that cannot be written, 2 wrong usage, "
+    "3 some inputs failed, 4 every input failed, 5 model not available or of the wrong kind, "
+    "6 device or memory, 130 interrupted."
 )
 
 #: the variable by which the script of `sew completion` asks for words
