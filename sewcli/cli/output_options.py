@@ -15,7 +15,8 @@ from sewcli.cli.output.failures import check_failures, check_not_output
 from sewcli.cli.output.journal import not_done, run_fingerprint
 from sewcli.cli.output.keeping import Beside
 from sewcli.cli.output.places import check_folder
-from sewcli.cli.output.plan import Plan, Planned, plan
+from sewcli.cli.output.plan import Plan, plan
+from sewcli.cli.output.planned import Planned
 from sewcli.cli.output.sinks import HINT_OF_OUTPUT, StandardOutput, chosen_formats
 from sewcli.cli.output.template import Template
 from sewcli.cli.streams import on_terminal

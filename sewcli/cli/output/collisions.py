@@ -11,14 +11,11 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from sewcli.cli.output.planned import Planned
 from sewcli.errors import UsageError
 from sewcli.inputs.source import Source
-
-if TYPE_CHECKING:
-    from sewcli.cli.output.plan import Planned
 
 
 class _Hashes:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from sewcli.atomic import Folders, write_whole
 from sewcli.cli.output.journal import LOCK, RESUMED, Journal, audio_fingerprint
 from sewcli.cli.output.places import make_folder
-from sewcli.cli.output.plan import Plan, Planned
+from sewcli.cli.output.plan import Plan
+from sewcli.cli.output.planned import Planned
 from sewcli.cli.output.sinks import HINT_OF_OUTPUT, counted
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.source import Source

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from sewcli.cli.console import report_failure
 from sewcli.cli.output.apart import Names
-from sewcli.cli.output.plan import Planned
+from sewcli.cli.output.planned import Planned
 from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.errors import EXIT_ALL_FAILED, EXIT_OK, EXIT_SOME_FAILED, InputError
 from sewcli.inputs.names import part_suffix

@@ -11,7 +11,7 @@ from pathlib import Path
 from sewcli.atomic import RESERVED
 from sewcli.cli.output.collisions import place_of
 from sewcli.cli.output.places import check_file, check_not_read, check_place
-from sewcli.cli.output.plan import Planned
+from sewcli.cli.output.planned import Planned
 from sewcli.errors import SewError, UsageError
 from sewcli.inputs.source import STDIN
 from sewcli.results import Failure

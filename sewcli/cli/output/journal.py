@@ -19,7 +19,7 @@ from typing import Any
 from sewcli.acoustic.files import loaded_files
 from sewcli.atomic import RESERVED, write_whole
 from sewcli.cli.output.entries import Entries, line
-from sewcli.cli.output.plan import Planned
+from sewcli.cli.output.planned import Planned
 from sewcli.inputs.source import Source
 from sewcli.inputs.urls import is_url, unsigned
 from sewcli.locking import lock

@@ -11,10 +11,11 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from sewcli.cli.output.collisions import Places, check_beside
+from sewcli.cli.output.planned import Planned
 from sewcli.cli.output.template import BY_PATH, Template
 from sewcli.errors import UsageError
 from sewcli.inputs.packed import Packed
@@ -27,26 +28,6 @@ _log = logging.getLogger("sewcli")
 _LONGEST = 255
 #: seconds between messages on how far the planning is
 _TOLD_EVERY = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One input and the files of its result.
-
-    Attributes:
-        source: the input.
-        targets: one a format, in their order; none for what is no input, which will fail.
-        beside: others that its run writes (logits, a picture), and is not done without.
-    """
-
-    source: Source
-    targets: tuple[Path, ...]
-    beside: tuple[Path, ...] = ()
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All of them."""
-        return self.targets + self.beside
 
 
 class Plan:
