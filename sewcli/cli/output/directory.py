@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sewcli.atomic import Folders, write_whole
-from sewcli.cli.output.journal import LOCK, RESUMED, Journal, audio_fingerprint
+from sewcli.cli.output.journal import LOCK, LOOKING, RESUMED, Journal, audio_fingerprint
 from sewcli.cli.output.places import make_folder
 from sewcli.cli.output.plan import Plan
 from sewcli.cli.output.planned import Planned
@@ -29,8 +29,6 @@ _log = logging.getLogger("sewcli")
 
 #: the name of one output file is at fault, not the place where all of them go
 OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
-#: threads that look inputs up in a journal: their audio is hashed, or its server is asked
-_LOOKING = 4
 
 
 class _UnderWay(NamedTuple):
@@ -106,7 +104,7 @@ class Directory:
             run: the hash of the model, the settings and the layout.
         """
         self._run = run
-        looked_up = in_order(self._planned, self._looked_up, workers=0 if self._journal is None else _LOOKING)
+        looked_up = in_order(self._planned, self._looked_up, workers=0 if self._journal is None else LOOKING)
         with closing(looked_up):
             for one, is_done in looked_up:
                 if is_done:

@@ -23,6 +23,7 @@ from sewcli.cli.output.planned import Planned
 from sewcli.inputs.source import Source
 from sewcli.inputs.urls import is_url, unsigned
 from sewcli.locking import lock
+from sewcli.pipeline.ahead import in_order
 
 JOURNAL = f"{RESERVED}journal.jsonl"
 LOCK = f"{RESERVED}lock"
@@ -32,6 +33,8 @@ RESUMED = "another run with --resume"
 
 #: seconds to wait for the lock: a run without --resume may look at it
 _PATIENCE = 0.5
+#: threads that look inputs up: their audio is hashed, or its server is asked
+LOOKING = 4
 #: entries beyond two for each file that a journal may have before it is written anew
 _SPARE = 1000
 
@@ -102,11 +105,16 @@ class Journal:
 
 def not_done(root: Path, planned: Iterable[Planned], run: str) -> Iterator[Planned]:
     """What a run with --resume would do, by the journal of a directory that need not be there."""
-    with closing(Entries(root / JOURNAL)) as done:
-        for one in planned:
-            audio = audio_fingerprint(one.source)
-            if audio is None or not _is_done(done, root, one, audio, run):
-                yield one
+
+    def looked_up(one: Planned) -> tuple[Planned, bool]:
+        audio = audio_fingerprint(one.source)
+        return one, audio is not None and _is_done(done, root, one, audio, run)
+
+    with (
+        closing(Entries(root / JOURNAL)) as done,
+        closing(in_order(planned, looked_up, workers=LOOKING)) as inputs,
+    ):
+        yield from (one for one, is_done in inputs if not is_done)
 
 
 def _is_done(done: Entries, root: Path, one: Planned, audio: str, run: str) -> bool:
