@@ -147,7 +147,14 @@ def test_saved_logits_are_decoded_again(
         sewcli.decode(file, chunk=3)  # type: ignore[call-arg]
     with pytest.raises(sewcli.SewError, match="cannot write"):
         model.transcribe(audio / "a.wav", save_logits=tmp_path / "no" / "folder")
-    if os.name == "posix":  # what is no file stays what it is
+    if os.name == "posix":  # a link stays one, and so do permissions and what is no file
+        (tmp_path / "link").symlink_to(file)
+        file.write_bytes(b"")
+        file.chmod(0o600)
+        model.transcribe(audio / "a.wav", save_logits=tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+        assert sewcli.decode(file) == greedy
+        assert file.stat().st_mode & 0o777 == 0o600
         model.transcribe(audio / "a.wav", save_logits="/dev/null")
         assert Path("/dev/null").is_char_device()
     own = shutil.copy(audio / "a.wav", tmp_path / "own.wav")

@@ -108,6 +108,13 @@ class TestNothingToRead:
         assert failure(tmp_path / "a.mp3").code == "not_audio"
         assert capfd.readouterr() == ("", "")
 
+    @pytest.mark.usefixtures("without_ffmpeg")
+    def test_a_name_of_mp3_hides_no_other_container(self, tmp_path: Path) -> None:
+        soundfile.write(tmp_path / "a.wav", np.zeros(9_000), 16_000, "PCM_U8")
+        (tmp_path / "a.wav").rename(tmp_path / "a.mp3")
+        assert sum(block.size for block in read_blocks(Source("a", tmp_path / "a.mp3"))) == 9_000
+
+    @pytest.mark.usefixtures("without_ffmpeg")
     def test_text_is_not_audio_without_ffmpeg_too(self, tmp_path: Path) -> None:
         (tmp_path / "a.wav").write_text("text " * 99)
         assert failure(tmp_path / "a.wav").code == "not_audio"

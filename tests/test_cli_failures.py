@@ -20,7 +20,7 @@ def test_failures_are_listed_as_json_streams_have_them(
     expected = [record for record in sew(*given, "-f", "json").records if "error" in record]
     assert [record["error"]["code"] for record in expected] == ["not_audio", "not_found"]
     listed = tmp_path / "failures.jsonl"
-    listed.write_text('{"path": "of a run before", "error": {}}\n')
+    listed.write_text('{"path": "of a run before", "error": {"code": "x"}}\n')
     result = sew(*given, "-o", tmp_path / "out", "--failures", listed)
     assert result.code == 3
     rows = [{"audio_filepath": str(tmp_path / name)} for name in ("text.wav", "gone.wav")]
@@ -31,11 +31,16 @@ def test_failures_are_listed_as_json_streams_have_them(
     assert listed.read_text() == ""
 
 
-@pytest.mark.parametrize("content", [b"RIFF\x00 no list", b'{"audio_filepath": "a.wav"}\n', b"[[\n"])
+@pytest.mark.parametrize(
+    "content", [b"RIFF\x00 no list", b'{"audio_filepath": "a.wav"}\n', b"[[\n", b"of results"]
+)
 def test_a_file_that_holds_something_else_is_not_replaced_by_failures(
     sew: Sew, ctc: Path, audio: Path, tmp_path: Path, content: bytes
 ) -> None:
     other = tmp_path / "precious"
+    if content == b"of results":  # of which the first has failed
+        content = sew("transcribe", "gone.wav", audio / "b.wav", "-m", ctc, "-f", "json").out
+        assert b"error" in content.splitlines()[0]
     other.write_bytes(content)
     given = ("transcribe", audio / "a.wav", "-m", ctc, "--failures", other)
     refused = sew(*given)

@@ -56,6 +56,7 @@ def idle(sew: Sew, *given: object) -> list[str]:
         ("-H", ""),
         ("-H -h", ""),
         ("--overwrite --resume -o {out}", "--overwrite has no effect with --resume"),
+        ("--overwrite --failures {out}", "--failures has no effect with --dry-run"),
         ("--overwrite", "--overwrite has no effect without -o"),
         ("--overwrite -o {out}", ""),
         ("-0", "--null has no effect without --files-from"),

@@ -29,6 +29,7 @@ from sewcli.processes.pool import DeadWorkerError
 from sewcli.reading.activity_options import ActivityOptions
 from sewcli.reading.read_workers import ReadWorkers, read_workers
 from sewcli.reading.recording import Recording
+from sewcli.reading.samples import Samples
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
@@ -172,13 +173,40 @@ def test_a_process_may_have_no_more_open_files(workers: ReadWorkers, tmp_path: P
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))  # the end of the socket, and not the file
+    pids = workers.pids
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     try:
         with pytest.raises(InputError, match=r"a\.wav: cannot be read: Too many open files \(raise"):
             recording_of(file, workers)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert workers.pids == pids  # it is not to blame
     check_same(recording_of(file), recording_of(file, workers))
+
+
+def test_many_short_recordings_hold_no_file_open(workers: ReadWorkers, tmp_path: Path) -> None:
+    file = write_babble(tmp_path / "a.wav", 0.5)
+    recording_of(file, workers).close()
+    before = os.dup(0)
+    held = [recording_of(file, workers) for _ in range(9)]
+    after = os.dup(0)
+    os.close(before)
+    os.close(after)
+    assert len(held) == 9
+    assert after == before + 1
+
+
+def test_a_long_recording_gives_its_disk_back_when_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sewcli.reading.samples.MOST_IN_MEMORY", 1_000)
+    kept = Samples()
+    for _ in range(3):
+        kept.append(np.ones(500, np.float32))
+    kept.finish()
+    there = Samples.received(os.dup(kept.fileno()), len(kept))
+    np.testing.assert_array_equal(there.read(200, 1_500), np.ones(1_300, np.float32))
+    there.close()
+    assert os.fstat(kept.fileno()).st_size == 0
+    kept.close()
 
 
 def test_reading_that_is_given_up_leaves_no_process(workers: ReadWorkers, tmp_path: Path) -> None:

@@ -131,11 +131,13 @@ def test_the_result_of_another_input_is_kept(sew: Sew, ctc: Path, audio: Path, t
     kept = f"{out}/x.txt is the result of {tmp_path}/one/x.wav; that file is kept as {out}/x.txt~"
     assert (result.code, result.err) == (0, f"sew: {kept}\n")
     assert (out / "x.txt~").read_text() == first != (out / "x.txt").read_text()
-    # what was moved is not another one, nor is one that has changed
+    # what was moved is not another one, nor is a copy, nor one that has changed
     (tmp_path / "two").rename(tmp_path / "three")
     assert "1 of 1" in sew("transcribe", tmp_path / "three" / "x.wav", *given).err
-    shutil.copy(audio / "sub" / "c.d.flac", tmp_path / "three" / "x.wav")
-    assert sew("transcribe", tmp_path / "three" / "x.wav", *given).err == ""
+    shutil.copytree(tmp_path / "three", tmp_path / "four")
+    assert sew("transcribe", tmp_path / "four" / "x.wav", *given, "--case", "lower").err == ""
+    shutil.copy(audio / "sub" / "c.d.flac", tmp_path / "four" / "x.wav")
+    assert sew("transcribe", tmp_path / "four" / "x.wav", *given).err == ""
     assert sorted(outputs(out)) == ["x.txt", "x.txt~"]
 
 

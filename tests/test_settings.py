@@ -281,6 +281,12 @@ def test_greedy_decoding_wins_over_a_language_model_elsewhere(
     result = sew(*given)
     assert (result.code, result.out, result.err) == (0, expected.out, "")
     assert sew(*given, "--lm", "builtin").code == 2
+    assert sew(*given, "--unigrams", audio / "b.wav").code == 2
+    # and the other way round: the search wants kenlm
+    (project / "sew.toml").write_text('decoder = "greedy"\n')
+    beam = sew("transcribe", audio / "b.wav", "-m", ctc, "--lm", project / "gone.arpa")
+    assert beam.code == 2
+    assert "goes with beam search" not in beam.err
 
 
 def test_text_of_the_environment_gives_way_to_a_file(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import math
 import os
+import stat
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
@@ -198,7 +199,12 @@ def _keep(option: str, file: Path, audio: Place | Encoded | Array) -> None:
 
 def _write(file: Path, content: Iterable[bytes]) -> None:
     try:
-        if file.is_file() or not file.exists():
+        if file.is_file():
+            target = file.resolve()
+            mode = stat.S_IMODE(target.stat().st_mode)
+            write_whole(target, content)
+            target.chmod(mode)
+        elif not file.exists():
             write_whole(file, content)
         else:  # a pipe, which cannot be replaced
             with file.open("wb") as stream:

@@ -75,8 +75,8 @@ def reading(
         UnreadableError: libsndfile does not read it.
         AudioError: it ends before the offset; while reading: it is damaged, or shorter than announced.
     """
-    if file.suffix.lower() in mp3.EXTENSIONS and not mp3.has_frames(file):
-        raise UnreadableError("no MPEG frame in it")  # libmpg123 would write notes to standard error
+    if file.suffix.lower() in mp3.EXTENSIONS and not mp3.may_be_mp3(file):
+        raise UnreadableError("no MPEG frame in it")
     patched = containers.opened_wav(file) if stretch == ALL else open_with_prefix(b"", file, *stretch)
     with patched or nullcontext(), _opened(patched or name_for_libsndfile(file)) as handle:
         trusted = handle.frames < _UNKNOWN_LENGTH and (

@@ -29,6 +29,7 @@ _SHORTEST_FRAME = 24
 #: how every frame begins
 _SYNC = re.compile(rb"\xff[\xe0-\xff]")
 _SEARCHED = 1 << 20
+_CONTAINERS = (b"RIF", b"RF64", b"riff", b"OggS", b"fLaC", b"FORM", b"caff", b".snd", b"dns.")
 #: of files that libsndfile gives to libmpg123 whatever they hold
 EXTENSIONS = (".mp3", ".mp2", ".mp1", ".mpa")
 
@@ -66,10 +67,15 @@ def starts(file: Path) -> list[int]:
     return found
 
 
-def has_frames(file: Path) -> bool:
-    """Whether a frame of any layer may begin within the first MiB, which is as far as libmpg123 looks."""
+def may_be_mp3(file: Path) -> bool:
+    """Whether a file has tags, or a frame of any layer may begin in its first MiB.
+
+    Of others with such an extension libmpg123 would write notes to standard error. What begins as another
+    container, whatever its name says, is not for it.
+    """
     with file.open("rb") as stream:
-        return _SYNC.search(stream.read(_SEARCHED)) is not None
+        head = stream.read(_SEARCHED)
+    return head.startswith((b"ID3", *_CONTAINERS)) or _SYNC.search(head) is not None
 
 
 def is_header(head: bytes) -> bool:

@@ -6,7 +6,6 @@ samples.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,8 +93,11 @@ class _Reader:
         """Send an answer, and the file of the samples where there are some."""
         connection.send(answer)
         if self._samples is not None:
-            with socket.socket(fileno=os.dup(connection.fileno())) as end:
+            end = socket.socket(fileno=connection.fileno())
+            try:
                 socket.send_fds(end, [b" "], [self._samples.fileno()])
+            finally:
+                end.detach()  # it stays that of the connection
 
 
 def main() -> None:

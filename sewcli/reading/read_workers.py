@@ -18,8 +18,9 @@ from multiprocessing.connection import Connection
 
 from sewcli.audio import shown
 from sewcli.audio.arrays import ArraySource
+from sewcli.audio.checks import cannot_open
 from sewcli.audio.streams import StreamSource
-from sewcli.errors import InputError, UsageError
+from sewcli.errors import AudioError, InputError, UsageError
 from sewcli.inputs.source import Source
 from sewcli.processes import pool
 from sewcli.reading.kept import How, Measures, kept
@@ -77,36 +78,44 @@ class ReadWorkers:
 
     def _there(self, request: Request) -> tuple[Samples, Measures] | Exception | None:
         """What a process finds; see `Answer`."""
-        samples = None
+        name = shown(request.source)
+        file = None
         try:
             with self._processes.one() as process:
                 process.connection.send(request)
                 answer: Answer = process.connection.recv()
                 if answer.samples:
-                    samples = Samples.received(_received(process.connection), answer.samples)
+                    file = _received(process.connection)
         except InputError as error:
-            name = shown(request.source)
             raise type(error)(f"{name}: {error.message}", hint=error.hint, code=error.code) from error
         self._processes.tell(answer.messages)
-        if samples is None:
-            assert not isinstance(answer.found, Measures)  # which come with samples
+        if not isinstance(answer.found, Measures):
             return answer.found
-        assert isinstance(answer.found, Measures)
-        return samples, answer.found
+        if file is None:
+            reason = f"{name}: cannot be read: {os.strerror(errno.EMFILE)}"
+            raise AudioError(reason, hint="raise the limit: `ulimit -n`", code="unreadable")
+        try:
+            return Samples.received(file, answer.samples), answer.found
+        except OSError as error:
+            raise cannot_open(name, error) from error
 
     def close(self) -> None:
         """End all processes at once; what is being read fails, in its threads."""
         self._processes.close()
 
 
-def _received(connection: Connection) -> int:
-    """The file that comes over a connection (InputError where this process may have no more of them)."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as end:
-        _, files, _, _ = socket.recv_fds(end, 1, 1)
-    if not files:
-        reason = f"cannot be read: {os.strerror(errno.EMFILE)}"
-        raise InputError(reason, hint="raise the limit: `ulimit -n`", code="unreadable")
-    return files[0]
+def _received(connection: Connection) -> int | None:
+    """The file that comes over a connection; None where this process may have no more of them (EOFError)."""
+    end = socket.socket(fileno=connection.fileno())
+    try:
+        data, files, _, _ = socket.recv_fds(end, 1, 1)
+    finally:
+        end.detach()  # it stays that of the connection
+    if not data:
+        raise EOFError
+    for file in files:
+        os.set_inheritable(file, False)
+    return files[0] if files else None
 
 
 def _request(source: Source, how: How) -> Request | None:

@@ -1,11 +1,10 @@
 """The samples of one recording, held until it is done: short ones in memory, long ones in a temporary file.
 
-Both can go to another process, as an open file and without a copy of a sample.
+Both can go to another process as an open file, whose content the system holds.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import tempfile
 from contextlib import suppress
@@ -34,24 +33,26 @@ class Samples:
         #: with those in memory at its beginning
         self._room = np.empty(_ROOM, dtype=np.float32)
         self._file: IO[bytes] | None = None
+        self._is_received = False
 
     @classmethod
     def received(cls, file: int, count: int) -> Samples:
         """Those of another process.
 
         Args:
-            file: what `fileno` gave there, which is closed with them.
+            file: what `fileno` gave there, which becomes theirs.
             count: how many there are, at least one.
         """
         samples = cls()
-        opened = os.fdopen(file, "rb")
         samples._count = count
+        opened = os.fdopen(file, "rb")
         if count > MOST_IN_MEMORY:
             samples._file = opened
+            samples._is_received = True
         else:
-            with opened:
-                mapped = mmap.mmap(opened.fileno(), count * 4, access=mmap.ACCESS_READ)
-            samples._room = np.frombuffer(mapped, dtype=np.float32)
+            with opened:  # many recordings may be open, and a process may have few files
+                opened.seek(0)
+                samples._room = np.fromfile(opened, np.float32, count)
         return samples
 
     def __len__(self) -> int:
@@ -83,6 +84,8 @@ class Samples:
         """Take note that these were all."""
         if self._file is not None:
             self._file.flush()
+        elif 2 * self._count < self._room.size:
+            self._room = self._room[: self._count].copy()
 
     def fileno(self) -> int:
         """An open file of all of them for another process, see `received`; closed by `close`."""
@@ -107,6 +110,8 @@ class Samples:
         self._room = np.empty(0, dtype=np.float32)
         if self._file is not None:
             with suppress(OSError):  # no room for what nobody wants any more
+                if self._is_received:  # the other process holds it until it reads the next one
+                    os.ftruncate(self._file.fileno(), 0)
                 self._file.close()
 
 

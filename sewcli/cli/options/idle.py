@@ -94,8 +94,11 @@ def pass_over(context: Any) -> None:
     if {"with_path", "no_path"} <= given:
         # as with grep, the last one counts: click has them in the order of the command line
         values[next(name for name in values if name in ("with_path", "no_path"))] = False
-    if values.get("decoder") == "greedy" and "lm" in values and "lm" not in given:
-        values["lm"] = values["unigrams"] = None
+    if values.get("decoder") == "greedy" and "lm" in values:
+        if "decoder" in given:
+            values |= dict.fromkeys({"lm", "unigrams"} - given)
+        elif "lm" in given:
+            values["decoder"] = None
     writable = _WRITABLE.get(context.info_name)
     for parameter in context.command.params:
         name, source = parameter.name, sources[parameter.name]
@@ -175,6 +178,10 @@ def _writes_no_file(values: Values) -> bool:
     return "output" in values and not any(map(values.get, writing))
 
 
+def _resumes_alone(values: Values) -> bool:
+    return bool(values.get("resume")) and not values.get("failures")
+
+
 def _is_manifest(values: Values) -> bool:
     return not str(values["source"]).endswith(".toml")
 
@@ -207,9 +214,9 @@ _RULES = (
     _Rule(("read_workers",), "with --window", _given("window")),
     _Rule(("resamples", "seed", "metric"), "without --compare", _none_of("compare"), "evaluate"),
     _Rule(("overwrite",), "without --table or --confusion", _none_of("table", "confusion"), "evaluate"),
-    _Rule(("overwrite",), "without -o or --stack", _none_of("output", "stack"), "embed"),
+    _Rule(("overwrite",), "without -o or --stack", _none_of("output", "stack", "failures"), "embed"),
     _Rule(("overwrite",), "without -o", _writes_no_file),
-    _Rule(("overwrite",), "with --resume", _given("resume")),
+    _Rule(("overwrite",), "with --resume", _resumes_alone),
     _Rule(("data",), "with clips, whose paths are their own", _is_manifest, "train"),
     _Rule(_VAD, "without --vad", _none_of("vad")),
     _Rule(_LANGUAGE_MODEL, "without --lm", _none_of("lm")),

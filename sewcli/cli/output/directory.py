@@ -143,7 +143,7 @@ class Directory:
                 )
             try:
                 self._folders.make(target.parent)
-                self._write(target, content, one.source if audio is not None else None)
+                self._write(target, content, one.source, audio)
             except OSError as error:
                 message = f"cannot write {target}: {error.strerror}"
                 if error.errno in OF_ONE_FILE:
@@ -160,17 +160,18 @@ class Directory:
                     code="output",
                 ) from error
 
-    def _write(self, target: Path, content: Iterable[bytes], journaled: Source | None) -> None:
+    def _write(self, target: Path, content: Iterable[bytes], source: Source, audio: str | None) -> None:
         """Write a file; one that is not of an earlier run over the same input goes beside it.
 
         Args:
             target: the file.
             content: of it.
-            journaled: the input, where the journal tells of it.
+            source: the input.
+            audio: its fingerprint; None where the journal cannot tell of it.
         """
         objection = None
-        if journaled is not None and self._journal is not None:
-            objection = self._journal.objection(target, journaled)
+        if audio is not None and self._journal is not None:
+            objection = self._journal.objection(target, source, audio)
         kept = None if objection is None else _free(target)
         if write_whole(target, content, keep=kept):
             _log.warning("%s %s; that file is kept as %s", target, objection, kept)

@@ -56,13 +56,15 @@ def check_failures(
 
 
 def _is_list(file: Path) -> bool:
-    """Whether a file is empty, or begins with a failure."""
+    """Whether a file is empty, or every line of it is a failure."""
     try:
         with file.open("rb") as stream:
-            line = stream.readline(_LONGEST_LINE)
-        return not line or "error" in dict(json.loads(line))
-    except (OSError, ValueError, TypeError, RecursionError):
+            while line := stream.readline(_LONGEST_LINE):
+                if "code" not in json.loads(line)["error"]:
+                    return False
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return False
+    return True
 
 
 def check_not_output(file: Path | None, planned: Iterable[Planned]) -> None:

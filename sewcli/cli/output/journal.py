@@ -21,7 +21,7 @@ from sewcli.atomic import RESERVED, write_whole
 from sewcli.cli.output.entries import Entries, line
 from sewcli.cli.output.planned import Planned
 from sewcli.inputs.source import Source
-from sewcli.inputs.urls import is_url, unsigned
+from sewcli.inputs.urls import unsigned
 from sewcli.locking import lock
 from sewcli.pipeline.ahead import in_order
 
@@ -67,8 +67,14 @@ class Journal:
         """Whether all its files were written from this audio by such a run, and are still there."""
         return _is_done(self._done, self._root, one, audio, run)
 
-    def objection(self, file: Path, source: Source) -> str | None:
-        """Why a file that is there is not to be replaced by the result of an input; None where it may be."""
+    def objection(self, file: Path, source: Source, audio: str) -> str | None:
+        """Why a file that is there is not to be replaced by the result of an input; None where it may be.
+
+        Args:
+            file: of the result.
+            source: the input.
+            audio: its fingerprint.
+        """
         done = self._done.find(_name(file, self._root))
         try:
             size = file.lstat().st_size
@@ -76,9 +82,8 @@ class Journal:
             return None
         if done is None or done.size != size or done.content != _hash_or_none(file):
             return "was not as an earlier run had left it"
-        other = done.source not in ("", _place(source))
-        # where data were moved, the input is not where it was
-        if other and (is_url(done.source) or os.path.lexists(done.source)):
+        # the same audio may come by another path, and other audio by the same: only both is another input
+        if done.source not in ("", _place(source)) and done.audio != audio:
             return f"is the result of {done.source}"
         return None
 
