@@ -30,7 +30,7 @@ def test_two_processes_make_the_updates_that_one_makes_of_two_batches(recipe_fil
     """The first has taught the front end and written a checkpoint when the second looks for one."""
     program = tmp_path / "late.py"
     program.write_text(LATE)
-    settings = ["steps=4", "precision=float32", "front_end_steps=2", "config.hidden_dropout=0.0"]
+    settings = ["steps=2", "precision=float32", "front_end_steps=2", "config.hidden_dropout=0.0"]
     settings += ["config.attention_dropout=0.0", "config.activation_dropout=0.0", "config.final_dropout=0.0"]
     settings += ["config.feat_proj_dropout=0.0", "config.layerdrop=0.0", "config.mask_time_prob=0.0"]
     arguments = ["train", recipe_file, "--data", EXAMPLES, "--device", "cpu", "--threads", "1"]
