@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import gc
 import math
 import pstats
 import resource
@@ -133,6 +134,7 @@ def main() -> None:
     network = Instant(local)
     for _ in range(2):  # all memory is taken once
         feed(local, network, clips)
+    gc.freeze()  # as the command does
     if options.profile:
         profile = cProfile.Profile()
         profile.runcall(feed, local, network, clips)
