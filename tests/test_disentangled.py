@@ -12,7 +12,6 @@ from sewcli.acoustic.engine import disentangled
 from sewcli.acoustic.engine.attention import Products
 from sewcli.acoustic.engine.disentangled import (
     disentangled_attention,
-    disentangled_attention_by_distance,
     disentangled_attention_by_products,
 )
 from sewcli.acoustic.engine.positions import relative_positions
@@ -39,8 +38,8 @@ def attention(form, queries, keys, values, *of_positions):
     if form == "by products":
         given = (queries[0], keys[0], values[0], *of_positions, keys.shape[2], Products())
         return disentangled_attention_by_products(*given)
-    function = disentangled_attention if form == "gathered" else disentangled_attention_by_distance
-    return function(queries, keys, values, *of_positions, None)[0]
+    by_distance = form == "by distance"
+    return disentangled_attention(queries, keys, values, *of_positions, None, by_distance=by_distance)[0]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -92,8 +91,8 @@ def test_rows_and_heads_together_have_the_context_of_each(count, asked):
     mask = torch.zeros(rows, 1, 1, count)
     mask[1, ..., count // 2 + 1 :] = -torch.inf
     room = torch.full((rows, HEADS, asked, count + 3), torch.nan)[..., :count]
-    for function in (disentangled_attention, disentangled_attention_by_distance):
-        found = function(queries, keys, values, *own, mask, room)
+    for by_distance in (False, True):
+        found = disentangled_attention(queries, keys, values, *own, mask, room, by_distance=by_distance)
         for row, end in enumerate((count, count // 2 + 1, count)):
             alone = (part[row, :, :end] for part in (keys, values))
             given = (queries[row], *alone, *own[:2], own[2][: asked + end - 1], end, Products())

@@ -16,13 +16,14 @@ from sewcli.bench.material import model_directory, plain_network
 from sewcli.chunking import frame_count, kept_frame_count
 
 
-#: "public" is the fast engine as it runs on CUDA, and where torch has no private operators; the three before
-#: it have the attention of other processors
-@pytest.fixture(params=["reference", "fast", "fused", "together", "by head", "public"])
+#: "public" is the fast engine where torch has no private operators, "card" as it runs on CUDA; the three
+#: before them have the attention of other processors
+@pytest.fixture(params=["reference", "fast", "fused", "together", "by head", "public", "card"])
 def load(request, monkeypatch, tmp_path):
     """Load a model with one of the engines."""
-    if request.param == "public":
-        monkeypatch.setattr(fast, "find_operators", lambda *_, **_options: PublicOperators())
+    if request.param in ("public", "card"):
+        operators = PublicOperators(gathers=request.param == "public")
+        monkeypatch.setattr(fast, "find_operators", lambda *_, **_options: operators)
     if request.param in ("fused", "together", "by head"):
         operators = find_operators(torch.device("cpu"), torch.float32)
         if not isinstance(operators, OneDnnOperators):

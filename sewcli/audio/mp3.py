@@ -28,7 +28,7 @@ _MONO = 3
 _SHORTEST_FRAME = 24
 #: how every frame begins
 _SYNC = re.compile(rb"\xff[\xe0-\xff]")
-_SEARCHED = 1 << 20
+_HEAD, _SEARCHED = 1 << 12, 1 << 20
 _CONTAINERS = (b"RIF", b"RF64", b"riff", b"OggS", b"fLaC", b"FORM", b"caff", b".snd", b"dns.")
 #: of files that libsndfile gives to libmpg123 whatever they hold
 EXTENSIONS = (".mp3", ".mp2", ".mp1", ".mpa")
@@ -74,8 +74,10 @@ def may_be_mp3(file: Path) -> bool:
     container, whatever its name says, is not for it.
     """
     with file.open("rb") as stream:
-        head = stream.read(_SEARCHED)
-    return head.startswith((b"ID3", *_CONTAINERS)) or _SYNC.search(head) is not None
+        head = stream.read(_HEAD)  # where nearly all have one
+        if head.startswith((b"ID3", *_CONTAINERS)) or _SYNC.search(head):
+            return True
+        return _SYNC.search(head[-1:] + stream.read(_SEARCHED)) is not None
 
 
 def is_header(head: bytes) -> bool:

@@ -1,5 +1,5 @@
-"""The disentangled attention of SEW-D (DeBERTa, arXiv 2006.03654, section 3.1) in three forms: by torch's
-fused function, with the scores of positions gathered or shifted into place, and by products.
+"""The disentangled attention of SEW-D (DeBERTa, arXiv 2006.03654, section 3.1) in two forms: by torch's fused
+function, with the scores of positions gathered or shifted into place, and by products.
 
 The score of query i and key j is Q_i K_j + Q_i PK_d + K_j PQ_d, where PK and PQ are the relative embeddings
 through the projections of keys and queries, and d is the row of them that belongs to the distance i - j.
@@ -25,8 +25,9 @@ from sewcli.acoustic.engine.layers import ALIGNED
 #: of one head would take 22 GB in float32. Each block takes a product with the keys anew, half of its own
 _MOST_SCORES = 1 << 27
 _LEAST_QUERIES = 1024
-#: states (24 s) up to which the scores of positions are taken by distance on a card: its products are twice
-#: those with all embeddings there, and fewer up to 10 s
+#: states (24 s) up to which a card takes the scores of positions by distance: the products are twice those
+#: with all embeddings there, and fewer up to 10 s. A CPU takes 0.9 to 1.1 of the time up to 10 s, 1.2 to 1.9
+#: for 20 and 24 s
 MOST_BY_DISTANCE = 600
 
 
@@ -39,6 +40,8 @@ def disentangled_attention(
     positions: torch.Tensor,
     mask: torch.Tensor | None,
     room: torch.Tensor | None = None,
+    *,
+    by_distance: bool = False,
 ) -> torch.Tensor:
     """The attention of all rows and heads at once: (B, heads, M, d).
 
@@ -50,51 +53,15 @@ def disentangled_attention(
         positions: those of `Positions.rows` for these queries, see `query_blocks`: (M + N - 1,).
         mask: of `Lengths`; None for none.
         room: for the scores, (B, heads, M, N), which is overwritten; None allocates it.
+        by_distance: shift the scores of positions into place instead of gathering them, for up to
+            `MOST_BY_DISTANCE` states.
     """
     queries = queries.flip(2)
-    bias = _position_scores(_multiply, queries, keys, position_queries, position_keys, positions, room)
-    return _fused(queries, keys, values, bias, mask)
-
-
-def disentangled_attention_by_distance(
-    queries: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    position_queries: torch.Tensor,
-    position_keys: torch.Tensor,
-    positions: torch.Tensor,
-    mask: torch.Tensor | None,
-    room: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """The same without gathering, for which a card reads an index of eight bytes for each score.
-
-    The products are those with M + N - 1 embeddings instead of the n that there are, so this is for up to
-    `MOST_BY_DISTANCE` states.
-    """
-    queries = queries.flip(2)
-    asked, count = queries.shape[2], keys.shape[2]
-    # up to a multiple of eight, without which cuBLAS has slower kernels in 16 bits
-    more = positions[-1:].expand(-positions.numel() % ALIGNED)
-    distances = torch.cat([positions, more])
-    of_queries = _multiply(queries, position_keys[:, distances], None)
-    of_keys = _multiply(keys, position_queries[:, distances], None)
-    (*heads, row, _), (*others, column, _) = of_queries.stride(), of_keys.stride()
-    shape = (*queries.shape[:2], asked, count)
-    bias = torch.add(
-        of_queries.as_strided(shape, (*heads, row + 1, 1)),
-        of_keys.as_strided(shape, (*others, 1, column + 1)),
-        out=room,
-    )
-    return _fused(queries, keys, values, bias, mask)
-
-
-def _fused(
-    queries: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    bias: torch.Tensor,
-    mask: torch.Tensor | None,
-) -> torch.Tensor:
+    of_positions = (position_queries, position_keys, positions, room)
+    if by_distance:
+        bias = _scores_by_distance(queries, keys, *of_positions)
+    else:
+        bias = _position_scores(_multiply, queries, keys, *of_positions)
     if mask is not None:
         bias += mask
     # the product of contents, the softmax and the mean of the values by torch, which keeps no scores: 1.0 to
@@ -170,6 +137,34 @@ def _position_scores(
     # adding the view takes 0.9 of the time of attention on two threads of a CPU (750 states), 1.4 in bfloat16
     scores += turned if turned.is_cuda or turned.dtype == torch.float32 else turned.contiguous()
     return scores
+
+
+def _scores_by_distance(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    position_queries: torch.Tensor,
+    position_keys: torch.Tensor,
+    positions: torch.Tensor,
+    room: torch.Tensor | None,
+) -> torch.Tensor:
+    """The same of all rows and heads, (B, heads, M, N), by products with M + N - 1 embeddings instead of n.
+
+    A card reads an index of eight bytes for each score that it gathers, and none so. What that gains there
+    has not been measured.
+    """
+    asked, count = queries.shape[2], keys.shape[2]
+    # up to a multiple of eight, without which cuBLAS has slower kernels in 16 bits
+    more = positions[-1:].expand(-positions.numel() % ALIGNED)
+    distances = torch.cat([positions, more])
+    of_queries = _multiply(queries, position_keys[:, distances], None)
+    of_keys = _multiply(keys, position_queries[:, distances], None)
+    (*heads, row, _), (*others, column, _) = of_queries.stride(), of_keys.stride()
+    shape = (*queries.shape[:2], asked, count)
+    return torch.add(
+        of_queries.as_strided(shape, (*heads, row + 1, 1)),
+        of_keys.as_strided(shape, (*others, 1, column + 1)),
+        out=room,
+    )
 
 
 def query_blocks(count: int, heads: int, positions: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:

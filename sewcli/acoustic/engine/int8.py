@@ -51,6 +51,7 @@ class Int8Operators(Operators):
     def __init__(self, others: Operators, products: Int8Products) -> None:
         self.by_matrix = others.by_matrix
         self.compiled = others.compiled
+        self.gathers = others.gathers
         self.fused_attention = others.fused_attention
         self.fused_with_bias = others.fused_with_bias
         self._others = others

@@ -49,10 +49,13 @@ class Operators(ABC):
         fused_attention: whether torch's fused attention then is faster than the products it is made of.
         fused_with_bias: the same of attention whose scores have a bias.
         compiled: whether `fused` compiles, which wants the same form of all tensors in all batches.
+        gathers: whether attention of all rows and heads at once gathers the scores of positions, or shifts
+            them.
     """
 
     by_matrix: bool
     compiled: bool
+    gathers: bool
     fused_attention: bool
     fused_with_bias: bool
 
@@ -87,14 +90,16 @@ class PublicOperators(Operators):
 
     Args:
         compiled: give `fused` functions to torch.compile.
+        gathers: see `Operators`; what is compiled gathers.
     """
 
     by_matrix = False
     fused_attention = True
     fused_with_bias = True
 
-    def __init__(self, *, compiled: bool = False) -> None:
+    def __init__(self, *, compiled: bool = False, gathers: bool = True) -> None:
         self.compiled = compiled
+        self.gathers = gathers or compiled
         #: one for all layers of a network
         self._fused: dict[Any, Any] = {}
 
@@ -137,6 +142,7 @@ class OneDnnOperators(Operators):
 
     by_matrix = True
     compiled = False
+    gathers = True
 
     def __init__(self, namespace: Any, dtype: torch.dtype) -> None:
         # the fused function multiplies blocks with MKL: by products the attention of SEW on a Zen 4 takes as
@@ -206,7 +212,7 @@ def find_operators(device: torch.device, dtype: torch.dtype, *, compiled: bool =
 @functools.cache
 def _found(device: torch.device, dtype: torch.dtype, compiled: bool) -> Operators:
     if device.type != "cpu" or dtype not in _TOLERANCE:
-        return PublicOperators(compiled=compiled)
+        return PublicOperators(compiled=compiled, gathers=device.type == "cpu")
     return try_private(getattr(torch.ops, "mkldnn", None), dtype)
 
 

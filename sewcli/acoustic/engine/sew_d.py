@@ -18,7 +18,6 @@ from sewcli.acoustic.engine.convolutions import FeatureExtractor, Squeeze
 from sewcli.acoustic.engine.disentangled import (
     MOST_BY_DISTANCE,
     disentangled_attention,
-    disentangled_attention_by_distance,
     disentangled_attention_by_products,
     query_blocks,
 )
@@ -170,9 +169,7 @@ class _Attention:
         queries, keys, values = projected
         rows, heads, count, _ = queries.shape
         known = positions(count)
-        attend = self._disentangled
-        if count <= MOST_BY_DISTANCE and not self._operators.compiled:
-            attend = disentangled_attention_by_distance
+        by_distance = not self._operators.gathers and count <= MOST_BY_DISTANCE
         # torch's fused attention copies a bias whose rows do not begin at multiples of eight
         aligned = -(-count // ALIGNED) * ALIGNED
         context = []
@@ -182,7 +179,7 @@ class _Attention:
             if not self._operators.compiled:
                 room = some.new_empty(*some.shape[:3], aligned)[..., :count]
             context.append(
-                attend(
+                self._disentangled(
                     some,
                     keys,
                     values,
@@ -191,6 +188,7 @@ class _Attention:
                     own_positions,
                     lengths.mask,
                     room,
+                    by_distance=by_distance,
                 )
             )
         return (context[0] if len(context) == 1 else torch.cat(context, dim=2)).transpose(1, 2)
