@@ -155,9 +155,12 @@ def _audiofolder(folder: Path, index: Path) -> Manifest:
     entries: Iterator[tuple[int, Mapping[str, Any] | str]]
     entries = _csv_entries(index) if index.suffix == ".csv" else _json_entries(index)
     for line, entry in entries:
-        name = None if isinstance(entry, str) else entry.get("file_name")
-        if isinstance(entry, str) or not isinstance(name, str) or not name:
-            manifest.bad(line, "not_a_row", entry if isinstance(entry, str) else "a row needs a file_name")
+        if isinstance(entry, str):
+            manifest.bad(line, "not_a_row", entry)
+            continue
+        name = entry.get("file_name")
+        if not isinstance(name, str) or not name:
+            manifest.bad(line, "not_a_row", "a row needs a file_name")
             continue
         source = Source(str(folder / name), folder / name, text=_first(entry, TEXT_COLUMNS))
         label, part = _first(entry, LABEL_COLUMNS), str(entry.get("set") or "")
