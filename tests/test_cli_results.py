@@ -6,12 +6,14 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("listed", ["by name", "by file", "in a directory", "as a table"])
+@pytest.mark.parametrize("listed", ["by name", "piped", "by file", "in a directory", "as a table"])
 def test_results_are_scored_without_a_model(sew, ctc, manifest, audio, tmp_path, monkeypatch, listed):
     expected = sew("evaluate", manifest, "-m", ctc, "-f", "json", "--table", tmp_path / "t.jsonl").records[0]
-    results = tmp_path / "results.jsonl"
+    results, piped = tmp_path / "results.jsonl", b""
     if listed == "by name":
         results.write_bytes(sew("transcribe", "-m", ctc, "-f", "json", "--files-from", manifest).out)
+    elif listed == "piped":
+        results, piped = "-", sew("transcribe", "-m", ctc, "-f", "json", "--files-from", manifest).out
     elif listed == "by file":
         monkeypatch.chdir(audio)
         results.write_bytes(sew("transcribe", "-m", ctc, "-f", "json", "sub", "b.wav", "a.wav").out)
@@ -21,7 +23,7 @@ def test_results_are_scored_without_a_model(sew, ctc, manifest, audio, tmp_path,
     else:
         results = tmp_path / "t.jsonl"
     monkeypatch.setitem(sys.modules, "torch", None)
-    done = sew("evaluate", manifest, "--results", results, "-f", "json", "-m", "no-such-model")
+    done = sew("evaluate", manifest, "--results", results, "-f", "json", "-m", "no-such-model", stdin=piped)
     assert done.code == 0, done.err
     same = {"utterances", "wer", "cer", "ser", "substitutions", "deletions", "insertions", "failed"}
     assert {key: done.records[0][key] for key in same} == {key: expected[key] for key in same}

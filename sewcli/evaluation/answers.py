@@ -1,24 +1,27 @@
 """Result files: what `sew transcribe -f json`, `sew classify -f json` and `sew evaluate --table` wrote.
 
-JSON Lines, one object an input, or a directory of files with one object each (`-o DIR`). The table of
-`sew evaluate` holds the references too; for the others they come from a manifest.
+JSON Lines, one object an input, or a directory of files with one object each (`-o DIR`); "-" is standard input.
+The table of `sew evaluate` holds the references too; for the others they come from a manifest.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sewcli.errors import UsageError
 from sewcli.evaluation.loss import Loss
 from sewcli.evaluation.scores import Scored
 from sewcli.inputs.faults import reason_of
 from sewcli.inputs.manifest import Row, Task, plain_label
+from sewcli.inputs.source import STDIN
 
 #: what tells an input: its path, where in the file it begins, its channel, and how many such come before it
 Key = tuple[str, float | None, int | None, int]
@@ -60,7 +63,7 @@ class Answer:
 
 
 def read_answers(path: Path) -> list[Answer]:
-    """All answers of a result file, or of the .json files of a directory, in order.
+    """All answers of a result file, of the .json files of a directory or of standard input, in order.
 
     Raises:
         UsageError: it cannot be read, is empty, or a line is no answer or the second for its input.
@@ -144,7 +147,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
     files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
     for file in files:
         try:
-            with file.open(encoding="utf-8-sig", newline="\n") as stream:
+            with _opened(file) as stream:
                 for number, line in enumerate(stream, start=1):
                     if line.strip():
                         yield f"{file}:{number}", line
@@ -154,6 +157,11 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             ) from error
         except UnicodeDecodeError as error:
             raise UsageError(f"cannot read the results {file}: not UTF-8 in byte {error.start}") from error
+
+
+def _opened(file: Path) -> TextIO:
+    stream = sys.stdin.buffer if str(file) == STDIN else file.open("rb")
+    return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="\n")
 
 
 def _answer(where: str, fields: Any) -> Answer:

@@ -66,7 +66,7 @@ def evaluate(
         typer.Option(
             envvar="SEW_RESULTS",
             metavar="FILE",
-            help="Score what `transcribe -f json`, `classify -f json` or --table wrote.",
+            help="Score what `transcribe -f json`, `classify -f json` or --table wrote; - for stdin.",
             rich_help_panel=_COMPARING,
         ),
     ] = None,
