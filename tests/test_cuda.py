@@ -10,11 +10,20 @@ import sys
 import numpy as np
 import pytest
 import torch
+from networks import random_model, saved, utterance
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from sewcli.acoustic.batch import make_batch
+from sewcli.acoustic.checkpoint import inspect
 from sewcli.acoustic.cuda import pinned
+from sewcli.acoustic.engine.config import read_config
+from sewcli.acoustic.engine.heads import ClassificationHead, CtcHead, NoHead
 from sewcli.acoustic.engine.layers import Lengths
 from sewcli.acoustic.engine.operators import PublicOperators
+from sewcli.acoustic.engine.sew import Sew
+from sewcli.acoustic.engine.sew_d import SewD
+from sewcli.acoustic.engine.weights import Weights
 from sewcli.acoustic.statistics import wave_statistics
 
 _SETTLED = """
@@ -86,3 +95,39 @@ class TestLengths:
         assert lengths.width == 24
         assert lengths.mask is not None
         assert (lengths.mask[:, 0, 0] == 0).sum(1).tolist() == [20, 20]
+
+
+class _OneDevice(TorchDispatchMode):
+    """Refuses operators whose tensors lie on several devices, as a card does but for single numbers."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        arguments = args, kwargs or {}
+        tensors = [one for one in tree_leaves(arguments) if isinstance(one, torch.Tensor) and one.dim()]
+        assert len({tensor.device for tensor in tensors}) < 2, func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("task", ["ctc", "classification", "features"])
+@pytest.mark.parametrize("family", ["SEW", "SEWD"])
+def test_a_forward_pass_stays_on_its_device_and_waits_for_no_number(family, task, dtype, tmp_path):
+    """On the device "meta", whose tensors hold nothing: to look at one, as at one of a card, would raise."""
+    heads = {"ctc": "ForCTC", "classification": "ForSequenceClassification", "features": "Model"}
+    checkpoint = inspect(saved(random_model(family, heads[task]), tmp_path).directory, task)
+    config, operators = read_config(checkpoint), PublicOperators(gathers=False)
+    device = torch.device("meta")
+    weights = Weights(checkpoint, device, dtype)
+    encoder = (Sew if family == "SEW" else SewD)(config, weights, operators)
+    head = {
+        "ctc": lambda: CtcHead(config, weights),
+        "classification": lambda: ClassificationHead(config, weights, operators, 5),
+        "features": NoHead,
+    }[task]()
+    # one and several rows, and more states than are taken by distance
+    for lengths in ([16_000], [16_000, 9_000, 720], [480_000, 400_000]):
+        rows = [utterance(samples) for samples in lengths]
+        batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True).to(device)
+        with torch.inference_mode(), _OneDevice():
+            found = head(encoder(batch), batch)
+        assert found.device == device
+        assert found.shape[0] == len(rows)
