@@ -119,7 +119,7 @@ def main() -> NoReturn:
         reason = str(error).strip().splitlines()
         _fail(
             f"unexpected error: {type(error).__name__}: {reason[0] if reason else ''} "
-            "(run again with --debug for the traceback)",
+            "(run again with SEW_DEBUG=1 for the traceback)",
             EXIT_UNEXPECTED,
             debug=debug,
         )

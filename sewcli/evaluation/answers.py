@@ -1,7 +1,7 @@
 """Result files: what `sew transcribe -f json`, `sew classify -f json` and `sew evaluate --table` wrote.
 
-JSON Lines, one object an input, or a directory of files with one object each (`-o DIR`); "-" is standard input.
-The table of `sew evaluate` holds the references too; for the others they come from a manifest.
+JSON Lines, one object an input, or a directory of files with one object each (`-o DIR`); "-" is standard
+input. The table of `sew evaluate` holds the references too; for the others they come from a manifest.
 """
 
 from __future__ import annotations
