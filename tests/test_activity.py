@@ -206,7 +206,7 @@ def test_no_letter_is_found_in_a_pause() -> None:
         seen.append(KnownText("A B", vocabulary).align(given.mapped()))
         return seen[0]
 
-    decoder = PausingDecoder(BeamDecoder(vocabulary, search), vocabulary)
+    decoder = PausingDecoder(BeamDecoder(vocabulary, search, Hypothesis("", ())), vocabulary)
     for piece in logits:
         decoder.push(piece)
         decoder.skip(1000)

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from conftest import Sew
 from helpers import babble, tiny_model
 from safetensors import safe_open
+
+from sewcli.acoustic.load import load_model
+from sewcli.acoustic.model import Segment, Underway
+from sewcli.audio.arrays import array_source
+from sewcli.chunking import ChunkPlan
+from sewcli.consumers.embedder import Embedder
+from sewcli.errors import DeviceError
+from sewcli.hub.fetching import LocalModel
+from sewcli.pipeline.run import Options, run
+from sewcli.registry import ModelSpec
+from sewcli.results import ModelInfo
 
 FAMILIES = ("sew", "sew-d")
 
@@ -30,7 +43,6 @@ def any_engine(sew: Sew, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def reference(directory: Path, samples: Any) -> Any:
     """The attentions of transformers for one recording run whole: (layers, heads, states, states)."""
-    import torch
     from transformers import AutoModel
 
     wave = torch.from_numpy((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7))
@@ -110,6 +122,38 @@ def test_each_state_of_a_long_recording_asks_once(
         np.testing.assert_allclose(weights, expected, atol=1e-6)
     assert queries == len(arrays["states"]) // 2
     assert chunks[1]["first_key"] == chunks[1]["first_query"] - 25
+
+
+@pytest.mark.transformers
+def test_attentions_of_a_batch_that_went_wrong_are_no_others(
+    encoders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a card, where the last of four inputs does not fit the memory, and its half of a batch fails."""
+    directory = encoders["sew"]
+    local = LocalModel(ModelSpec(path=directory), directory, None)
+    network = load_model(local, "features", engine="reference").giving(None, attentions=True)
+    start = network._start
+
+    def short_of_memory(segments: Sequence[Segment]) -> Underway:
+        if max(segment.samples.size for segment in segments) > 16_000 * 1.5:
+            raise torch.OutOfMemoryError("no memory left")
+        return start(segments)
+
+    monkeypatch.setattr(network, "_start", short_of_memory)
+    monkeypatch.setattr(network, "device", "cuda:0")
+    sounds = [array_source(babble(seconds, seed=9), 16_000) for seconds in (1.0, 0.8, 1.2, 2.0)]
+    results = run(
+        sounds,
+        network,
+        lambda: Embedder(network.columns, None, "none", ModelInfo("m"), {}, attentions=True),
+        Options(ChunkPlan.from_seconds(20.0, 1.0), batch_seconds=30.0, read_workers=0),
+    )
+    done: list[Any] = []
+    with pytest.raises(DeviceError, match="out of memory"):
+        done.extend(results)
+    for sound in done:
+        assert [chunk.weights.shape[-1] for chunk in sound.attentions] == [len(sound.states) // 2]
+    assert len(done) == 3
 
 
 @pytest.mark.transformers

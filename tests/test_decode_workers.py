@@ -24,6 +24,7 @@ pytest.importorskip("pyctcdecode", reason="no release of pyctcdecode for this Py
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 from sewcli.decoding.beam import BeamDecoder, BeamSearch  # noqa: E402
+from sewcli.decoding.hypothesis import Hypothesis  # noqa: E402
 from sewcli.decoding.options import DecodingOptions  # noqa: E402
 from sewcli.decoding.search import Setup  # noqa: E402
 from sewcli.decoding.search_workers import SearchWorkers, search_workers  # noqa: E402
@@ -51,7 +52,7 @@ def workers() -> Iterator[SearchWorkers]:
 
 
 def decoded(values: np.ndarray, search: Callable[..., object]) -> object:
-    decoder = BeamDecoder(VOCABULARY, search)  # type: ignore[arg-type]
+    decoder = BeamDecoder(VOCABULARY, search, Hypothesis("", ()))  # type: ignore[arg-type]
     try:
         decoder.push(values)
         return decoder.finish()
@@ -122,6 +123,42 @@ def test_what_is_wrong_with_the_search_is_raised_here(tmp_path: Path, workers: S
         with pytest.raises(UsageError, match=r"bad\.arpa"):
             decoded(logits(1), lambda rows: workers.search(setup, rows))
     assert len(workers.pids) == 1
+
+
+def test_what_is_wrong_with_the_files_of_a_search_is_told_by_the_search_alone(
+    tmp_path: Path, workers: SearchWorkers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Here: that of the language model is gone since it was found."""
+    pytest.importorskip("kenlm", reason="kenlm is not installed: pip install 'sewcli[lm]'")
+    file = tmp_path / "gone.arpa"
+    file.write_text("\\data\\\nngram 1=1\n\n\\1-grams:\n-1\tAB\n\\end\\\n")
+    setup = Setup(DecodingOptions(lm=str(file)), VOCABULARY, times=True)
+    assert setup.options.found_lm is not None
+    file.unlink()
+    workers.prepare(setup)
+    with pytest.raises(UsageError, match=r"--lm .*gone\.arpa: it cannot be read any more"):
+        decoded(logits(1), lambda rows: workers.search(setup, rows))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")
+def test_a_search_opens_no_file_in_this_process(workers: SearchWorkers) -> None:
+    """But for that of its frames: one that has too many open gets its answer all the same."""
+    import resource
+
+    decoded(logits(1), lambda rows: workers.search(SETUP, rows))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    decoder = BeamDecoder(VOCABULARY, lambda rows: workers.search(SETUP, rows), Hypothesis("", ()))
+    decoder.push(logits(1))
+    opened = max(int(file.name) for file in Path("/proc/self/fd").iterdir())
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        found = decoder.finish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        decoder.close()
+    assert opened > 3
+    assert found == decoded(logits(1), lambda rows: workers.search(SETUP, rows))
 
 
 def test_how_many_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

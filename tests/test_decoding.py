@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sewcli.decoding.alignment import align
 from sewcli.decoding.greedy import GreedyDecoder
+from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.vocabulary import Vocabulary
 
 TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|", "A", "B", "C")
@@ -119,7 +120,7 @@ class TestBeamSearch:
         from sewcli.decoding.beam import BeamDecoder, BeamSearch
 
         search = BeamSearch(VOCABULARY, **options)
-        decoder = BeamDecoder(VOCABULARY, lambda frames: search.search(frames.mapped()))
+        decoder = BeamDecoder(VOCABULARY, lambda frames: search.search(frames.mapped()), Hypothesis("", ()))
         start = 0
         for size in [*sizes, len(logits)]:
             decoder.push(logits[start : start + size])
@@ -134,6 +135,15 @@ class TestBeamSearch:
         beam, best = self.decode(logits), greedy(logits)
         assert beam.text == best.text
         assert [word.text for word in beam.words(9.0)] == [word.text for word in best.words(9.0)]
+
+    def test_a_letter_in_every_frame_of_a_long_recording_leaves_no_room_for_spaces_between_pieces(self):
+        """The text has no times then."""
+        hypothesis = self.decode(logits_of("A|" + "ABC" * 1100, peak=30.0))
+        first, *rest = hypothesis.text.split(" ")
+        assert first == "A"
+        assert len(rest) == 2
+        assert "".join(rest) == "ABC" * 1100
+        assert hypothesis.tokens == ()
 
     def test_words_split_over_chunks_stay_whole(self):
         logits = logits_of("_AB_BA_|_C_")

@@ -20,9 +20,10 @@ from sewcli.acoustic.running import RunningModel
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.acoustic.transfers import Copied
 from sewcli.chunking import ChunkPlan
-from sewcli.errors import DeviceError
+from sewcli.errors import DeviceError, SewError
 from sewcli.inputs.source import Source
 from sewcli.pipeline.run import Options, run
+from sewcli.reading.recording import Recording
 
 
 class Small:
@@ -191,12 +192,45 @@ def test_a_device_that_is_lost_ends_the_run_after_what_is_done(
         next(results)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: no kernel image is available\nFor debugging ..."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+    ],
+    ids=lambda error: str(error)[:30],
+)
 def test_a_kernel_that_fails_ends_the_run_in_one_line(
-    one_lane: RunningModel, monkeypatch: pytest.MonkeyPatch
+    one_lane: RunningModel, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(_segments: Sequence[Segment]) -> Underway:
-        raise torch.AcceleratorError("CUDA error: no kernel image is available\nFor debugging ...")
+        raise error
 
     monkeypatch.setattr(one_lane, "_start", fail)
-    with pytest.raises(DeviceError, match=r"no kernel image is available \(run again"):
+    with pytest.raises(DeviceError, match=r"^cpu failed: \S+ error: .* \(run again"):
         logits(one_lane, batch_seconds=0.0)
+
+
+def test_a_result_that_cannot_be_made_is_tried_once_and_nothing_runs_again(
+    one_lane: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the file of a picture cannot be written."""
+    start, begun, made = one_lane._start, [], []
+
+    def counted(segments: Sequence[Segment]) -> Underway:
+        begun.append(len(segments))
+        return start(segments)
+
+    class Refusing(Logits):
+        def result(self, recording: Recording) -> tuple[str, np.ndarray]:
+            made.append(recording.source.path)
+            raise SewError("no room for a picture")
+
+    monkeypatch.setattr(one_lane, "_start", counted)
+    monkeypatch.setattr(one_lane, "device", "cuda:0")
+    with pytest.raises(SewError, match="no room for a picture"):
+        list(run(CLIPS, one_lane, Refusing, Options(PLAN, batch_seconds=7.0, read_workers=0)))
+    assert made == [CLIPS[0].path]
+    # what remains is not run chunk by chunk
+    assert sum(begun) < sum(1 for clip in CLIPS for _ in PLAN.chunks(wav_samples(clip)))

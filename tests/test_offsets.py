@@ -31,6 +31,7 @@ def test_spans_stay_in_order_and_inside(edges: list[int], start: float, end: flo
     assert len(made) == len(spans)
     assert all(0.1 <= one.start <= one.end <= 1.9 for one in made)
     assert all(one.end <= other.start for one, other in itertools.pairwise(made))
+    assert all(one.end - one.start > 0.0199 for one in made)
 
 
 def test_offsets_are_added_where_there_is_room() -> None:

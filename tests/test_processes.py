@@ -13,7 +13,7 @@ import pytest
 
 from sewcli.errors import InputError
 from sewcli.processes.pool import DeadWorkerError, Processes
-from sewcli.processes.serving import portable
+from sewcli.processes.serving import portable, tell
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
@@ -64,9 +64,8 @@ def test_a_request_has_any_number_of_answers_and_messages_come_with_them(
     assert asked(pool, 3, 4) == [0, 1, 2, ((30, "3 is odd"),)]
     assert asked(pool, 1, 2) == [0, ((30, "1 is odd"),)]
     assert len(pool.pids) == 1
-    monkeypatch.setattr("sewcli.processes.pool._log.propagate", True)
-    for _ in range(2):
-        pool.tell([(30, "1 is odd"), (30, "3 is odd"), (30, "1 is odd")])
+    monkeypatch.setattr("sewcli.processes.serving._log.propagate", True)
+    tell(((30, "1 is odd"), (30, "3 is odd")))
     assert caplog.messages == ["1 is odd", "3 is odd"]
     pool.close()
 

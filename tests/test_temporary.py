@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Logits
+from conftest import Sew
+from helpers import Logits, needs_pyctcdecode
 
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.running import RunningModel
@@ -28,7 +29,7 @@ from sewcli.evaluation import loss
 from sewcli.hub.fetching import fetch
 from sewcli.inputs.source import Source
 from sewcli.pipeline.run import Options, run
-from sewcli.reading import samples
+from sewcli.reading import kept, samples
 from sewcli.registry import resolve
 from sewcli.results import Failure, ModelInfo
 
@@ -140,6 +141,46 @@ def test_a_full_disk_costs_the_recording_that_finds_it_so(
     assert failed.code == "no_space"
     assert failed.message.startswith(f"{CLIPS[2].path}: no room for ")
     assert "set TMPDIR" in failed.message
+
+
+@needs_full
+@needs_pyctcdecode
+def test_saved_logits_for_which_there_is_no_room_fail_alone(
+    sew: Sew, ctc: Path, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sew("transcribe", audio, "-m", ctc, "--save-logits", tmp_path / "logits").code == 0
+    make, numbers = tempfile.TemporaryFile, iter(range(3))
+
+    def made(prefix: str) -> Any:
+        return full(0) if prefix == "sew-frames-" and next(numbers) == 1 else make(prefix=prefix)
+
+    monkeypatch.setattr("tempfile.TemporaryFile", made)
+    options = ("--decoder", "beam", "--decode-workers", 0, "-f", "json")
+    result = sew("decode", tmp_path / "logits", *options)
+    assert result.code == 3, result.err
+    assert [record.get("error", {}).get("code") for record in result.records] == [None, "no_space", None]
+    [line] = [message for message in result.messages if "no room for" in message]
+    assert "b.logits.safetensors: no room for the frames" in line
+
+
+def test_a_recording_that_does_not_fit_the_memory_fails_alone(
+    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that librosa holds as a whole."""
+    read = kept.read_blocks
+
+    def blocks(source: Source, *, engine: str) -> Any:
+        if source == CLIPS[1]:
+            raise MemoryError
+        return read(source)
+
+    monkeypatch.setattr(kept, "read_blocks", blocks)
+    options = Options(ChunkPlan.from_seconds(20, 1), audio_engine="librosa")
+    results = list(run(CLIPS[:3], nano, Logits, options))
+    [failed] = [result for result in results if isinstance(result, Failure)]
+    assert results.index(failed) == 1
+    assert failed.code == "no_memory"
+    assert failed.message.startswith(f"{CLIPS[1].path}: there is not enough memory to read it (--audio-eng")
 
 
 @needs_full

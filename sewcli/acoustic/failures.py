@@ -44,6 +44,14 @@ def device_failed(device: str, error: Exception) -> DeviceError:
     )
 
 
+def is_of_device(error: Exception) -> bool:
+    """Whether a device computes no more: CUDA has an error of its own for that, its libraries have none."""
+    if is_out_of_memory(error):
+        return False
+    told = isinstance(error, RuntimeError) and str(error).startswith(("CUDA error", "cuDNN error"))
+    return told or isinstance(error, torch.AcceleratorError)
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an allocation has failed; only the allocator of CUDA has an error of its own for that."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

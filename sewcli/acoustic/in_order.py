@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.acoustic.model import AcousticModel, Attending, PartlyRunError, Segment, Starting, Underway
+from sewcli.acoustic.model import AcousticModel, PartlyRunError, Segment, Starting, Underway, attending
 from sewcli.errors import DeviceError
 
 #: batches under way beside a GPU: one is computed while the next is put together and copied
@@ -53,7 +53,7 @@ class InOrder(Generic[BatchT]):
         self._model = model
         # asked once: it takes as long as a clip takes to decode
         self._starting = model if isinstance(model, Starting) else None
-        self._is_attending = isinstance(model, Attending)
+        self._is_attending = attending(model) is not None
         self._take = take
         #: a batch that waits for another to run beside
         self._held: _Batch[BatchT] | None = None

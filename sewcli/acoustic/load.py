@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, inspect
 from sewcli.acoustic.cuda import fault_of, multiplies_bfloat16_on, settle_cuda
 from sewcli.acoustic.engine.config import NotCoveredError, read_config
-from sewcli.acoustic.failures import is_out_of_memory, no_room_for_weights
+from sewcli.acoustic.failures import device_failed, is_of_device, is_out_of_memory, no_room_for_weights
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.processor import multiplies_bfloat16
 from sewcli.acoustic.running import RunningModel
@@ -53,7 +55,7 @@ def load_model(
     Raises:
         ModelError: the directory does not hold such a model, or the fast engine does not cover it.
         DeviceError: the device is not there, or cannot be used.
-        UsageError: an unknown engine, device or dtype.
+        UsageError: an unknown engine, device or dtype; or a fork of a process that has loaded a model.
     """
     _check(engine, dtype, threads)
     keep_safetensors(local)
@@ -61,6 +63,11 @@ def load_model(
     checkpoint = inspect(local.directory, task)
     if threads is not None:
         torch.set_num_threads(threads)
+    if _first_process() != os.getpid() and torch.get_num_threads() > 1:
+        raise UsageError(
+            "this process was forked from one that has loaded a model, and has not the threads of torch",
+            hint="start it by spawn, load no model before the fork, or load with threads=1",
+        )
     settle_cuda()
     place = find_device(device)
     if place.type == "cuda":
@@ -91,6 +98,12 @@ def load_model(
 
     kind = DTYPES.get(dtype, torch.float32)
     return _logged(TransformersModel(checkpoint, place, kind), local, started, compiled=compiled)
+
+
+@functools.cache
+def _first_process() -> int:
+    """The process that was the first to load a model; its forks remember it."""
+    return os.getpid()
 
 
 def _check(engine: str, dtype: str, threads: int | None) -> None:
@@ -138,6 +151,8 @@ def _fast(checkpoint: Checkpoint, device: torch.device, dtype: str, *, compiled:
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise no_room_for_weights(checkpoint.directory) from error
+        if is_of_device(error):
+            raise device_failed(str(device), error) from error
         raise
 
 

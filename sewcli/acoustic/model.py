@@ -124,7 +124,13 @@ class Starting(Protocol):
 
 @runtime_checkable
 class Attending(Protocol):
-    """An acoustic model that can also tell what its layers attended to."""
+    """An acoustic model that can also tell what its layers attended to.
+
+    Attributes:
+        attends: whether it was made to.
+    """
+
+    attends: bool
 
     def take_attentions(self) -> list[NDArray[np.float32]]:
         """Those of the last call, given once: for each segment (layers, heads, S, S), float32, S its states.
@@ -132,3 +138,8 @@ class Attending(Protocol):
         S is half the number of its frames, rounded down; a row is the distribution of one state over all.
         Empty where they were not asked for.
         """
+
+
+def attending(model: AcousticModel) -> Attending | None:
+    """The model, where it was made to tell what its layers attend to."""
+    return model if isinstance(model, Attending) and model.attends else None

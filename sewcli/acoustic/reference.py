@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, check_names
-from sewcli.acoustic.failures import is_out_of_memory, no_room_for_weights
+from sewcli.acoustic.failures import device_failed, is_of_device, is_out_of_memory, no_room_for_weights
 from sewcli.acoustic.files import damaged
 from sewcli.acoustic.forward import class_logits, ctc_logits, encode, hidden_layers, recorded_attentions
 from sewcli.acoustic.model import Segment, Underway
@@ -32,7 +32,7 @@ class TransformersModel(RunningModel):
     """
 
     engine = "reference"
-    _attend = False
+    attends = False
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
         self._model = _load(checkpoint, dtype, device).eval()
@@ -51,7 +51,7 @@ class TransformersModel(RunningModel):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """See `RunningModel`; hidden states (B, frames, hidden) for features."""
-        if not self._attend:
+        if not self.attends:
             return self._forward(batch)
         with recorded_attentions(self._model) as recorded:
             output = self._forward(batch)
@@ -68,6 +68,11 @@ class TransformersModel(RunningModel):
             return _FORWARD[self.checkpoint.task](self._model, batch)
         return hidden_layers(self._model, batch)[self._layer].repeat_interleave(PAIR, dim=1)
 
+    def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
+        """See `RunningModel`."""
+        self._attentions = []  # of a call that went wrong
+        return super().__call__(segments)
+
     def _start(self, segments: Sequence[Segment]) -> Underway:
         started = super()._start(segments)
         # halves of a batch that does not fit the memory come one after the other
@@ -83,7 +88,7 @@ class TransformersModel(RunningModel):
     def giving(self, layer: int | None, *, attentions: bool = False) -> Self:
         """See `RunningModel`."""
         other = super().giving(layer, attentions=attentions)
-        other._attend, other._attentions = attentions, []
+        other.attends, other._attentions = attentions, []
         if attentions:
             # the fused implementations never hold the weights
             self._model.set_attn_implementation("eager")
@@ -112,4 +117,6 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> A
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise no_room_for_weights(checkpoint.directory) from error
+        if is_of_device(error):
+            raise device_failed(str(device), error) from error
         raise

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sewcli.acoustic.batch import Batch, make_batch
 from sewcli.acoustic.checkpoint import Checkpoint
 from sewcli.acoustic.cuda import first_line
-from sewcli.acoustic.failures import device_failed, is_out_of_memory
+from sewcli.acoustic.failures import device_failed, is_of_device, is_out_of_memory
 from sewcli.acoustic.lanes import in_lane
 from sewcli.acoustic.model import Attending, PartlyRunError, Segment, Underway
 from sewcli.acoustic.statistics import wave_statistics
@@ -130,7 +130,7 @@ class RunningModel(ABC):
         if os.getpid() != self._process and (torch.get_num_threads() > 1 or self._device.type == "cuda"):
             raise UsageError(
                 "the model was loaded before this process was forked, which has not its threads and its card",
-                hint="load it in each process, or start them by spawn",
+                hint="start processes by spawn, or load no model before the fork",
             )
 
     @torch.inference_mode()
@@ -141,7 +141,7 @@ class RunningModel(ABC):
         try:
             return self._start(segments)
         except (RuntimeError, MemoryError) as error:
-            if isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error):
+            if is_of_device(error):
                 raise device_failed(self.device, error) from error
             if not is_out_of_memory(error):
                 raise
@@ -208,7 +208,7 @@ class RunningModel(ABC):
         try:
             logits = self._logits([Segment(noise, wave_statistics(noise))]).array()
         except (RuntimeError, MemoryError) as error:
-            if isinstance(error, torch.AcceleratorError) or is_out_of_memory(error):
+            if is_of_device(error) or is_out_of_memory(error):
                 raise device_failed(self.device, error) from error
             raise
         return bool(np.isfinite(logits).all())
@@ -236,13 +236,15 @@ class _Running(_Begun):
     def ready(self) -> bool:
         try:
             return self._logits.ready()
-        except torch.AcceleratorError:
+        except RuntimeError:
             return True  # of the card: `result` tells
 
     def result(self) -> list[NDArray[np.float32]]:
         try:
             rows = list(self._logits.array())
-        except torch.AcceleratorError as error:
+        except RuntimeError as error:
+            if not (is_of_device(error) or is_out_of_memory(error)):
+                raise
             raise device_failed(self._model.device, error) from error
         if self._counts is not None:
             rows = [row[:count] for row, count in zip(rows, self._counts, strict=True)]

@@ -107,7 +107,10 @@ class BeamSearch:
         text = best[0].text
         tokens: tuple[Token, ...] = ()
         if self._times and text:
-            tokens = KnownText(text, self.vocabulary).align(log_posteriors).tokens
+            known = KnownText(text, self.vocabulary)
+            # not where the spaces between pieces need more frames than there are
+            if known.fits(log_posteriors.shape[0]):
+                tokens = known.align(log_posteriors).tokens
         return Hypothesis(
             text,
             tokens,
@@ -129,7 +132,7 @@ class BeamDecoder:
         self,
         vocabulary: Vocabulary,
         search: Callable[[FrameFile], Hypothesis],
-        nothing: Hypothesis = Hypothesis("", ()),  # noqa: B008 - it is frozen
+        nothing: Hypothesis,
     ) -> None:
         self._vocabulary = vocabulary
         self._search = search

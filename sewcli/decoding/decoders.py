@@ -65,9 +65,7 @@ def decoders(
         here = Setup(options, vocabulary, times).load()
         search = lambda frames: here.search(frames.mapped())  # noqa: E731
     else:
-        setup = Setup(options, vocabulary, times)
-        workers.prepare(setup)
-        search = partial(workers.search, setup)
+        search = partial(workers.search, Setup(options, vocabulary, times))
     settings: dict[str, Any] = {"decoder": "beam", "beam_width": options.beam_width}
     if options.found_lm is not None:
         settings |= options.found_lm.settings()

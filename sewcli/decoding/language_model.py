@@ -119,10 +119,12 @@ class LanguageModelFile:
         Raises:
             UsageError: KenLM cannot read it, or the vocabulary can spell none of its words.
         """
-        stamps = tuple(
-            (file, file.stat().st_mtime_ns) for file in (self.file, self.unigrams) if file is not None
-        )
-        model, spelling, prefixes = _load(self, vocabulary, stamps)
+        files = [file for file in (self.file, self.unigrams) if file is not None]
+        try:
+            stamps = tuple((file, file.stat().st_mtime_ns) for file in files)
+            model, spelling, prefixes = _load(self, vocabulary, stamps)
+        except OSError as error:  # it was there before
+            raise UsageError(f"--lm {self.name}: it cannot be read any more: {error}") from error
         own = frozenset(word for one in preferred for word in vocabulary.spelled(one).split())
         return LanguageModel(model, spelling, prefixes, alpha, beta, unknown, own)
 

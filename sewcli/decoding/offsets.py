@@ -22,7 +22,12 @@ def corrected(spans: Sequence[Span], model: ModelInfo, begin: float, end: float)
     """
     if not spans or not (model.start_offset or model.end_offset):
         return tuple(spans)
-    starts = [min(max(span.start + model.start_offset, begin), end) for span in spans]
+    starts, least = [], begin
+    for left, span in zip(range(len(spans), 0, -1), spans, strict=True):
+        # room for a frame of each span before it, and of each that is left
+        most = max(least, end - left * FRAME_SECONDS)
+        starts.append(min(max(span.start + model.start_offset, least), most))
+        least = starts[-1] + FRAME_SECONDS
     made = []
     for span, start, following in zip(spans, starts, [*starts[1:], end], strict=True):
         stop = min(max(span.end + model.end_offset, start + FRAME_SECONDS), following)

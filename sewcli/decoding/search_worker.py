@@ -7,17 +7,18 @@ log-posteriors, the answer is a hypothesis.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle
 from typing import TYPE_CHECKING
 
 from sewcli.decoding.frames import mapped
 from sewcli.decoding.hypothesis import Hypothesis
 from sewcli.decoding.search import Setup
-from sewcli.errors import SewError
+from sewcli.errors import InputError
+from sewcli.processes.open_files import received_file
 from sewcli.processes.serving import Messages, Told, portable, serve
 
 if TYPE_CHECKING:
@@ -61,10 +62,10 @@ class _Searcher:
     def answers(self, received: tuple[Request, int | None]) -> Iterator[Answer]:
         """The answer to a request, if it is to have one."""
         request, file = received
-        if file is not None:
+        if request.frames:
             yield Answer(self._found(request, file), self._messages.taken())
             return
-        with contextlib.suppress(SewError):  # told when it is asked for
+        with contextlib.suppress(Exception):  # told when it is asked for
             self._ready(request.setup)
 
     def _ready(self, setup: Setup) -> BeamSearch:
@@ -74,8 +75,10 @@ class _Searcher:
             self._setup = setup
         return self._search
 
-    def _found(self, request: Request, file: int) -> Hypothesis | Exception:
+    def _found(self, request: Request, file: int | None) -> Hypothesis | Exception:
         """The hypothesis, or what is wrong; the file is closed."""
+        if file is None:
+            return InputError(f"its frames cannot be read: {os.strerror(errno.EMFILE)}", code="unreadable")
         try:
             with os.fdopen(file, "rb") as rows:
                 columns = len(request.setup.vocabulary.tokens)
@@ -91,4 +94,4 @@ def main() -> None:
 
 def _received(connection: Connection) -> tuple[Request, int | None]:
     request: Request = connection.recv()
-    return request, recv_handle(connection) if request.frames else None
+    return request, received_file(connection) if request.frames else None

@@ -6,7 +6,7 @@ A process (`sewcli.processes.pool`) is given the open temporary file of the log-
 from __future__ import annotations
 
 import contextlib
-from multiprocessing.reduction import send_handle
+import threading
 
 from sewcli.decoding.frames import FrameFile
 from sewcli.decoding.hypothesis import Hypothesis
@@ -14,6 +14,8 @@ from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.search import Setup
 from sewcli.decoding.search_worker import Answer, Request
 from sewcli.processes import pool
+from sewcli.processes.open_files import send_file
+from sewcli.processes.serving import tell
 
 #: processes that auto starts at the most
 _MOST = 8
@@ -34,6 +36,8 @@ class SearchWorkers:
         self._processes = pool.Processes(
             count, "sewcli.decoding.search_worker", does="decoded", option=_OPTION
         )
+        self._lock = threading.Lock()
+        self._told: set[tuple[int, str]] = set()
 
     @property
     def pids(self) -> list[int]:
@@ -60,9 +64,12 @@ class SearchWorkers:
         file = frames.fileno()
         with self._processes.one() as process:
             process.connection.send(Request(setup, len(frames)))
-            send_handle(process.connection, file, process.pid)
+            send_file(process.connection, file)
             answer: Answer = process.connection.recv()
-        self._processes.tell(answer.messages)
+        with self._lock:  # each process says the same of a language model
+            new = [one for one in answer.messages if one not in self._told]
+            self._told.update(new)
+        tell(tuple(new))
         if isinstance(answer.found, Exception):
             raise answer.found
         return answer.found

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import zip_longest
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.acoustic.in_order import InOrder
-from sewcli.acoustic.model import AcousticModel, Attending, Segment, Starting, check_finite
+from sewcli.acoustic.model import AcousticModel, Segment, Starting, attending, check_finite
 from sewcli.audio import shown
 from sewcli.chunking import SAMPLE_RATE, Chunk
 from sewcli.errors import InputError
@@ -45,7 +44,7 @@ class Batcher(Generic[ResultT_co]):
 
     def __init__(self, model: AcousticModel, seconds: float, *, alike: bool = False) -> None:
         self._model = model
-        self._attending = model if isinstance(model, Attending) else None
+        self._attending = attending(model)
         self._seconds = seconds
         # what takes the time of each batch knows its outputs by their order
         self._alike = alike and seconds > 0 and isinstance(model, Starting)
@@ -109,9 +108,12 @@ class Batcher(Generic[ResultT_co]):
                     self._hand_on([row], self._model([row.segment]))
 
     def _hand_on(self, rows: Sequence[_Row[ResultT_co]], outputs: Sequence[NDArray[np.float32]]) -> None:
-        weights = self._attending.take_attentions() if self._attending is not None else []
         # fewer outputs where something goes wrong within the batch
-        for row, output, attentions in zip_longest(rows[: len(outputs)], outputs, weights):
+        rows = rows[: len(outputs)]
+        weights: Sequence[NDArray[np.float32] | None] = [None] * len(rows)
+        if self._attending is not None:
+            weights = self._attending.take_attentions()
+        for row, output, attentions in zip(rows, outputs, weights, strict=True):
             del self._open[id(row)]
             row.job.take(row.number, partial(_push, row, output, attentions))
 

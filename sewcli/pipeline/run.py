@@ -20,7 +20,7 @@ from sewcli.acoustic.model import AcousticModel, Segment
 from sewcli.acoustic.statistics import wave_statistics
 from sewcli.audio import shown
 from sewcli.chunking import Chunk, ChunkPlan
-from sewcli.errors import InputError
+from sewcli.errors import DeviceError, InputError, ModelError
 from sewcli.inputs.source import Source
 from sewcli.pipeline.ahead import Ahead
 from sewcli.pipeline.batching import MOST_ROWS, Batcher
@@ -138,6 +138,7 @@ def run(
                 break
             except Exception:
                 batcher.flush()  # of a list that breaks off; the inputs before are no less good
+                yield from pending.finished(every=True)
                 raise
             if opened is None:
                 # the next recording takes its time: what is there need not wait for a full batch
@@ -154,8 +155,8 @@ def run(
             yield from pending.finished()
         batcher.flush()
         yield from pending.finished(every=True)
-    except Exception:
-        # the batches before the one that does not fit, or gives no numbers, are no less good
+    except (DeviceError, ModelError, RuntimeError):
+        # of the network: the batches before the one that does not fit, or gives no numbers, are no less good
         batcher.drain()
         yield from pending.finished(every=True)
         raise

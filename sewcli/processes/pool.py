@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from multiprocessing.connection import Pipe
 
@@ -106,7 +106,6 @@ class Processes:
         self._lock = threading.Lock()
         self._started: set[Process] = set()
         self._closed = False
-        self._told: set[str] = set()
 
     @property
     def pids(self) -> list[int]:
@@ -177,14 +176,6 @@ class Processes:
         with self._lock:
             self._started.discard(process)
         return how
-
-    def tell(self, messages: Iterable[tuple[int, str]]) -> None:
-        """Tell what the processes have to say, level and text, each thing once."""
-        with self._lock:
-            new = dict.fromkeys(one for one in messages if one[1] not in self._told)
-            self._told |= {text for _, text in new}
-        for level, text in new:
-            _log.log(level, "%s", text)
 
     def close(self) -> None:
         """End all processes at once; what is under way fails, in its threads."""

@@ -17,11 +17,19 @@ from typing import TypeVar
 
 from sewcli.errors import InputError, SewError
 
+_log = logging.getLogger("sewcli")
+
 RequestT = TypeVar("RequestT")
 AnswerT = TypeVar("AnswerT")
 
 Told = tuple[tuple[int, str], ...]
 """Level and text of what is to be told."""
+
+
+def tell(messages: Told) -> None:
+    """Tell, on the other side, what a process has to say."""
+    for level, text in messages:
+        _log.log(level, "%s", text)
 
 
 class Messages(logging.Handler):

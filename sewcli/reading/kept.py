@@ -57,6 +57,17 @@ def kept(source: Source, how: How, cancelled: Callable[[], bool] = lambda: False
     Raises:
         AudioError: the audio cannot be read or cannot be used, or there is no room for it.
     """
+    try:
+        return _kept(source, how, cancelled)
+    except MemoryError as error:
+        raise AudioError(
+            f"{shown(source)}: there is not enough memory to read it",
+            hint="--audio-engine soundfile holds no whole file" if how.engine == "librosa" else None,
+            code="no_memory",
+        ) from error
+
+
+def _kept(source: Source, how: How, cancelled: Callable[[], bool]) -> tuple[Samples, Measures]:
     samples = Samples()
     statistics = StatisticsAccumulator()
     meter = LevelMeter() if how.levels else None

@@ -6,13 +6,13 @@ samples.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from sewcli.inputs.source import Source
+from sewcli.processes.open_files import send_file
 from sewcli.processes.serving import Messages, Told, portable, serve
 from sewcli.reading.kept import How, Measures, kept, room_for
 from sewcli.reading.samples import Samples
@@ -93,11 +93,7 @@ class _Reader:
         """Send an answer, and the file of the samples where there are some."""
         connection.send(answer)
         if self._samples is not None:
-            end = socket.socket(fileno=connection.fileno())
-            try:
-                socket.send_fds(end, [b" "], [self._samples.fileno()])
-            finally:
-                end.detach()  # it stays that of the connection
+            send_file(connection, self._samples.fileno())
 
 
 def main() -> None:

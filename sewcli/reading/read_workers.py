@@ -10,11 +10,9 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import socket
 import stat
 from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing.connection import Connection
 
 from sewcli.audio import shown
 from sewcli.audio.arrays import ArraySource
@@ -23,6 +21,8 @@ from sewcli.audio.streams import StreamSource
 from sewcli.errors import AudioError, InputError, UsageError
 from sewcli.inputs.source import Source
 from sewcli.processes import pool
+from sewcli.processes.open_files import received_file
+from sewcli.processes.serving import tell
 from sewcli.reading.kept import How, Measures, kept
 from sewcli.reading.read_worker import Answer, Request
 from sewcli.reading.samples import Samples
@@ -85,10 +85,10 @@ class ReadWorkers:
                 process.connection.send(request)
                 answer: Answer = process.connection.recv()
                 if answer.samples:
-                    file = _received(process.connection)
+                    file = received_file(process.connection)
         except InputError as error:
             raise type(error)(f"{name}: {error.message}", hint=error.hint, code=error.code) from error
-        self._processes.tell(answer.messages)
+        tell(answer.messages)
         if not isinstance(answer.found, Measures):
             return answer.found
         if file is None:
@@ -102,20 +102,6 @@ class ReadWorkers:
     def close(self) -> None:
         """End all processes at once; what is being read fails, in its threads."""
         self._processes.close()
-
-
-def _received(connection: Connection) -> int | None:
-    """The file that comes over a connection; None where this process may have no more of them (EOFError)."""
-    end = socket.socket(fileno=connection.fileno())
-    try:
-        data, files, _, _ = socket.recv_fds(end, 1, 1)
-    finally:
-        end.detach()  # it stays that of the connection
-    if not data:
-        raise EOFError
-    for file in files:
-        os.set_inheritable(file, False)
-    return files[0] if files else None
 
 
 def _request(source: Source, how: How) -> Request | None:

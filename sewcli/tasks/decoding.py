@@ -66,15 +66,25 @@ class Decoding:
                 self._decoders[run.vocabulary] = decoders(
                     self._decoding, run.vocabulary, times=self._timestamps != "none", workers=self._workers
                 )
-        decoder, settings = self._decoders[run.vocabulary]
+        try:
+            return self._transcript(saved, *self._decoders[run.vocabulary])
+        except InputError as error:
+            return source.failure(error.code, f"{source.file}: {error}")
+
+    def _transcript(
+        self, saved: SavedLogits, decoder: Callable[[], Decoder], settings: dict[str, Any]
+    ) -> Transcript | Failure:
+        """Of saved logits (InputError where they are damaged, or there is no room for what they become)."""
+        run = saved.run
         known = settings | dict(run.settings)
         transcriber = Transcriber(decoder(), run.model, known, self._timestamps, self._decoding.case)
         try:
             for start in range(0, saved.logits.shape[0], _BLOCK):
                 block = np.asarray(saved.logits[start : start + _BLOCK])
                 if not np.isfinite(block).all():
-                    message = f"{source.file}: damaged: its logits are no numbers (save them again)"
-                    return source.failure("damaged_logits", message)
+                    raise InputError(
+                        "damaged: its logits are no numbers", hint="save them again", code="damaged_logits"
+                    )
                 transcriber.push(block)
             return transcriber.result(saved)
         finally:

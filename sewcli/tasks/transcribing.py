@@ -55,6 +55,7 @@ class Transcribing:
     ) -> None:
         from sewcli.decoding.decoders import decoders
         from sewcli.decoding.pauses import PausingDecoder
+        from sewcli.decoding.search import Setup
         from sewcli.decoding.search_workers import search_workers
         from sewcli.decoding.vocabulary import load_vocabulary
 
@@ -69,9 +70,9 @@ class Transcribing:
         self._save = save
         self._picture = picture
         self._workers = search_workers(decode_workers, decoding)
-        self._decoder, settings = decoders(
-            decoding, vocabulary, times=timestamps != "none", workers=self._workers
-        )
+        times = timestamps != "none"
+        self._setup = Setup(decoding, vocabulary, times)
+        self._decoder, settings = decoders(decoding, vocabulary, times=times, workers=self._workers)
         self.settings = settings | chunk_settings(network, options)
         if options.activity is not None:
             plain = self._decoder
@@ -83,9 +84,11 @@ class Transcribing:
         from sewcli.pipeline.line import Makers
         from sewcli.pipeline.run import run
 
-        workers = self._workers
-        makers = None if workers is None else Makers(workers.count, workers.close)
-        return run(sources, self._network, self._consumer, self._options, makers=makers)
+        workers, makers = self._workers, None
+        if workers is not None:
+            workers.prepare(self._setup)
+            makers = Makers(workers.count, workers.close)
+        yield from run(sources, self._network, self._consumer, self._options, makers=makers)
 
     def _consumer(self) -> Consumer[Transcript | Failure]:
         from sewcli.consumers.saver import Saver
