@@ -53,7 +53,7 @@ def test_keys_past_the_end_of_a_row_have_no_part(products, biased):
     ("length", "width", "expected"), [(0, 8, 0), (1, 8, 2), (8, 8, 8), (33, 64, 36), (33, 34, 34)]
 )
 def test_products_that_are_compiled_come_in_few_sizes(length, width, expected):
-    assert Products(compiled=True).padded(length, width) == expected
+    assert Products(by_size=True).padded(length, width) == expected
     assert Products().padded(length, width) == length
 
 

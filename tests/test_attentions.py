@@ -132,14 +132,14 @@ def test_attentions_of_a_batch_that_went_wrong_are_no_others(
     directory = encoders["sew"]
     local = LocalModel(ModelSpec(path=directory), directory, None)
     network = load_model(local, "features", engine="reference").giving(None, attentions=True)
-    start = network._start
+    start = network._begin
 
     def short_of_memory(segments: Sequence[Segment]) -> Underway:
         if max(segment.samples.size for segment in segments) > 16_000 * 1.5:
             raise torch.OutOfMemoryError("no memory left")
         return start(segments)
 
-    monkeypatch.setattr(network, "_start", short_of_memory)
+    monkeypatch.setattr(network, "_begin", short_of_memory)
     monkeypatch.setattr(network, "device", "cuda:0")
     sounds = [array_source(babble(seconds, seed=9), 16_000) for seconds in (1.0, 0.8, 1.2, 2.0)]
     results = run(

@@ -90,13 +90,13 @@ def test_a_card_gets_chunks_of_like_lengths_and_each_recording_its_outputs_in_or
         clips.append(Source(f"{number}.wav", tmp_path / f"{number}.wav"))
     options = Options(ChunkPlan.from_seconds(2.0, 0.2), batch_seconds=8.0, read_workers=0)
     batches: list[list[int]] = []
-    start = one_lane._start
+    start = one_lane._begin
 
     def noted(segments: Sequence[Segment]) -> Underway:
         batches.append([segment.samples.size for segment in segments])
         return start(segments)
 
-    monkeypatch.setattr(one_lane, "_start", noted)
+    monkeypatch.setattr(one_lane, "_begin", noted)
     expected = list(run(clips, one_lane, Logits, options))
     in_order = batches.copy()
     batches.clear()
@@ -119,7 +119,7 @@ def test_results_of_a_batch_under_way_come_before_the_end_of_the_run(
     one_lane: RunningModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first batch holds all of the first recording, and the second does not fit."""
-    start, begun = one_lane._start, []
+    start, begun = one_lane._begin, []
 
     def once(segments: Sequence[Segment]) -> Underway:
         begun.append(len(segments))
@@ -128,7 +128,7 @@ def test_results_of_a_batch_under_way_come_before_the_end_of_the_run(
         return start(segments)
 
     monkeypatch.setattr(one_lane, "_transfers", Slow(torch.device("cpu"), iter(lambda: False, True)))
-    monkeypatch.setattr(one_lane, "_start", once)
+    monkeypatch.setattr(one_lane, "_begin", once)
     results = run(CLIPS, one_lane, Logits, Options(PLAN, batch_seconds=7.0))
     assert next(results)[0] == CLIPS[0].path
     with pytest.raises(DeviceError, match="one piece"):

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.checkpoint import inspect
 from sewcli.acoustic.cuda import pinned
-from sewcli.acoustic.engine.config import read_config
+from sewcli.acoustic.engine.config import engine_config
 from sewcli.acoustic.engine.heads import ClassificationHead, CtcHead, NoHead
 from sewcli.acoustic.engine.layers import Lengths
 from sewcli.acoustic.engine.operators import PublicOperators
@@ -114,7 +114,7 @@ def test_a_forward_pass_stays_on_its_device_and_waits_for_no_number(family, task
     """On the device "meta", whose tensors hold nothing: to look at one, as at one of a card, would raise."""
     heads = {"ctc": "ForCTC", "classification": "ForSequenceClassification", "features": "Model"}
     checkpoint = inspect(saved(random_model(family, heads[task]), tmp_path).directory, task)
-    config, operators = read_config(checkpoint), PublicOperators(gathers=False)
+    config, operators = engine_config(checkpoint), PublicOperators(gathers=False)
     device = torch.device("meta")
     weights = Weights(checkpoint, device, dtype)
     encoder = (Sew if family == "SEW" else SewD)(config, weights, operators)

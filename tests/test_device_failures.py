@@ -31,7 +31,7 @@ class Small:
 
     def __init__(self, model: RunningModel, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.tried: list[int] = []
-        start = model._start
+        start = model._begin
 
         def limited(segments: Sequence[Segment]) -> Underway:
             self.tried.append(len(segments))
@@ -39,7 +39,7 @@ class Small:
                 raise torch.OutOfMemoryError("no memory left")
             return start(segments)
 
-        monkeypatch.setattr(model, "_start", limited)
+        monkeypatch.setattr(model, "_begin", limited)
 
 
 def test_a_batch_that_does_not_fit_runs_in_halves(
@@ -65,14 +65,14 @@ def test_beside_a_card_what_comes_before_the_piece_that_does_not_fit_is_handed_o
     for number, seconds in enumerate((6.0, 1.0, 1.2, 6.5, 1.1)):
         write_babble(tmp_path / f"{number}.wav", seconds, seed=number)
         clips.append(Source(f"{number}.wav", tmp_path / f"{number}.wav"))
-    start = one_lane._start
+    start = one_lane._begin
 
     def short_of_memory(segments: Sequence[Segment]) -> Underway:
         if max(segment.samples.size for segment in segments) > 6.3 * 16_000:
             raise torch.OutOfMemoryError("no memory left")
         return start(segments)
 
-    monkeypatch.setattr(one_lane, "_start", short_of_memory)
+    monkeypatch.setattr(one_lane, "_begin", short_of_memory)
     monkeypatch.setattr(one_lane, "device", "cuda:0")
     options = Options(ChunkPlan.from_seconds(20.0, 1.0), batch_seconds=20.0, read_workers=0)
     results = run(clips, one_lane, Logits, options)
@@ -94,7 +94,7 @@ def test_pieces_before_the_one_that_does_not_fit_are_handed_on(
     one_lane: RunningModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a batch whose halves are run apart the first half is done."""
-    start = one_lane._start
+    start = one_lane._begin
     most = max(map(wav_samples, CLIPS[:2]))
 
     def short_of_memory(segments: Sequence[Segment]) -> Underway:
@@ -102,7 +102,7 @@ def test_pieces_before_the_one_that_does_not_fit_are_handed_on(
             raise torch.OutOfMemoryError("no memory left")
         return start(segments)
 
-    monkeypatch.setattr(one_lane, "_start", short_of_memory)
+    monkeypatch.setattr(one_lane, "_begin", short_of_memory)
     ordered = sorted(CLIPS[:2], key=wav_samples)
     plan = ChunkPlan.from_seconds(60.0, 0.2)
     results = run(ordered, one_lane, Logits, Options(plan, batch_seconds=60.0))
@@ -137,7 +137,7 @@ def test_one_piece_that_does_not_fit_says_what_torch_says(
     def fail(_segments: Sequence[Segment]) -> Underway:
         raise RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED\nmore about it")
 
-    monkeypatch.setattr(one_lane, "_start", fail)
+    monkeypatch.setattr(one_lane, "_begin", fail)
     with pytest.raises(DeviceError, match=r"one piece of .* s: cuDNN error: [A-Z_]+ \(use"):
         logits(one_lane, batch_seconds=0.0)
 
@@ -153,7 +153,7 @@ def test_the_error_for_one_piece_that_does_not_fit_keeps_nothing_of_it(
         alive.append(weakref.ref(hidden))
         raise torch.OutOfMemoryError("no memory left")
 
-    monkeypatch.setattr(one_lane, "_start", fail)
+    monkeypatch.setattr(one_lane, "_begin", fail)
     samples = np.zeros(16_000, np.float32)
     with pytest.raises(DeviceError) as caught:
         one_lane([Segment(samples, wave_statistics(samples))])
@@ -207,7 +207,7 @@ def test_a_kernel_that_fails_ends_the_run_in_one_line(
     def fail(_segments: Sequence[Segment]) -> Underway:
         raise error
 
-    monkeypatch.setattr(one_lane, "_start", fail)
+    monkeypatch.setattr(one_lane, "_begin", fail)
     with pytest.raises(DeviceError, match=r"^cpu failed: \S+ error: .* \(run again"):
         logits(one_lane, batch_seconds=0.0)
 
@@ -216,7 +216,7 @@ def test_a_result_that_cannot_be_made_is_tried_once_and_nothing_runs_again(
     one_lane: RunningModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where the file of a picture cannot be written."""
-    start, begun, made = one_lane._start, [], []
+    start, begun, made = one_lane._begin, [], []
 
     def counted(segments: Sequence[Segment]) -> Underway:
         begun.append(len(segments))
@@ -227,7 +227,7 @@ def test_a_result_that_cannot_be_made_is_tried_once_and_nothing_runs_again(
             made.append(recording.source.path)
             raise SewError("no room for a picture")
 
-    monkeypatch.setattr(one_lane, "_start", counted)
+    monkeypatch.setattr(one_lane, "_begin", counted)
     monkeypatch.setattr(one_lane, "device", "cuda:0")
     with pytest.raises(SewError, match="no room for a picture"):
         list(run(CLIPS, one_lane, Refusing, Options(PLAN, batch_seconds=7.0, read_workers=0)))

@@ -49,7 +49,7 @@ def test_many_a_length_brings_no_new_size_of_products(family, dtype, tmp_path, m
     monkeypatch.setattr(operators, "linear", linear)
     monkeypatch.setattr(operators, "fused_attention", False)
     monkeypatch.setattr(operators, "fused_with_bias", False)
-    bfloat16 = Products(together, compiled=True)
+    bfloat16 = Products(together, by_size=True)
     products = bfloat16 if dtype == "bfloat16" else operators.head_products
     monkeypatch.setattr(operators, "products", lambda _count: products)
     directory = tiny_model(tmp_path / "model", family, "ctc")

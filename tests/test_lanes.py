@@ -68,7 +68,7 @@ def in_lanes(
 ) -> Callable[..., tuple[list[str], Exception | None]]:
     """Run the clips in two lanes, with an error for some of them."""
     torch.set_num_threads(2)
-    start = loaded._start
+    start = loaded._begin
 
     def with_error(numbers: Sequence[int], error: Exception, *, only_beside: bool = False) -> Any:
         sizes = {wav_samples(CLIPS[number]) for number in numbers}
@@ -79,7 +79,7 @@ def in_lanes(
                 raise error
             return start(segments)
 
-        monkeypatch.setattr(loaded, "_start", failing)
+        monkeypatch.setattr(loaded, "_begin", failing)
         return until_error(run(CLIPS, loaded, Logits, Options(ChunkPlan.from_seconds(20.0, 1.0))))
 
     return with_error

@@ -123,7 +123,7 @@ def test_attention_goes_by_products_where_mkl_is_slower(monkeypatch, vendor, fam
     assert chosen.fused_attention is not (amd and (wide or dtype == torch.bfloat16))
     assert chosen.products(75).by_head is False
     assert chosen.products(750 * torch.get_num_threads()).by_head is (wide and dtype == torch.float32)
-    assert chosen.products(75).compiled is (dtype == torch.bfloat16)
+    assert chosen.products(75).by_size is (dtype == torch.bfloat16)
 
 
 def test_without_linux_nothing_is_known_of_the_processor(monkeypatch):

@@ -58,7 +58,7 @@ def check(scores: Sequence[Scores], model: RunningModel) -> None:
 def test_scores_come_in_order_with_silence_between(loaded: RunningModel, rows: int, threads: int) -> None:
     torch.set_num_threads(threads)
     names: set[str] = set()
-    start = loaded._start
+    start = loaded._begin
 
     def watched(segments: Sequence[Segment]) -> Underway:
         names.add(threading.current_thread().name.rpartition("_")[0])
@@ -66,7 +66,7 @@ def test_scores_come_in_order_with_silence_between(loaded: RunningModel, rows: i
 
     heard = WindowScores(loaded, "a.wav", rows, live=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loaded, "_start", watched)
+        patch.setattr(loaded, "_begin", watched)
         scores = [one for window in heard_windows() for one in heard.push(*window)]
         scores += heard.finish()
     assert names == ({"sew-lane"} if threads == 2 and rows < COUNT else {""})
@@ -103,7 +103,7 @@ def test_windows_before_the_one_that_does_not_fit_are_scored(
 ) -> None:
     torch.set_num_threads(threads)
     loaded.most_seconds = math.inf
-    start, failing = loaded._start, heard_windows()[8][1]
+    start, failing = loaded._begin, heard_windows()[8][1]
     assert failing is not None
 
     def short_of_memory(segments: Sequence[Segment]) -> Underway:
@@ -113,7 +113,7 @@ def test_windows_before_the_one_that_does_not_fit_are_scored(
 
     scores: list[Scores] = []
     heard = WindowScores(loaded, "a.wav", rows, live=False)
-    monkeypatch.setattr(loaded, "_start", short_of_memory)
+    monkeypatch.setattr(loaded, "_begin", short_of_memory)
 
     def listen() -> None:
         for window in heard_windows():

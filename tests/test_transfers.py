@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.checkpoint import inspect
-from sewcli.acoustic.engine.config import read_config
+from sewcli.acoustic.engine.config import engine_config
 from sewcli.acoustic.engine.fast import FastModel
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.statistics import wave_statistics
@@ -69,7 +69,7 @@ def test_a_forward_pass_neither_waits_for_a_device_nor_reads_from_it(tmp_path: P
     """On the device "meta", which has no values to read; waiting for a copy is waiting for the last batch."""
     checkpoint = inspect(tiny_model(tmp_path, family, "classification"), "classification")
     device = torch.device("meta")
-    model = FastModel(checkpoint, read_config(checkpoint), device, torch.float32)
+    model = FastModel(checkpoint, engine_config(checkpoint), device, torch.float32)
     rows = [np.ones(size, np.float32) for size in (16_000, 9_000)]
     batch = make_batch(rows, [wave_statistics(row) for row in rows], normalize=True)
     with torch.no_grad(), _Copies() as copies:

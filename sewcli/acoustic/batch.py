@@ -66,6 +66,45 @@ class Batch:
         )
 
 
+def frame_mask(frames: torch.Tensor, width: int) -> torch.Tensor:
+    """Which of `width` frames (states, columns) belong to each row: (B, width), bool.
+
+    Args:
+        frames: of each row, (B,).
+        width: of the batch.
+    """
+    return torch.arange(width, device=frames.device) < frames[:, None]
+
+
+def norm_of_moments(
+    mean: torch.Tensor,
+    covariance: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    gain: torch.Tensor,
+    offset: torch.Tensor,
+    epsilon: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The group norm after the first convolution as a scale and a shift of its output, (B, channels) each.
+
+    The mean w.m and variance w'Cw of a channel follow from the moments of the windows;
+    torch.nn.GroupNorm, with a group for each channel, computes the same over the output itself.
+
+    Args:
+        mean, covariance: `Batch.window_mean` and `Batch.window_covariance`.
+        weight, bias: of the convolution, (channels, kernel) and (channels,) or None.
+        gain, offset: weight and bias of the norm, (channels,).
+        epsilon: of the norm.
+    """
+    weight = weight.to(mean.dtype)
+    mean = mean @ weight.T
+    if bias is not None:
+        mean = mean + bias
+    variance = torch.einsum("ck,bkl,cl->bc", weight, covariance, weight)
+    scale = gain * torch.rsqrt(variance.clamp(min=0.0) + epsilon)
+    return scale, offset - mean * scale
+
+
 def make_batch(
     rows: Sequence[NDArray[np.float32]],
     statistics: Sequence[WaveStatistics],

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.batch import Batch, frame_mask, norm_of_moments
 
 #: a transformers model; its modules carry no types
 Model = Any
@@ -45,20 +45,14 @@ def first_convolution(layer: Model, batch: Batch) -> torch.Tensor:
 
 
 def _group_norm(layer: Model, batch: Batch, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """The group norm of conv layer 0 as a scale and a shift for each row and channel, (B, channels) each.
-
-    The mean w.m and variance w'Cw of a channel follow from the moments of the windows;
-    torch.nn.GroupNorm computes the same over the output of the layer.
-    """
+    """The group norm of conv layer 0, see `norm_of_moments`."""
+    conv, norm = layer.conv, layer.layer_norm
     # never in 16 bits: a variance rounded there can even come out negative
     with torch.autocast(batch.samples.device.type, enabled=False):
-        weight = layer.conv.weight[:, 0].to(batch.window_mean.dtype)
-        mean = batch.window_mean @ weight.T
-        if layer.conv.bias is not None:
-            mean = mean + layer.conv.bias
-        variance = torch.einsum("ck,bkl,cl->bc", weight, batch.window_covariance, weight)
-        scale = layer.layer_norm.weight * torch.rsqrt(variance.clamp(min=0.0) + layer.layer_norm.eps)
-        shift = layer.layer_norm.bias - mean * scale
+        moments = batch.window_mean, batch.window_covariance
+        scale, shift = norm_of_moments(
+            *moments, conv.weight[:, 0], conv.bias, norm.weight, norm.bias, norm.eps
+        )
     return scale.to(dtype), shift.to(dtype)
 
 
@@ -96,11 +90,6 @@ def _channels_last(layers: Sequence[Model], batch: Batch) -> torch.Tensor:
         weight, (stride,) = layer.conv.weight[:, :, None], layer.conv.stride
         hidden = layer.activation(nn.functional.conv2d(hidden, weight, layer.conv.bias, (1, stride)))
     return hidden[:, :, 0]
-
-
-def frame_mask(frames: torch.Tensor, width: int) -> torch.Tensor:
-    """Which of `width` frames belong to each row: (B, width), bool."""
-    return torch.arange(width, device=frames.device) < frames[:, None]
 
 
 def hidden_features(model: Model, batch: Batch) -> torch.Tensor:

@@ -14,7 +14,7 @@ import torch
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, inspect
 from sewcli.acoustic.cuda import fault_of, multiplies_bfloat16_on, settle_cuda
-from sewcli.acoustic.engine.config import NotCoveredError, read_config
+from sewcli.acoustic.engine.config import NotCoveredError, engine_config
 from sewcli.acoustic.failures import device_failed, is_of_device, is_out_of_memory, no_room_for_weights
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.processor import multiplies_bfloat16
@@ -83,8 +83,9 @@ def load_model(
         raise UsageError(f"int8 is for CPUs, not for {place}", hint="--dtype bfloat16, or --device cpu")
     if engine != "reference":
         try:
-            fast = _fast(checkpoint, place, dtype, compiled=compiled)
-            return _logged(fast, local, started, compiled=compiled)
+            return _told(
+                _fast(checkpoint, place, dtype, compiled=compiled), local, started, compiled=compiled
+            )
         except NotCoveredError as reason:
             if engine == "fast" or dtype == INT8:
                 instead = "--engine reference" + (" --dtype float32" if dtype == INT8 else "")
@@ -97,7 +98,7 @@ def load_model(
     from sewcli.acoustic.reference import TransformersModel
 
     kind = DTYPES.get(dtype, torch.float32)
-    return _logged(TransformersModel(checkpoint, place, kind), local, started, compiled=compiled)
+    return _told(TransformersModel(checkpoint, place, kind), local, started, compiled=compiled)
 
 
 @functools.cache
@@ -118,8 +119,8 @@ def _check(engine: str, dtype: str, threads: int | None) -> None:
         raise UsageError("transformers does not run in int8", hint="--dtype bfloat16, or --engine fast")
 
 
-def _logged(model: RunningModel, local: LocalModel, started: float, *, compiled: bool) -> RunningModel:
-    """The model, after a line about it for --verbose, and one on `compiled` where that changes nothing."""
+def _told(model: RunningModel, local: LocalModel, started: float, *, compiled: bool) -> RunningModel:
+    """The model, after what is told of it: a line for --verbose, and one on `compiled` where that is idle."""
     fits = model.engine == "fast" and model.device.startswith("cuda") and model.checkpoint.family == "sew-d"
     if compiled and not fits:
         _log.warning("--compile has no effect: it is for the attention of SEW-D in the fast engine, on a GPU")
@@ -140,7 +141,7 @@ def _logged(model: RunningModel, local: LocalModel, started: float, *, compiled:
 def _fast(checkpoint: Checkpoint, device: torch.device, dtype: str, *, compiled: bool) -> RunningModel:
     if device.type == "mps":
         raise NotCoveredError("device mps")
-    config = read_config(checkpoint)
+    config = engine_config(checkpoint)
     from sewcli.acoustic.engine.fast import FastModel
     from sewcli.acoustic.engine.int8 import values_dtype
 
@@ -169,7 +170,7 @@ def load_convolutions(directory: Path, dtype: torch.dtype) -> Callable[[Batch], 
     """
     checkpoint = inspect(directory, "features")
     try:
-        config = read_config(checkpoint)
+        config = engine_config(checkpoint)
     except NotCoveredError as reason:
         _log.info("the convolutions of %s run on transformers: %s", directory, reason)
         return None

@@ -27,7 +27,7 @@ class TransformersModel(RunningModel):
 
     Args:
         checkpoint: a directory that `inspect` has passed.
-        device: "cpu", "cuda", "cuda:1", "mps" ...
+        device: where it runs; a card by its number.
         dtype: of weights and activations; the moments and the logits are float32 in any case.
     """
 
@@ -73,8 +73,8 @@ class TransformersModel(RunningModel):
         self._attentions = []  # of a call that went wrong
         return super().__call__(segments)
 
-    def _start(self, segments: Sequence[Segment]) -> Underway:
-        started = super()._start(segments)
+    def _begin(self, segments: Sequence[Segment]) -> Underway:
+        started = super()._begin(segments)
         # halves of a batch that does not fit the memory come one after the other
         self._attentions += self._of_batch
         self._of_batch = []

@@ -113,14 +113,14 @@ class RunningModel(ABC):
     def __call__(self, segments: Sequence[Segment]) -> list[NDArray[np.float32]]:
         """See `AcousticModel`; a batch that does not fit the memory is run in halves."""
         self._check_process()
-        return self._begin(segments).result()
+        return self._within_memory(segments).result()
 
     def start(self, segments: Sequence[Segment], *, beside: bool = False) -> Underway:
         """See `sewcli.acoustic.model.Starting`; a batch that does not fit the memory is run in halves."""
         self._check_process()
         if beside and self.lanes > 1:
             return in_lane(functools.partial(self, segments))
-        return self._begin(segments)
+        return self._within_memory(segments)
 
     def _check_process(self) -> None:
         """Refuse to run in a forked process (UsageError).
@@ -134,12 +134,13 @@ class RunningModel(ABC):
             )
 
     @torch.inference_mode()
-    def _begin(self, segments: Sequence[Segment]) -> Underway:
+    def _within_memory(self, segments: Sequence[Segment]) -> Underway:
+        """Begin a batch, in halves where it does not fit the memory."""
         padded = len(segments) * max(segment.samples.size for segment in segments) / SAMPLE_RATE
         if len(segments) > 1 and padded > self.most_seconds:
             return self._halves(segments)
         try:
-            return self._start(segments)
+            return self._begin(segments)
         except (RuntimeError, MemoryError) as error:
             if is_of_device(error):
                 raise device_failed(self.device, error) from error
@@ -162,13 +163,14 @@ class RunningModel(ABC):
     def _halves(self, segments: Sequence[Segment]) -> Underway:
         """Begin a batch as two."""
         half = len(segments) // 2
-        first = self._begin(segments[:half])
+        first = self._within_memory(segments[:half])
         try:
-            return _Halves(first, self._begin(segments[half:]))
+            return _Halves(first, self._within_memory(segments[half:]))
         except DeviceError as error:
             return _Halves(first, _Failed(error))
 
-    def _start(self, segments: Sequence[Segment]) -> Underway:
+    def _begin(self, segments: Sequence[Segment]) -> Underway:
+        """Begin a batch as it is."""
         if any(segment.samples.size < MIN_SAMPLES for segment in segments):
             raise ValueError(f"a segment has fewer than {MIN_SAMPLES} samples")
         counts = None if self.labels else [kept_frame_count(segment.samples.size) for segment in segments]
@@ -214,14 +216,14 @@ class RunningModel(ABC):
         return bool(np.isfinite(logits).all())
 
 
-class _Begun:
+class _Uncancellable:
     """A batch that is past giving up."""
 
     def cancel(self) -> None:
         """Nothing."""
 
 
-class _Running(_Begun):
+class _Running(_Uncancellable):
     """A batch whose logits are on their way to the host.
 
     Args:
@@ -252,7 +254,7 @@ class _Running(_Begun):
         return rows
 
 
-class _Halves(_Begun):
+class _Halves(_Uncancellable):
     """A batch that ran as two."""
 
     def __init__(self, first: Underway, second: Underway) -> None:
@@ -271,7 +273,7 @@ class _Halves(_Begun):
             raise PartlyRunError(error, outputs) from error
 
 
-class _Failed(_Begun):
+class _Failed(_Uncancellable):
     """A batch that could not be begun."""
 
     def __init__(self, error: DeviceError) -> None:

@@ -175,7 +175,7 @@ def picture_file(place: Place | None, audio: Place | Encoded | Array) -> Picture
     file = Path(place)
     if file.suffix.lower() != ".png":
         raise UsageError(f"plot={os.fspath(place)!r}: pictures are written as .png")
-    _keep("plot", file, audio)
+    _refuse_recording("plot", file, audio)
     return lambda _source, picture: _write(file, [picture])
 
 
@@ -184,11 +184,12 @@ def logits_file(place: Place | None, audio: Place | Encoded | Array) -> Logits |
     if place is None:
         return None
     file = Path(place)
-    _keep("save_logits", file, audio)
+    _refuse_recording("save_logits", file, audio)
     return lambda _source, content: _write(file, content)
 
 
-def _keep(option: str, file: Path, audio: Place | Encoded | Array) -> None:
+def _refuse_recording(option: str, file: Path, audio: Place | Encoded | Array) -> None:
+    """Refuse a file to write that is the recording itself (UsageError)."""
     read: Any = audio if isinstance(audio, str | os.PathLike) else getattr(audio, "name", None)
     same = False
     with suppress(OSError, ValueError, TypeError):  # one of them is not there, or no file

@@ -252,12 +252,13 @@ class Model:
         self._require("ctc")
         options = checked_options(options, AlignOptions)
         how = self._reading(options)
-        least, times = (
-            options.get("min_confidence", DEFAULT_MIN_CONFIDENCE),
-            options.get("timestamps", "char"),
-        )
         return Aligning(
-            *(self._local, self._network, how, times, least, picture),
+            self._local,
+            self._network,
+            how,
+            options.get("timestamps", "char"),
+            options.get("min_confidence", DEFAULT_MIN_CONFIDENCE),
+            picture,
             ignore_punctuation=options.get("ignore_punctuation", False),
         )
 

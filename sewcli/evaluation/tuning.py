@@ -18,7 +18,7 @@ from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import DeviceError, InputError, SewError
 from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.rates import Edits, Metric, character_edits, folded, word_edits
-from sewcli.pipeline.ahead import in_order
+from sewcli.pipeline.ahead import mapped_ahead
 from sewcli.pipeline.consumer import Consumer
 from sewcli.processes.pool import DeadWorkerError
 from sewcli.reading.recording import Recording
@@ -163,7 +163,7 @@ def attempt(
             decoder.close()
 
     words = characters = Edits()
-    hypotheses = in_order(kept, decoded, workers=0 if workers is None else workers.count)
+    hypotheses = mapped_ahead(kept, decoded, workers=0 if workers is None else workers.count)
     for hypothesis, text in zip(hypotheses, kept.texts, strict=True):
         heard = folded(normalize(hypothesis))
         said = folded(normalize(text))

@@ -160,7 +160,7 @@ class Ahead(Generic[T, R]):
                 future.set_exception(error)
 
 
-def in_order(items: Iterable[T], work: Callable[[T], R], *, workers: int) -> Generator[R, None, None]:
+def mapped_ahead(items: Iterable[T], work: Callable[[T], R], *, workers: int) -> Generator[R, None, None]:
     """`work` done on each item, by so many threads ahead of the one that takes; 0 is that one itself."""
     if not workers:
         yield from map(work, items)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import LocalModel
 from sewcli.results import Failure, Transcript
@@ -44,8 +43,8 @@ class Aligning:
         local: LocalModel,
         network: RunningModel,
         options: Options,
-        timestamps: str = "char",
-        min_confidence: float = DEFAULT_MIN_CONFIDENCE,
+        timestamps: str,
+        min_confidence: float,
         picture: Picture | None = None,
         *,
         ignore_punctuation: bool = False,

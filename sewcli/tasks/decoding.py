@@ -17,7 +17,7 @@ from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import InputError
 from sewcli.inputs.source import Source
 from sewcli.logits import SavedLogits
-from sewcli.pipeline.ahead import in_order
+from sewcli.pipeline.ahead import mapped_ahead
 from sewcli.results import Failure, Transcript
 
 _BLOCK = 4096
@@ -48,7 +48,7 @@ class Decoding:
             UsageError: the decoder cannot be had for a model.
         """
         workers = self._workers
-        results = in_order(sources, self._decoded, workers=0 if workers is None else workers.count)
+        results = mapped_ahead(sources, self._decoded, workers=0 if workers is None else workers.count)
         with contextlib.ExitStack() as ends:
             ends.enter_context(contextlib.closing(results))
             if workers is not None:

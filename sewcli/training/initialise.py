@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.batch import Batch, frame_mask
 from sewcli.acoustic.checkpoint import FAMILIES, check_supported, class_name, family_of
 from sewcli.acoustic.failures import is_out_of_memory
 from sewcli.acoustic.files import read_config
-from sewcli.acoustic.forward import Model, base_model, convolutions, frame_mask
+from sewcli.acoustic.forward import Model, base_model, convolutions
 from sewcli.chunking import HOP, RECEPTIVE_FIELD, SAMPLE_RATE
 from sewcli.errors import ModelError, SewError, UsageError
 from sewcli.nearest import meant

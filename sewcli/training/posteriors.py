@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from sewcli.acoustic.batch import Batch
-from sewcli.acoustic.forward import frame_mask
+from sewcli.acoustic.batch import Batch, frame_mask
 from sewcli.chunking import PAIR
 from sewcli.errors import UsageError
 

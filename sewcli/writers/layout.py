@@ -62,6 +62,12 @@ def end_of(result: Transcript) -> float:
     return start_of(result) + result.duration
 
 
+def clock(seconds: float, mark: str) -> str:
+    """A time as subtitles have it, hh:mm:ss and, after the mark, milliseconds."""
+    minutes, rest = divmod(milliseconds(seconds), 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}{mark}{rest % 1000:03d}"
+
+
 def milliseconds(seconds: float) -> int:
     """A time in whole milliseconds."""
     return round(seconds * 1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sewcli.results import Transcript
 from sewcli.writers.cues import readable
-from sewcli.writers.layout import Layout, Result, cues_of, end_of, milliseconds
+from sewcli.writers.layout import Layout, Result, clock, cues_of, end_of
 
 
 def write(result: Result, layout: Layout) -> bytes:
@@ -13,11 +13,6 @@ def write(result: Result, layout: Layout) -> bytes:
         return b""
     shown = readable(cues_of(result, layout), end_of(result), layout.shape)
     return "".join(
-        f"{number}\n{_clock(cue.start)} --> {_clock(cue.end)}\n" + "\n".join(cue.lines) + "\n\n"
+        f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n" + "\n".join(cue.lines) + "\n\n"
         for number, cue in enumerate(shown, start=1)
     ).encode()
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(milliseconds(seconds), 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d},{rest % 1000:03d}"

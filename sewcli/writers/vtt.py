@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sewcli.results import Transcript
 from sewcli.writers.cues import readable
-from sewcli.writers.layout import Layout, Result, cues_of, end_of, milliseconds
+from sewcli.writers.layout import Layout, Result, clock, cues_of, end_of
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -17,12 +17,9 @@ def write(result: Result, layout: Layout) -> bytes:
     return "".join(
         ["WEBVTT\n"]
         + [
-            f"\n{_clock(cue.start)} --> {_clock(cue.end)}\n" + "\n".join(cue.lines).translate(_ESCAPES) + "\n"
+            f"\n{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n"
+            + "\n".join(cue.lines).translate(_ESCAPES)
+            + "\n"
             for cue in shown
         ]
     ).encode()
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(milliseconds(seconds), 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"

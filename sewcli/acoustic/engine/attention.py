@@ -25,12 +25,12 @@ class Products:
 
     Attributes:
         multiply: of a group of heads.
-        compiled: whether they are compiled by size.
+        by_size: whether oneDNN compiles them for each size, of which there should be few.
         by_head: whether a group is one head.
     """
 
     multiply: Multiply = multiply_together
-    compiled: bool = False
+    by_size: bool = False
     by_head: bool = False
 
     def padded(self, length: int, width: int) -> int:
@@ -40,7 +40,7 @@ class Products:
             length: how many are its own.
             width: how many there are.
         """
-        return min(states_on_grid(length), width) if self.compiled else length
+        return min(states_on_grid(length), width) if self.by_size else length
 
     def groups(self, heads: int, count: int, scores: int) -> Iterator[slice]:
         """Heads that are computed together.

@@ -95,7 +95,7 @@ class EngineConfig:
         return self.hidden // self.heads
 
 
-def read_config(checkpoint: Checkpoint) -> EngineConfig:
+def engine_config(checkpoint: Checkpoint) -> EngineConfig:
     """The configuration of a directory that `inspect` has passed.
 
     Raises:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.batch import Batch, norm_of_moments
 from sewcli.acoustic.engine.config import EngineConfig
 from sewcli.acoustic.engine.grid import on_grid
 from sewcli.acoustic.engine.operators import Operators
@@ -95,16 +95,11 @@ class FeatureExtractor:
         Args:
             mean, covariance: of the windows, see `Batch`.
         """
-        first = self._first.to(mean.dtype)
-        mean = mean @ first.T
-        if self._first_bias is not None:
-            mean = mean + self._first_bias
-        variance = torch.einsum("ck,bkl,cl->bc", first, covariance, first)
-        scale = self._norm_weight * torch.rsqrt(variance.clamp(min=0.0) + _GROUP_EPSILON)
-        shift = self._norm_bias - mean * scale
+        norm = self._norm_weight, self._norm_bias, _GROUP_EPSILON
+        scale, shift = norm_of_moments(mean, covariance, self._first, self._first_bias, *norm)
         if self._first_bias is not None:
             shift = shift + self._first_bias * scale
-        return (first * scale[..., None]).float().transpose(1, 2), shift[:, None].float()
+        return (self._first * scale[..., None]).float().transpose(1, 2), shift[:, None].float()
 
     def _convolve(self, samples: torch.Tensor, weight: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         # the first layer in float32 in any case: it reads the samples themselves

@@ -11,7 +11,7 @@ from sewcli.acoustic.engine.allocator import keep_freed_memory
 from sewcli.acoustic.engine.config import EngineConfig
 from sewcli.acoustic.engine.grid import compiled_for, on_grid
 from sewcli.acoustic.engine.heads import ClassificationHead, CtcHead, NoHead
-from sewcli.acoustic.engine.int8 import Int8Operators, find_products
+from sewcli.acoustic.engine.int8 import find_products
 from sewcli.acoustic.engine.operators import find_operators
 from sewcli.acoustic.engine.sew import Sew
 from sewcli.acoustic.engine.sew_d import SewD
@@ -26,8 +26,8 @@ class FastModel(RunningModel):
 
     Args:
         checkpoint: a directory that `inspect` has passed.
-        config: its configuration, from `read_config`.
-        device: "cpu", "cuda", "cuda:1" ...
+        config: its configuration, from `engine_config`.
+        device: where it runs; a card by its number.
         dtype: of weights and activations; moments, the first convolution and the logits are float32
             in any case.
         compiled: compile what gains by it, on a GPU.
@@ -58,7 +58,7 @@ class FastModel(RunningModel):
             keep_freed_memory()
         operators = find_operators(device, dtype, compiled=compiled)
         if int8:
-            operators = Int8Operators(operators, find_products(dtype))
+            operators = operators.in_int8(find_products(dtype))
             self.dtype = "int8"
         self._by_matrix = operators.by_matrix
         self._compiled = operators.compiled and config.family == "sew-d"

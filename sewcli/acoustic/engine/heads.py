@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.batch import Batch, frame_mask
 from sewcli.acoustic.engine.config import EngineConfig
 from sewcli.acoustic.engine.layers import Linear
 from sewcli.acoustic.engine.operators import Operators
@@ -44,7 +44,7 @@ class ClassificationHead:
         """(B, frames, hidden) -> (B, labels), float32."""
         projected = self._projector(hidden)
         kept = batch.frames // PAIR * PAIR
-        inside = torch.arange(projected.shape[1], device=projected.device) < kept[:, None]
+        inside = frame_mask(kept, projected.shape[1])
         # the sum over a minute leaves the range of float16
         summed = projected.masked_fill(~inside[..., None], 0.0).sum(dim=1, dtype=torch.float32)
         summed = summed + (batch.frames - kept)[:, None] * self._empty

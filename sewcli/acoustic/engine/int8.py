@@ -11,16 +11,12 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch.nn import functional as F
 
-from sewcli.acoustic.engine.attention import Products
-from sewcli.acoustic.engine.operators import Operators
 from sewcli.acoustic.processor import multiplies_bfloat16
-
-P = ParamSpec("P")
 
 _log = logging.getLogger("sewcli")
 
@@ -38,48 +34,6 @@ _TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 1e-2}
 def values_dtype() -> torch.dtype:
     """Of what lies between the layers: bfloat16 where the processor multiplies it, else float32."""
     return torch.bfloat16 if multiplies_bfloat16() else torch.float32
-
-
-class Int8Operators(Operators):
-    """Operators whose layers multiply in 8 bits; everything else is that of others.
-
-    Args:
-        others: of the dtype of the values.
-        products: the products in 8 bits.
-    """
-
-    def __init__(self, others: Operators, products: Int8Products) -> None:
-        self.by_matrix = others.by_matrix
-        self.compiled = others.compiled
-        self.gathers = others.gathers
-        self.fused_attention = others.fused_attention
-        self.fused_with_bias = others.fused_with_bias
-        self._others = others
-        self._products = products
-
-    def pack(self, weight: torch.Tensor) -> torch.Tensor:
-        """See `Operators`."""
-        return self._others.pack(weight)
-
-    def linear(
-        self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, gelu: bool = False
-    ) -> torch.Tensor:
-        """See `Operators`."""
-        return self._others.linear(values, weight, bias, gelu=gelu)
-
-    def layer(
-        self, weight: torch.Tensor, bias: torch.Tensor, *, gelu: bool = False
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """See `Operators`."""
-        return Int8Layer(self._products, weight, bias, gelu=gelu)
-
-    def products(self, count: int) -> Products:
-        """See `Operators`."""
-        return self._others.products(count)
-
-    def fused(self, function: Callable[P, torch.Tensor]) -> Callable[P, torch.Tensor]:
-        """See `Operators`."""
-        return self._others.fused(function)
 
 
 class Int8Layer:

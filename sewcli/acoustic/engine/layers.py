@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.batch import Batch, frame_mask
 from sewcli.acoustic.engine.config import EngineConfig
 from sewcli.acoustic.engine.operators import Operators
 from sewcli.acoustic.engine.weights import Weights
@@ -55,9 +55,8 @@ class Lengths:
         width = states if same_form else max(rows)
         if not same_form and min(rows) == width:
             return cls(rows, width)
-        # and a copy of one whose rows do not begin at multiples of eight
-        columns = torch.arange(-(-width // ALIGNED) * ALIGNED, device=batch.frames.device)
-        outside = columns >= batch.frames[:, None] // PAIR
+        # torch copies one whose rows do not begin at multiples of eight
+        outside = ~frame_mask(batch.frames // PAIR, -(-width // ALIGNED) * ALIGNED)
         mask = torch.zeros(outside.shape, dtype=dtype, device=outside.device).masked_fill_(
             outside, -torch.inf
         )
@@ -129,8 +128,7 @@ class FeatureProjection:
         hidden = self._norm(features)
         if self._projection is not None:
             hidden = self._projection(hidden)
-        inside = torch.arange(hidden.shape[1], device=hidden.device) < frames[:, None]
-        return hidden.masked_fill_(~inside[..., None], 0.0)
+        return hidden.masked_fill_(~frame_mask(frames, hidden.shape[1])[..., None], 0.0)
 
 
 class Upsampling:

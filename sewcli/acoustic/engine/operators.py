@@ -17,13 +17,15 @@ import logging
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from copy import copy
+from typing import Any, ParamSpec, Self
 
 import torch
 from torch.nn import functional as F
 
 from sewcli.acoustic.engine.attention import Products
 from sewcli.acoustic.engine.compiled import Compiled
+from sewcli.acoustic.engine.int8 import Int8Layer, Int8Products
 from sewcli.acoustic.processor import described
 
 P = ParamSpec("P")
@@ -51,6 +53,7 @@ class Operators(ABC):
         compiled: whether `fused` compiles, which wants the same form of all tensors in all batches.
         gathers: whether attention of all rows and heads at once gathers the scores of positions, or shifts
             them.
+        int8: what layers multiply with in 8 bits, or None.
     """
 
     by_matrix: bool
@@ -58,6 +61,7 @@ class Operators(ABC):
     gathers: bool
     fused_attention: bool
     fused_with_bias: bool
+    int8: Int8Products | None = None
 
     @abstractmethod
     def pack(self, weight: torch.Tensor) -> torch.Tensor:
@@ -72,9 +76,17 @@ class Operators(ABC):
     def layer(
         self, weight: torch.Tensor, bias: torch.Tensor, *, gelu: bool = False
     ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """A linear layer of a weight (outputs, inputs), by `linear`; that of int8 rounds its values."""
+        """A linear layer of a weight (outputs, inputs): by `linear`, or in 8 bits."""
+        if self.int8 is not None:
+            return Int8Layer(self.int8, weight, bias, gelu=gelu)
         packed = self.pack(weight)
         return lambda values: self.linear(values, packed, bias, gelu=gelu)
+
+    def in_int8(self, products: Int8Products) -> Self:
+        """The same with layers that multiply in 8 bits."""
+        other = copy(self)
+        other.int8 = products
+        return other
 
     @abstractmethod
     def products(self, count: int) -> Products:
@@ -153,8 +165,8 @@ class OneDnnOperators(Operators):
         self.fused_with_bias = not amd
         self.fused_attention = not amd or (dtype == torch.float32 and not wide)
         #: of short rows, all heads together, and of long ones
-        self._short = Products(compiled=dtype == torch.bfloat16)
-        self.head_products = Products(self._multiply_by_head, compiled=True, by_head=True)
+        self._short = Products(by_size=dtype == torch.bfloat16)
+        self.head_products = Products(self._multiply_by_head, by_size=True, by_head=True)
         self._long = self.head_products if wide and dtype == torch.float32 else self._short
         # with AVX2 alone oneDNN takes half as long for GELU as for the product: by torch, after it, a network
         # in float32 takes 0.86 to 0.95 of the time on a Zen 3

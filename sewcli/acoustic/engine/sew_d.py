@@ -199,8 +199,6 @@ class _Attention:
         context = projected.new_zeros(rows, count, heads, size)
         fused = self._operators.fused_with_bias
         for row, length in enumerate(lengths.rows):
-            if not length:
-                continue
             products = self._operators.products(length)
             taken = length if fused else products.padded(length, count)
             known = positions(taken)

@@ -116,7 +116,12 @@ def align(
     options = Options(plan, padded, chunks.whole_file, audio_engine, read_workers=machine.read_workers)
     picture = None if pictures is None else pictures.write
     task = Aligning(
-        *(local, network, options, timestamps, min_confidence, picture),
+        local,
+        network,
+        options,
+        timestamps,
+        min_confidence,
+        picture,
         ignore_punctuation=ignore_punctuation,
     )
     if known is not None:

@@ -21,7 +21,7 @@ from sewcli.cli.output.sinks import HINT_OF_OUTPUT, counted
 from sewcli.errors import InputError, SewError, UsageError
 from sewcli.inputs.source import Source
 from sewcli.locking import check_free
-from sewcli.pipeline.ahead import in_order
+from sewcli.pipeline.ahead import mapped_ahead
 from sewcli.results import Failure
 from sewcli.writers import Format, Layout, Result
 
@@ -104,7 +104,9 @@ class Directory:
             run: the hash of the model, the settings and the layout.
         """
         self._run = run
-        looked_up = in_order(self._planned, self._looked_up, workers=0 if self._journal is None else LOOKING)
+        looked_up = mapped_ahead(
+            self._planned, self._looked_up, workers=0 if self._journal is None else LOOKING
+        )
         with closing(looked_up):
             for one, is_done in looked_up:
                 if is_done:

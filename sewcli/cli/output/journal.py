@@ -23,7 +23,7 @@ from sewcli.cli.output.planned import Planned
 from sewcli.inputs.source import Source
 from sewcli.inputs.urls import unsigned
 from sewcli.locking import lock
-from sewcli.pipeline.ahead import in_order
+from sewcli.pipeline.ahead import mapped_ahead
 
 JOURNAL = f"{RESERVED}journal.jsonl"
 LOCK = f"{RESERVED}lock"
@@ -117,7 +117,7 @@ def not_done(root: Path, planned: Iterable[Planned], run: str) -> Iterator[Plann
 
     with (
         closing(Entries(root / JOURNAL)) as done,
-        closing(in_order(planned, looked_up, workers=LOOKING)) as inputs,
+        closing(mapped_ahead(planned, looked_up, workers=LOOKING)) as inputs,
     ):
         yield from (one for one, is_done in inputs if not is_done)
 
