@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch
-from sewcli.acoustic.cuda import first_line
+from sewcli.acoustic.cuda import first_line, has_failed
 
 _log = logging.getLogger("sewcli")
 
@@ -69,8 +69,8 @@ class CudaTransfers(Transfers):
             try:
                 return torch.empty(shape, dtype=dtype, pin_memory=True)
             except RuntimeError as error:
-                if isinstance(error, torch.AcceleratorError) and "out of memory" not in str(error):
-                    raise  # the card has failed
+                if has_failed(error):
+                    raise
                 self._pinned = False
                 _log.warning("no pinned memory, which makes copies slower: %s", first_line(error))
         return torch.empty(shape, dtype=dtype)

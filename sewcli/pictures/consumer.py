@@ -19,7 +19,6 @@ from sewcli.results import Classification, Failure, Span, Transcript
 
 ResultT = TypeVar("ResultT")
 Write = Callable[[Source, bytes], None]
-_READ_SAMPLES = 1 << 17
 #: matplotlib is not made for several threads
 _DRAWING = threading.Lock()
 
@@ -50,8 +49,8 @@ class Picturing(Consumer[ResultT]):
         if isinstance(result, Failure):
             return result
         builder = OverviewBuilder()
-        for start in range(0, recording.samples, _READ_SAMPLES):
-            builder.push(recording.read(start, min(start + _READ_SAMPLES, recording.samples)))
+        for block in recording.blocks(0, recording.samples):
+            builder.push(block)
         title = recording.source.path
         words: tuple[Span, ...] = ()
         if isinstance(result, Transcript):

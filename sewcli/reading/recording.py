@@ -6,7 +6,7 @@ chunk needs them; so the samples wait, short ones in memory and long ones in a t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,8 @@ from sewcli.reading.activity_options import ActivityOptions
 from sewcli.reading.kept import How, kept
 from sewcli.reading.read_workers import ReadWorkers
 
-_READ_SAMPLES = 1 << 17
+#: samples
+_BLOCK = 1 << 17
 
 
 class Recording:
@@ -68,8 +69,8 @@ class Recording:
         """The moments of what is kept alone, since models were trained on clips with little silence."""
         accumulator = StatisticsAccumulator()
         for start, stop in self.pieces:
-            for first in range(start, stop, _READ_SAMPLES):
-                accumulator.update(self.read(first, min(first + _READ_SAMPLES, stop)))
+            for block in self.blocks(start, stop):
+                accumulator.update(block)
         left = sum(stop - start for start, stop in self.pieces)
         return accumulator.finish() if left >= MIN_SAMPLES else None
 
@@ -84,6 +85,11 @@ class Recording:
             return self._held.read(start, stop)
         except OSError as error:
             raise cannot_open(shown(self.source), error) from error
+
+    def blocks(self, start: int, stop: int) -> Iterator[NDArray[np.float32]]:
+        """The same a block at a time."""
+        for first in range(start, stop, _BLOCK):
+            yield self.read(first, min(first + _BLOCK, stop))
 
     def close(self) -> None:
         """Give memory and temporary file back."""
