@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 import random
 import shutil
@@ -202,6 +203,44 @@ def test_other_data_and_other_processes_are_told(recipe_file, tmp_path, caplog):
     train_model(load_recipe(recipe_file, EXAMPLES, ["steps=2", f"train={manifest}"]), tmp_path / "run")
     assert "the training data are others than those the run began with" in caplog.messages
     assert "processes: 1 now, 3 before" in caplog.messages
+
+
+def clips(file, *lines):
+    """A manifest of some of the example clips, by their places in that of all."""
+    rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").read_text().splitlines()]
+    paths = [{**rows[line], "audio_filepath": str(EXAMPLES / rows[line]["audio_filepath"])} for line in lines]
+    file.write_text("".join(json.dumps(row) + "\n" for row in paths))
+    return file
+
+
+def test_a_run_keeps_its_dev_set_where_none_is_named(recipe_file, tmp_path, caplog):
+    text = recipe_file.read_text().replace('dev = "speech.jsonl"\n', "")
+    text = text.replace('train = "speech.jsonl"', f'train = "{clips(tmp_path / "train.jsonl", 0, 1, 2)}"')
+    recipe_file.write_text(text)
+    dev = clips(tmp_path / "dev.jsonl", 3, 4)
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1", f"dev={dev}"]), tmp_path / "run")
+    caplog.clear()
+    caplog.set_level(logging.INFO, "sewcli")
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=2"]), tmp_path / "run")
+    assert f"dev is {dev}, by which the run has chosen until now" in caplog.messages
+    assert not any("held out" in message or "dev is another" in message for message in caplog.messages)
+    assert "learned from" not in (tmp_path / "run/model/README.md").read_text()
+
+
+def test_clips_of_dev_that_were_learned_from_before_are_told(recipe_file, tmp_path, caplog):
+    first, second = clips(tmp_path / "a.jsonl", 0, 1, 2), clips(tmp_path / "b.jsonl", 2, 3)
+    dev, other_dev = clips(tmp_path / "c.jsonl", 4), clips(tmp_path / "d.jsonl", 0, 1, 4)
+    run = tmp_path / "run"
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=1", f"train={first}", f"dev={dev}"]), run)
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=2", f"train={second}", f"dev={dev}"]), run)
+    assert not any("has learned from" in message for message in caplog.messages)
+    train_model(load_recipe(recipe_file, EXAMPLES, ["steps=3", f"train={second}", f"dev={other_dev}"]), run)
+    told = "2 of 3 dev clips are among those the run has learned from: "
+    assert any(message.startswith(told) for message in caplog.messages)
+    card = (run / "model/README.md").read_text()
+    assert "2 clips of dev were learned from." in card
+    assert "2 clips, " in card
+    assert "Before, the run had learned from 2 clips that are not among these." in card
 
 
 @pytest.mark.parametrize("setting", ["choose=last", "freeze_feature_encoder=true"])

@@ -20,6 +20,7 @@ from sewcli.inputs.manifest import load_manifest
 from sewcli.training.cache import AudioCache
 from sewcli.training.checkpoint import CHOSEN, load_checkpoint
 from sewcli.training.classification import ClassificationTask
+from sewcli.training.history import History
 from sewcli.training.loop import Trainer
 from sewcli.training.optimizers import make_optimizers
 from sewcli.training.recipe import load_recipe
@@ -87,7 +88,7 @@ def test_three_updates_are_those_by_hand(recipe_file: Path, tmp_path: Path) -> N
     settings += ["front_end_steps=0", "eval_every=3"]
     recipe = load_recipe(recipe_file, EXAMPLES, settings)
     task, model, losses = Slopes(), Plane(), Losses()
-    trainer = Trainer(recipe, model, task, tmp_path, Accelerator(cpu=True), [losses])
+    trainer = Trainer(recipe, model, task, tmp_path, Accelerator(cpu=True), History((), ()), [losses])
     trainer.optimizers = [torch.optim.SGD(model.parameters())]
     trainer.run()
 

@@ -17,6 +17,7 @@ from sewcli import __version__
 from sewcli.acoustic.forward import Model
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.training.cache import AudioCache
+from sewcli.training.history import History
 from sewcli.training.observers import is_loss, is_metric
 from sewcli.training.recipe import Recipe
 
@@ -39,6 +40,8 @@ class DataSummary:
         clips: in all.
         left_out: clips that could be read and were not used.
         background: hours of other speech, of which `_unknown_` is cut.
+        earlier: other clips that were learned from before the run was resumed with these.
+        dev_learned: clips of dev that were learned from.
         manifests: SHA-256 of what names the clips, see `corpus_hash`.
         samples: SHA-256 of the decoded 16-bit samples of all clips, in order.
     """
@@ -47,12 +50,19 @@ class DataSummary:
     clips: int
     left_out: int
     background: float
+    earlier: int
+    dev_learned: int
     manifests: str
     samples: str
 
     @classmethod
     def of(
-        cls, train: AudioCache, used: NDArray[np.int64], background: AudioCache | None, manifests: str
+        cls,
+        train: AudioCache,
+        used: NDArray[np.int64],
+        background: AudioCache | None,
+        manifests: str,
+        history: History,
     ) -> DataSummary:
         """Sum a training set up, of which the clips `used` are learned from."""
         hours: dict[str, float] = defaultdict(float)
@@ -63,7 +73,16 @@ class DataSummary:
             digest.update(train.samples[start : start + _BLOCK].tobytes())
         left_out = len(train) - used.size
         other = 0.0 if background is None else float(background.lengths.sum()) / SAMPLE_RATE / 3600
-        return cls(dict(sorted(hours.items())), used.size, left_out, other, manifests, digest.hexdigest())
+        return cls(
+            dict(sorted(hours.items())),
+            used.size,
+            left_out,
+            other,
+            history.earlier,
+            history.dev_learned,
+            manifests,
+            digest.hexdigest(),
+        )
 
 
 def write_card(
@@ -98,7 +117,8 @@ def write_card(
         "",
         "## Measured on dev",
         "",
-        f"The weights are the moving average {which} {step}. {_MEASURE[recipe.task]}",
+        f"The weights are the moving average {which} {step}. {_MEASURE[recipe.task]}"
+        + (f" {data.dev_learned} clips of dev were learned from." if data.dev_learned else ""),
         "",
         "| metric | |",
         "|---|---|",
@@ -108,6 +128,11 @@ def write_card(
         "",
         f"{data.clips} clips, {sum(data.hours.values()):.2f} hours"
         + (f"; {data.left_out} more were left out." if data.left_out else ".")
+        + (
+            f" Before, the run had learned from {data.earlier} clips that are not among these."
+            if data.earlier
+            else ""
+        )
         + (
             f" `_unknown_` was cut from {data.background:.2f} hours of other speech."
             if data.background

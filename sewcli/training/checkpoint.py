@@ -15,6 +15,7 @@ import logging
 import os
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,6 +145,19 @@ def last_step(directory: Path) -> int:
     """The update of the newest checkpoint of a run, 0 where there is none."""
     found = _checkpoints(directory, STATE)
     return int(found[-1].name.rpartition("-")[2]) if found else 0
+
+
+def dev_of(directory: Path) -> Path | None:
+    """The dev set that the run in a directory was given last, where there is one."""
+    found = _checkpoints(directory, STATE)
+    if not found:
+        return None
+    try:
+        state = _with_tensors(json.loads((found[-1] / _PLAIN).read_text()), defaultdict(torch.Tensor))
+        given = ast.literal_eval(_shown(state["recipe"]["dev"]))
+    except (OSError, ValueError, KeyError, SyntaxError):
+        return None  # whoever loads the checkpoint tells
+    return None if given is None else Path(given)
 
 
 def has_checkpoint(directory: Path, kind: str = STATE) -> bool:

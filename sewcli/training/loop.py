@@ -36,6 +36,7 @@ from sewcli.training.checkpoint import (
 )
 from sewcli.training.course import Course
 from sewcli.training.feed import Feed
+from sewcli.training.history import History
 from sewcli.training.initialise import teach_front_end
 from sewcli.training.interfaces import Observer, Task
 from sewcli.training.observers import mean_loss
@@ -70,6 +71,7 @@ class Trainer:
         directory: for the checkpoints: `state-STEP` of the run and `chosen-STEP` of the averaged weights that
             become the model, which are those that did best on dev, or the last ones.
         accelerator: of accelerate.
+        history: of the clips.
         observers: told of updates and evaluations (main process).
     """
 
@@ -80,6 +82,7 @@ class Trainer:
         task: Task,
         directory: Path,
         accelerator: Any,
+        history: History,
         observers: Sequence[Observer] = (),
     ) -> None:
         self.recipe = recipe
@@ -99,6 +102,7 @@ class Trainer:
         #: of the updates since the last evaluation
         self._losses: list[float] = []
         self._accelerator = accelerator
+        self._history = history
         self._observers = observers
         if recipe.freeze_feature_encoder:
             model.freeze_feature_encoder()
@@ -267,6 +271,7 @@ class Trainer:
                 "processes": self._accelerator.num_processes,
                 "data": self.task.fingerprint,
                 "dev": self.task.dev_fingerprint,
+                "learned": self._history.learned,
                 "recipe": settings_of(self.recipe),
                 "best": self.best,
                 "best_step": self.best_step,
@@ -285,6 +290,8 @@ class Trainer:
         check_same_run(state, self.recipe, self.task.outputs, self.directory)
         if state["data"] != self.task.fingerprint:
             log.warning("the training data are others than those the run began with")
+        if "learned" in state:
+            self._history.resume(state["learned"])
         if state["processes"] != self._accelerator.num_processes:
             log.warning("processes: %d now, %d before", self._accelerator.num_processes, state["processes"])
         self.step, self.batches, self.best_step = state["step"], state["batches"], state["best_step"]

@@ -30,7 +30,7 @@ from sewcli.model_json import write_own
 from sewcli.registry import ModelSpec, resolve
 from sewcli.training.augment import check_recordings
 from sewcli.training.card import DataSummary, write_card
-from sewcli.training.checkpoint import CHOSEN, held, last_step, load_checkpoint
+from sewcli.training.checkpoint import CHOSEN, dev_of, held, last_step, load_checkpoint
 from sewcli.training.checks import check_effects, tell_masks, tell_short_course
 from sewcli.training.classification import ClassificationTask
 from sewcli.training.ctc import CtcTask
@@ -39,6 +39,7 @@ from sewcli.training.data import Data, make_task, read_data, write_spelling
 from sewcli.training.export import export
 from sewcli.training.features import check_kept_features
 from sewcli.training.heads import roles, take_head
+from sewcli.training.history import History
 from sewcli.training.initialise import build_model, check_config
 from sewcli.training.interfaces import Observer
 from sewcli.training.loop import Trainer
@@ -104,6 +105,9 @@ def _train(
         torch.set_num_threads(threads)
     origin = None if recipe.init is None else _fetched(recipe.init, offline=offline)
     start = None if origin is None else origin.directory
+    if recipe.dev is None and (before := dev_of(directory)) is not None:
+        log.info("dev is %s, by which the run has chosen until now", before)
+        recipe = dataclasses.replace(recipe, dev=before)
     recipe = dataclasses.replace(
         recipe, family=_family(recipe, start), precision=_precision(recipe.precision, accelerator.device)
     )
@@ -125,11 +129,12 @@ def _train(
             *TensorBoardLog.where_installed(directory, step),
             *observers,
         )
+    history = History((data.train.rows[clip] for clip in task.used.tolist()), data.dev.rows)
     with _memory_told(recipe):
-        trainer = Trainer(recipe, model, task, directory, accelerator, observed)
+        trainer = Trainer(recipe, model, task, directory, accelerator, history, observed)
         trainer.run()
     if accelerator.is_main_process:
-        _finish(recipe, trainer, task, data, origin)
+        _finish(recipe, trainer, task, data, history, origin)
     # Several processes take leave of each other. The model that sums gradients holds their group, whose
     # threads must have ended before the interpreter does.
     accelerator.free_memory()
@@ -218,6 +223,7 @@ def _finish(
     trainer: Trainer,
     task: CtcTask | ClassificationTask,
     data: Data,
+    history: History,
     origin: LocalModel | None,
 ) -> None:
     """Export the chosen weights with their card and curves."""
@@ -236,10 +242,10 @@ def _finish(
         )
     records = MetricsLog(directory).records()
     background = data.background[0] if data.background else None
-    summary = DataSummary.of(data.train, task.used, background, data.manifests)
+    summary = DataSummary.of(data.train, task.used, background, data.manifests, history)
     write_card(target, recipe, model, summary, records, chosen["step"])
     draw_curves(records, directory / "curves.png")
-    log.info("the model is in %s", target)
+    log.info("the model is in %s: the weights of update %d", target, chosen["step"])
 
 
 def _fetched(name: str, *, offline: bool) -> LocalModel:
