@@ -206,6 +206,27 @@ def test_failures_are_values_in_their_place(model: sewcli.Model, audio: Path) ->
     assert caught.value.code == "not_found"
 
 
+def test_a_row_of_a_data_set_is_what_it_holds(model: sewcli.Model, audio: Path) -> None:
+    file, (samples, rate) = audio / "b.wav", soundfile.read(audio / "b.wav", dtype="float32")
+    expected = model.transcribe(file).text
+    rows: list[Any] = [
+        {"array": samples, "sampling_rate": rate, "path": None},
+        {"bytes": file.read_bytes(), "path": "b.wav"},
+        {"bytes": None, "path": str(file)},
+    ]
+    assert [model.transcribe(row).text for row in rows] == [expected] * 3
+    assert [one.text for one in model.transcribe_many(rows)] == [expected] * 3
+    assert model.transcribe(rows[0], rate).text == expected
+    with pytest.raises(sewcli.UsageError, match="sample_rate=8000, and its sampling_rate is 16000"):
+        model.transcribe(rows[0], 8000)
+    with pytest.raises(sewcli.UsageError, match=r"mapping of 'audio' is no audio .*'sampling_rate'"):
+        model.transcribe({"audio": samples})
+    [failed] = model.transcribe_many([{}])
+    assert "a mapping of nothing is no audio" in failed.message
+    with pytest.raises(sewcli.UsageError, match="NoneType: no recording"):
+        model.transcribe(None)  # type: ignore[arg-type]
+
+
 def test_inputs_are_taken_one_by_one(model: sewcli.Model, audio: Path) -> None:
     """An endless iterator of inputs gives results all the same."""
     taken = []

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import needs_pyctcdecode
 
 import sewcli
 from sewcli.errors import UsageError
@@ -62,6 +63,24 @@ def test_a_language_model_may_be_a_path(nano: sewcli.Model, tmp_path: Path) -> N
 def test_a_model_is_of_one_process(nano: sewcli.Model) -> None:
     with pytest.raises(TypeError, match="load it in each"):
         pickle.dumps(nano)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"alpha": 3.0}, "alpha has no effect without lm"),
+        ({"beam_width": 10}, "beam_width has no effect without decoder='beam'"),
+        ({"decoder": "beam", "beta": 1.0}, "beta has no effect without lm"),
+        ({"decoder": "beam", "hotword_weight": 1.0}, "hotword_weight has no effect without hotwords"),
+    ],
+    ids=str,
+)
+@needs_pyctcdecode
+def test_one_that_does_nothing_without_another_is_refused(
+    nano: sewcli.Model, given: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(sewcli.UsageError, match=told):
+        nano.transcribe(CLIP, **given)
 
 
 def test_others_are_refused_too(nano: sewcli.Model) -> None:

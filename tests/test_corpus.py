@@ -53,6 +53,9 @@ def test_folders_named_after_labels_are_a_data_set(tmp_path):
     (tmp_path / "data/no/readme.txt").write_text("")
     rows = read_corpus(tmp_path / "data", tmp_path, task="classification")
     assert [row.label for row in rows] == ["no", "yes"]
+    with pytest.raises(UsageError, match="holds audio files without texts or labels"):
+        read_corpus(tmp_path / "data/no", tmp_path, task="classification")
+    (tmp_path / "data/no/a.wav").unlink()
     with pytest.raises(UsageError, match="holds no clips"):
         read_corpus(tmp_path / "data/no", tmp_path, task="classification")
 
@@ -128,15 +131,41 @@ def test_a_data_set_saved_anew_in_another_order_keeps_text_and_audio_together(tm
         assert [clips[row.source.file.read_bytes()] for row in rows] == [row.text for row in rows]
 
 
-@pytest.mark.parametrize("inside", ["metadata.csv", "a/clip.wav"])
-def test_splits_of_a_data_set_are_no_labels(tmp_path, inside):
-    for split in ("train", "test"):
-        file = tmp_path / "data" / split / inside
-        file.parent.mkdir(parents=True)
-        shutil.copyfile(EXAMPLES / "speech/go-forward.wav", file)
-    with pytest.raises(UsageError, match="holds the splits of a data set") as caught:
+@pytest.mark.parametrize("task", ["ctc", "classification"])
+def test_folders_named_as_splits_are_no_labels(tmp_path, task):
+    data = tmp_path / "data"
+    for split in ("Train", "test"):
+        clip = data / split / ("clip.wav" if task == "ctc" else "yes/clip.wav")
+        clip.parent.mkdir(parents=True)
+        shutil.copyfile(EXAMPLES / "speech/go-forward.wav", clip)
+        if task == "ctc":
+            (data / split / "metadata.csv").write_text(f"file_name,text\nclip.wav,{split.upper()}\n")
+    assert corpus_task(data) == task
+    assert [has_split(data, split) for split in ("train", "dev", "test")] == [True, False, True]
+    for split, folder in (("train", "Train"), ("test", "test")):
+        [row] = read_corpus(data, tmp_path, task=task, split=split)
+        assert (data / folder) in row.source.file.parents
+        assert (row.text or row.label) == (folder.upper() if task == "ctc" else "yes")
+    with pytest.raises(UsageError, match="has splits Train, test, none is dev") as caught:
+        read_corpus(data, tmp_path, task=task, split="dev")
+    assert caught.value.hint == f"name one: {data}/Train"
+
+
+def test_parts_of_a_data_set_are_no_labels(tmp_path):
+    for part in ("one", "other"):
+        (tmp_path / "data" / part).mkdir(parents=True)
+        (tmp_path / "data" / part / "metadata.csv").write_text("file_name,text\n")
+    with pytest.raises(UsageError, match="holds the parts of a data set") as caught:
         read_corpus(tmp_path / "data", tmp_path, task="classification")
-    assert caught.value.hint.startswith(f"name one: {tmp_path}/data/")
+    assert caught.value.hint == f"name one: {tmp_path}/data/one"
+
+
+def test_a_saved_data_set_without_rows_is_told(tmp_path):
+    datasets = pytest.importorskip("datasets", reason="needs the extra datasets")
+    table = datasets.Dataset.from_dict({"audio": ["a.wav"], "text": ["A"]}).select(range(0))
+    table.save_to_disk(str(tmp_path / "none"))
+    with pytest.raises(UsageError, match=r"none (cannot be read|is empty)"):
+        read_corpus(tmp_path / "none", tmp_path / "unpacked", task="ctc")
 
 
 def test_an_index_in_another_encoding_is_named(tmp_path):

@@ -7,7 +7,7 @@ import math
 import os
 import stat
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,9 +34,13 @@ from sewcli.results import (
 
 Array = NDArray[np.floating[Any]] | NDArray[np.int16] | NDArray[np.int32]
 Place = str | os.PathLike[str]
-Audio = Place | Encoded | tuple[Array, int]
+Audio = Place | Encoded | tuple[Array, int] | Mapping[str, Any]
 """A file or an address, bytes or an open file, or samples of shape (samples,) or (samples, channels) with
-their rate."""
+their rate; or any of these as data sets of Hugging Face hold them (`array` and `sampling_rate`, `bytes` or
+`path`)."""
+
+One = Place | Encoded | Array | Mapping[str, Any]
+"""The same where the rate of samples is an argument of its own."""
 
 Picture = Callable[[Source, bytes], None]
 Logits = Callable[[Source, Iterable[bytes]], None]
@@ -46,9 +50,16 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT", Transcript, Classification, Embedding)
 
 
-def one_source(audio: Place | Encoded | Array, sample_rate: int | None) -> Source:
+def one_source(audio: One, sample_rate: int | None) -> Source:
     """The source of a file or an array (UsageError where the array is no audio)."""
     given: Any = audio
+    if isinstance(given, Mapping):
+        given = _unwrapped(given)
+        if isinstance(given, tuple):
+            given, own = given
+            if sample_rate not in (None, own):
+                raise UsageError(f"sample_rate={sample_rate}, and its sampling_rate is {own}")
+            sample_rate = own
     if isinstance(given, str | os.PathLike) or is_encoded(given):
         if sample_rate is not None:
             raise UsageError("sample_rate is for arrays; a file has its own", hint="leave it out")
@@ -56,8 +67,23 @@ def one_source(audio: Place | Encoded | Array, sample_rate: int | None) -> Sourc
     if isinstance(given, list | tuple) and any(isinstance(one, str | os.PathLike) for one in given):
         raise UsageError("several files", hint="give them to transcribe_many, classify_many or embed_many")
     if sample_rate is None and isinstance(given, tuple) and len(given) == 2:
-        raise UsageError("samples and their rate are two arguments", hint="transcribe(samples, rate)")
+        raise UsageError("samples and their rate are two arguments", hint="samples, sample_rate=rate")
+    if given is None or isinstance(given, bool | int | float):
+        raise UsageError(f"{type(given).__name__}: no recording", hint="give a file, bytes, or samples")
     return array_source(given, sample_rate)
+
+
+def _unwrapped(audio: Mapping[str, Any]) -> Place | Encoded | tuple[Array, int]:
+    """The audio of a row of a data set (UsageError where there is none)."""
+    if "array" in audio and "sampling_rate" in audio:
+        return audio["array"], audio["sampling_rate"]
+    found: Any = audio.get("bytes") or audio.get("path")
+    if found is None:
+        raise UsageError(
+            f"a mapping of {', '.join(map(repr, audio)) or 'nothing'} is no audio",
+            hint="it needs 'array' and 'sampling_rate', or 'bytes' or 'path'",
+        )
+    return found  # type: ignore[no-any-return]
 
 
 def listed(items: Iterable[ItemT]) -> Iterable[ItemT]:
@@ -82,16 +108,19 @@ def any_text_source(pair: tuple[Audio, str]) -> Source:
     """The source of a recording and its text; what is wrong with one of them becomes its failure."""
     given: Any = pair
     if not isinstance(given, tuple | list) or len(given) != 2 or not isinstance(given[1], str):
-        return _unusable("recordings come with their texts: give (recording, text)")
+        alone = _file(given) if isinstance(given, str | os.PathLike) else _unusable("")
+        return replace(alone, error="recordings come with their texts: give (recording, text)")
     return replace(any_source(pair[0]), text=pair[1])
 
 
 def any_source(audio: Audio) -> Source:
     """The source of an input; what is wrong with it becomes its failure."""
     given: Any = audio
-    if isinstance(given, str | os.PathLike):
-        return _file(given)
     try:
+        if isinstance(given, Mapping):
+            given = _unwrapped(given)
+        if isinstance(given, str | os.PathLike):
+            return _file(given)
         if is_encoded(given):
             return stream_source(given)
         if not isinstance(given, tuple | list) or len(given) != 2:
@@ -161,7 +190,7 @@ def only(results: Iterator[ResultT | Failure]) -> ResultT:
     return result
 
 
-def picture_file(place: Place | None, audio: Place | Encoded | Array) -> Picture | None:
+def picture_file(place: Place | None, audio: One) -> Picture | None:
     """What writes the picture of one recording.
 
     Raises:
@@ -179,7 +208,7 @@ def picture_file(place: Place | None, audio: Place | Encoded | Array) -> Picture
     return lambda _source, picture: _write(file, [picture])
 
 
-def logits_file(place: Place | None, audio: Place | Encoded | Array) -> Logits | None:
+def logits_file(place: Place | None, audio: One) -> Logits | None:
     """What writes the logits of one recording (UsageError where that would replace the recording)."""
     if place is None:
         return None
@@ -188,7 +217,7 @@ def logits_file(place: Place | None, audio: Place | Encoded | Array) -> Logits |
     return lambda _source, content: _write(file, content)
 
 
-def _refuse_recording(option: str, file: Path, audio: Place | Encoded | Array) -> None:
+def _refuse_recording(option: str, file: Path, audio: One) -> None:
     """Refuse a file to write that is the recording itself (UsageError)."""
     read: Any = audio if isinstance(audio, str | os.PathLike) else getattr(audio, "name", None)
     same = False

@@ -7,9 +7,9 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from sewcli.api.inputs import (
-    Array,
     Audio,
     Logits,
+    One,
     Picture,
     Place,
     any_sources,
@@ -33,7 +33,6 @@ from sewcli.api.options import (
     decoding_options,
     reading_options,
 )
-from sewcli.audio.streams import Encoded
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
 from sewcli.errors import ModelError, UsageError
 from sewcli.hub.fetching import LocalModel
@@ -82,7 +81,7 @@ class Model:
 
     def transcribe(
         self,
-        audio: Place | Encoded | Array,
+        audio: One,
         sample_rate: int | None = None,
         *,
         plot: Place | None = None,
@@ -127,7 +126,7 @@ class Model:
 
     def align(
         self,
-        audio: Place | Encoded | Array,
+        audio: One,
         text: str,
         sample_rate: int | None = None,
         *,
@@ -161,7 +160,7 @@ class Model:
 
     def classify(
         self,
-        audio: Place | Encoded | Array,
+        audio: One,
         sample_rate: int | None = None,
         *,
         plot: Place | None = None,
@@ -179,7 +178,7 @@ class Model:
 
     def spot(
         self,
-        audio: Place | Encoded | Array,
+        audio: One,
         sample_rate: int | None = None,
         *,
         plot: Place | None = None,
@@ -209,9 +208,7 @@ class Model:
         results = task.results(parts([one_source(audio, sample_rate)], options))
         return ended_at_exit(events_only(results))
 
-    def embed(
-        self, audio: Place | Encoded | Array, sample_rate: int | None = None, **options: Unpack[EmbedOptions]
-    ) -> Embedding:
+    def embed(self, audio: One, sample_rate: int | None = None, **options: Unpack[EmbedOptions]) -> Embedding:
         """The hidden states of one recording, a file or an array, by a model loaded for "features".
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from numbers import Integral, Real
 from types import NoneType
@@ -234,6 +234,18 @@ def is_kind(value: Any, kind: Any) -> bool:
     return isinstance(value, get_origin(kind) or kind)
 
 
+_Needed = tuple[str, Callable[[DecodingOptions], object]]
+_SEARCH: _Needed = ("decoder='beam'", lambda options: options.is_beam)
+_MODEL: _Needed = ("lm", lambda options: options.lm)
+_HOTWORDS: _Needed = ("hotwords", lambda options: options.hotwords)
+#: options that do nothing without another
+_IDLE_WITHOUT = {
+    **dict.fromkeys(("beam_width", "token_min_logp", "beam_prune_logp"), _SEARCH),
+    **dict.fromkeys(("alpha", "beta", "unk_score"), _MODEL),
+    "hotword_weight": _HOTWORDS,
+}
+
+
 def decoding_options(options: Any, defaults: OptionDefaults | None = None) -> DecodingOptions:
     """How logits become text (UsageError where the options do not go together).
 
@@ -245,6 +257,9 @@ def decoding_options(options: Any, defaults: OptionDefaults | None = None) -> De
     given = {name: options[name] for name in names & options.keys()}
     decoding = DecodingOptions(**with_defaults(given, defaults))
     decoding.check()
+    for name, (needed, has) in _IDLE_WITHOUT.items():
+        if name in given and not has(decoding):
+            raise UsageError(f"{name} has no effect without {needed}", hint="leave it out")
     return decoding
 
 

@@ -37,8 +37,10 @@ from sewcli.inputs.saved import (
     TEXT_COLUMNS,
     has_saved_split,
     is_saved,
+    no_such_split,
     open_saved,
     saved_dataset,
+    split_name,
 )
 from sewcli.inputs.source import Source
 
@@ -89,6 +91,12 @@ def load_corpus(path: Path, unpacked: Path, *, split: str = "train") -> Manifest
     indexes = _indexes(path)
     if indexes:
         manifest = _audiofolder(path, indexes[0])
+    elif splits := _split_folders(path):
+        name = split_name(splits, split)
+        if name is None:
+            raise no_such_split(path, [folder.name for folder in splits.values()], split)
+        log.info("%s: its folder %s", path, splits[name].name)
+        return load_corpus(splits[name], unpacked, split=split)
     elif has_lists(path):
         manifest = _speech_commands(path, split)
     elif has_transcripts(path):
@@ -96,7 +104,9 @@ def load_corpus(path: Path, unpacked: Path, *, split: str = "train") -> Manifest
     else:
         manifest = _label_folders(path)
     if not manifest.rows and not manifest.problems:
-        raise UsageError(f"{path} holds no clips", hint=_NOTHING)
+        is_bare = any(file.suffix[1:].lower() in AUDIO_EXTENSIONS for file in path.iterdir())
+        what = "audio files without texts or labels" if is_bare else "no clips"
+        raise UsageError(f"{path} holds {what}", hint=_NOTHING)
     return manifest
 
 
@@ -116,7 +126,10 @@ def has_split(path: Path, split: str) -> bool:
     """Whether a path has splits of its own, and that one ("train", "dev" or "test") among them."""
     if is_saved(path):
         return has_saved_split(path, split)
-    return has_lists(path) and not _indexes(path)
+    if not path.is_dir() or _indexes(path):
+        return False
+    splits = _split_folders(path)
+    return split_name(splits, split) is not None if splits else has_lists(path)
 
 
 def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
@@ -211,25 +224,38 @@ def _first(entry: Mapping[str, Any], columns: tuple[str, ...]) -> str | None:
     return next((str(entry[column]) for column in columns if entry.get(column) not in (None, "")), None)
 
 
+def _folders(folder: Path) -> list[Path]:
+    return [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and entry.name[0] != "."]
+
+
+def _split_folders(folder: Path) -> dict[str, Path]:
+    """The folders of a directory by their names, where all are named as splits; else none.
+
+    One alone, which may as well be a label, is a split where it has an index.
+    """
+    names = {entry.name.lower(): entry for entry in _folders(folder)}
+    if not names or not all(name in _SPLITS for name in names):
+        return {}
+    return names if len(names) > 1 or any(map(_indexes, names.values())) else {}
+
+
 def _label_folders(folder: Path) -> Manifest:
     """One folder a label: the audio files below it.
 
     Raises:
-        UsageError: these are the splits of a data set.
+        UsageError: these are the parts of a data set.
     """
-    labels = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and entry.name[0] != "."]
+    labels = _folders(folder)
     names = {entry.name.lower(): entry for entry in labels}
-    splits = [str(names[name]) for name in _SPLITS if name in names]
-    indexed = [str(entry) for entry in names.values() if any(entry.glob("metadata.*"))]
+    indexed = [str(entry) for entry in names.values() if _indexes(entry)]
     if "clips" in names and (tables := sorted(folder.glob("*.tsv"))):
         raise UsageError(
             f"{folder} holds the tables of a data set, not one folder a label",
             hint=f"name one: {next((one for one in tables if one.stem == 'train'), tables[0])}",
         )
-    if len(splits) == len(names) > 1 or indexed:
+    if indexed:
         raise UsageError(
-            f"{folder} holds the splits of a data set, not one folder a label",
-            hint=f"name one: {(indexed or splits)[0]}",
+            f"{folder} holds the parts of a data set, not one folder a label", hint=f"name one: {indexed[0]}"
         )
     rows = [
         Row(Source(str(file), file), label.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def has_saved_split(path: Path, split: str) -> bool:
     if not file.exists():
         return False
     try:
-        return _split_name(read_object(file)["splits"], split) is not None
+        return split_name(read_object(file)["splits"], split) is not None
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UsageError(f"{file} does not list the splits of a data set: {reason_of(error)}") from error
 
@@ -57,14 +57,18 @@ def open_saved(path: Path, split: str) -> tuple[Any, str | None, str | None]:
             f"{path} is a saved data set, which needs the package datasets",
             hint="pip install 'sewcli[datasets]'",
         ) from error
-    table = datasets.load_from_disk(str(path))
+    try:
+        table = datasets.load_from_disk(str(path))
+    # whatever it makes of files that are gone or cut; and of one without rows it cannot read any
+    except Exception as error:
+        raise UsageError(
+            f"the saved data set {path} cannot be read: {reason_of(error)}",
+            hint="save it again; one without a row cannot be read",
+        ) from error
     if isinstance(table, datasets.DatasetDict):
-        name = _split_name(table, split)
+        name = split_name(table, split)
         if name is None:
-            raise UsageError(
-                f"{path} has splits {', '.join(table)}, none is {split}",
-                hint=f"name one: {path / next(iter(table), split)}",
-            )
+            raise no_such_split(path, list(table), split)
         log.info("%s: its split %s", path, name)
         table = table[name]
     if "audio" not in table.column_names:
@@ -76,9 +80,16 @@ def open_saved(path: Path, split: str) -> tuple[Any, str | None, str | None]:
     return table, text, label
 
 
-def _split_name(names: Container[str], split: str) -> str | None:
-    """What a data set calls a split."""
+def split_name(names: Container[str], split: str) -> str | None:
+    """What a data set calls a split ("train", "dev" or "test"); None where it has none."""
     return next((name for name in SPLIT_NAMES[split] if name in names), None)
+
+
+def no_such_split(path: Path, names: Sequence[str], split: str) -> UsageError:
+    """The error for a data set whose splits are all others."""
+    return UsageError(
+        f"{path} has splits {', '.join(names)}, none is {split}", hint=f"name one: {path / names[0]}"
+    )
 
 
 def saved_dataset(path: Path, unpacked: Path, split: str) -> Manifest:

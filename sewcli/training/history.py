@@ -52,8 +52,8 @@ class History:
         self._learned = np.union1d(known, self._learned)
         if heard := self.dev_learned - now:
             log.warning(
-                "%d of %d dev clips are among those the run has learned from: what is best on them need not be "
-                "on others",
+                "%d of %d dev clips are among those the run has learned from: what is best on them need not "
+                "be on others",
                 *(heard, self._dev.size),
             )
 
