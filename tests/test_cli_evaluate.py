@@ -179,6 +179,22 @@ def test_beam_search_is_that_of_transcribe(sew, ctc, manifest, tmp_path):
     assert done.records[0]["settings"]["beam_width"] == 20
 
 
+def test_characters_the_model_does_not_write_are_told_once(sew, ctc, audio, tmp_path):
+    manifest = tmp_path / "m.jsonl"
+    texts = ("Hello, world.", "Good", "7 SEAS")
+    clip = {"audio_filepath": str(audio / "b.wav"), "duration": 0.5}
+    rows = [{**clip, "text": text, "offset": number / 2} for number, text in enumerate(texts)]
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    told = "2 of 3 texts have characters the model does not write, such as ',', and a word with one"
+    done = sew("evaluate", manifest, "-m", ctc)
+    assert [message for message in done.messages if told in message and "--normalizer basic" in message]
+    assert "does not write" not in sew("evaluate", manifest, "-m", ctc, "--normalizer", "basic").err
+    manifest.write_text("\n".join(map(json.dumps, rows[1:])))
+    told = sew("evaluate", manifest, "-m", ctc).err
+    assert "such as '7'" in told
+    assert "--normalizer" not in told
+
+
 def test_inputs_that_fail_are_counted_and_told_with_their_line(sew, tmp_path):
     manifest = tmp_path / "some.jsonl"
     clip = EXAMPLES / "speech/explosion.opus"

@@ -304,3 +304,15 @@ def test_files_of_another_length_than_their_rows_say_are_told(tmp_path, caplog, 
         in told[0]
     )
     assert told[-1].endswith("others of the kind are not told")
+
+
+def test_a_part_of_which_the_file_has_less_is_told(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(checks, "_announced", itertools.count())
+    soundfile.write(tmp_path / "a.wav", babble(3.0), 16_000)
+    parts = [(1.0, 1.95), (1.0, 2.1), (2.0, 9.0)]
+    rows = [{"audio_filepath": "a.wav", "text": "A", "offset": at, "duration": long} for at, long in parts]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    clips = AudioCache.build(read_manifest(tmp_path / "m.jsonl"), tmp_path)
+    assert clips.lengths.tolist() == [31_200, 32_000, 16_000]
+    [told] = [message for message in caplog.messages if "its row has" in message]
+    assert told.endswith("a.wav: its row has a part of 9.0 s, of which the file holds 1.0 s: these are read")

@@ -25,6 +25,8 @@ _log = logging.getLogger("sewcli")
 #: files of another length than their rows say: those that were met, and how many are told
 _announced = itertools.count()
 _ANNOUNCED = 5
+#: seconds by which they may be wrong
+_SLACK, _SLACK_OF_PART = 1.0, 0.2
 
 #: the name of standard input in messages
 STDIN_SHOWN = "standard input"
@@ -109,26 +111,31 @@ def cannot_open(name: str, error: OSError | ValueError, file: Path | None = None
 
 
 def tell_announced(name: str, source: Source, samples: int) -> None:
-    """Warn where a manifest gives a file another length: a row without an offset is read whole."""
-    seconds = samples / SAMPLE_RATE
-    # of --channel split the first tells for all
-    is_part = source.offset or source.duration is not None or source.channel
-    if (
-        source.announced is None
-        or is_part
-        or abs(seconds - source.announced) <= max(1.0, 0.05 * source.announced)
-    ):
+    """Warn where the row of a manifest gives a file another length, or more of it than there is.
+
+    Args:
+        name: of the source in messages.
+        source: which was read.
+        samples: how many there are of it.
+    """
+    wanted, seconds = source.announced, samples / SAMPLE_RATE
+    if wanted is None or source.channel:  # of --channel split the first tells for all
+        return
+    is_part = source.duration is not None
+    slack = max(_SLACK_OF_PART if is_part else _SLACK, 0.05 * wanted)
+    if abs(seconds - wanted) <= slack or (is_part and seconds > wanted):
         return
     number = next(_announced)
-    if number < _ANNOUNCED:
-        _log.warning(
-            "%s: %.1f s, and its row has a duration of %.1f s: all of it is read (a part begins with "
-            '"offset", which may be 0)%s',
-            name,
-            seconds,
-            source.announced,
-            "; others of the kind are not told" if number == _ANNOUNCED - 1 else "",
-        )
+    if number >= _ANNOUNCED:
+        return
+    told = (
+        f"its row has a part of {wanted:.1f} s, of which the file holds {seconds:.1f} s: these are read"
+        if is_part
+        else f"{seconds:.1f} s, and its row has a duration of {wanted:.1f} s: all of it is read (a part "
+        'begins with "offset", which may be 0)'
+    )
+    others = "; others of the kind are not told" if number == _ANNOUNCED - 1 else ""
+    _log.warning("%s: %s%s", name, told, others)
 
 
 def unexpected(name: str, error: Exception) -> AudioError:

@@ -85,11 +85,13 @@ class Vocabulary:
         Raises:
             ValueError: it cannot be spelled; the message names the characters.
         """
-        spelled = self.spelled(text)
-        unknown = sorted(set(spelled) - self._ids.keys())
-        if unknown:
+        if unknown := self.lacking(text):
             raise ValueError(f"the vocabulary has no {' '.join(map(repr, unknown))}")
-        return [self._ids[character] for character in spelled]
+        return [self._ids[character] for character in self.spelled(text)]
+
+    def lacking(self, text: str) -> list[str]:
+        """The characters of a text that no token spells, in order."""
+        return sorted(set(self.spelled(text)) - self._ids.keys())
 
     def log_posteriors(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-softmax over the columns decoding may choose: (T, V) -> (T, V), -inf elsewhere.

@@ -14,7 +14,7 @@ from sewcli.decoding.decoders import decoders
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.pauses import PausingDecoder
 from sewcli.decoding.tally import Tally
-from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.decoding.vocabulary import Vocabulary, load_vocabulary
 from sewcli.errors import UsageError
 from sewcli.evaluation.loss import CtcLoss
 from sewcli.evaluation.measuring import Measured, MeasuringConsumer, Stopwatch
@@ -104,6 +104,8 @@ def answers(
             # whisper-en writes numbers in digits, which no model here was taught
             unchanged if normalizer == "none" else basic,
         )
+        if normalizer == "none":
+            _warn_of_unspellable(references, vocabulary)
         settings = decoder_settings | chunk_settings(network, options)
         activity = options.activity
         if activity is None:
@@ -182,4 +184,20 @@ def _warn_of_unknown_labels(references: References, labels: tuple[str, ...]) -> 
     for label, count in sorted(unknown.items(), key=str):
         log.warning(
             "%s: %d rows have the label %r, which the model does not know", references.path, count, label
+        )
+
+
+def _warn_of_unspellable(references: References, vocabulary: Vocabulary) -> None:
+    """Tell of characters the model cannot write: the words that hold them count as wrong."""
+    lacking = [characters for row in references.rows if (characters := vocabulary.lacking(row.text or ""))]
+    if lacking:
+        marks = any(not character.isalnum() for characters in lacking for character in characters)
+        log.warning(
+            "%s: %d of %d texts have characters the model does not write, such as %r, and a word with one "
+            "always counts as wrong%s",
+            references.path,
+            len(lacking),
+            len(references.rows),
+            lacking[0][0],
+            " (--normalizer basic leaves punctuation out)" if marks else "",
         )

@@ -127,14 +127,15 @@ def manifest_source(row: dict[str, object], folder: Path) -> Source:
     if not (channel is None or (type(channel) is int and channel >= 0)):
         raise ValueError('"channel" is not a number from 0 up')
     file = Path(path) if is_url(path) else folder / path
+    announced = duration
     if "error" in row:  # of --failures: the name that was given then
         given = row.get("path", path)
         if not isinstance(given, str):
             raise ValueError('"path" is not a string')
-        shown = given
+        shown, announced = given, None
     if offset is None:
-        return Source(shown, file, text=text, channel=channel, announced=duration)
-    return Source(shown, file, offset, duration, text, channel=channel)
+        return Source(shown, file, text=text, channel=channel, announced=announced)
+    return Source(shown, file, offset, duration, text, channel=channel, announced=announced)
 
 
 def _seconds(row: dict[str, object], key: str) -> float | None:

@@ -72,4 +72,5 @@ class Window:
         if end <= start:
             return replace(source, error="its part of the file lies outside --start and --end")
         # rounded, because 0.3 - 0.1 is a little less than 0.2 and would lose a sample
-        return replace(source, offset=start, duration=None if end == math.inf else round(end - start, 9))
+        seconds = None if end == math.inf else round(end - start, 9)
+        return replace(source, offset=start, duration=seconds, announced=None)

@@ -32,7 +32,7 @@ class Source:
         has_file: whether it stands for a file; a bad manifest row and a folder do not.
         channel: the one to read, from 0; None mixes all.
         raw: how its samples are written, where it has no header.
-        announced: seconds of all of its file by the row of a manifest, or None.
+        announced: seconds of what is read by the row of a manifest, or None.
     """
 
     path: str
