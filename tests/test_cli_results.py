@@ -162,6 +162,14 @@ def test_two_results_are_compared(sew, two_results):
     assert lines[-1].split("\t")[:5] == ["all", "60", "16.67", "11.11", "-5.56"]
 
 
+def test_a_third_file_is_taken_for_the_manifest_and_that_is_told(sew, two_results):
+    first, second = two_results
+    done = sew("evaluate", "--compare", first, second, second)
+    assert done.code == 2
+    assert "--compare takes two files" in done.err
+    assert "is taken for the manifest" in done.err
+
+
 def test_transcripts_are_compared_by_a_manifest(sew, ctc, ctc_d, manifest, tmp_path):
     files = tmp_path / "a.json", tmp_path / "b.json"
     for file, model in zip(files, (ctc, ctc_d), strict=True):

@@ -178,6 +178,10 @@ def test_directories_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no directory"):
         fetching.fetch(local)
     (tmp_path / "model").mkdir()
+    (tmp_path / "run/model").mkdir(parents=True)
+    (tmp_path / "run/model/config.json").write_bytes(CONFIG)
+    with pytest.raises(ModelError, match=r"no config\.json in .*run \(its model is .*run/model\)"):
+        fetching.fetch(ModelSpec(path=tmp_path / "run"))
     with pytest.raises(ModelError, match=r"no config\.json") as caught:
         fetching.fetch(local)
     assert caught.value.code == "damaged_model"

@@ -114,7 +114,7 @@ def test_one_label_is_no_classification(tmp_path):
     manifest.write_text(json.dumps(clip) + "\n")
     recipe = keyword_recipe(tmp_path, train=str(manifest), dev=str(manifest))
     settings = load_recipe(recipe, EXAMPLES, [])
-    with pytest.raises(UsageError, match=r"1 label.*num_labels 1"):
+    with pytest.raises(UsageError, match=r"one label, .seven.; a classifier needs two"):
         train_model(dataclasses.replace(settings, background=None, background_dev=None), tmp_path / "run")
 
 
@@ -165,6 +165,24 @@ def test_a_frozen_feature_encoder_stays_and_the_rest_learns(recipe_file, tmp_pat
         if "feature_extractor" in name:
             assert torch.equal(tensor, after[name])
     assert not torch.equal(before["lm_head.weight"], after["lm_head.weight"])
+
+
+@pytest.mark.parametrize(("family", "layers"), [("sew", 1), ("sew-d", 1), ("sew", 2)])
+def test_frozen_layers_and_what_comes_before_them_stay_and_the_rest_learns(
+    recipe_file, tmp_path, family, layers
+):
+    shape = [f"family={family}", "config.num_hidden_layers=2"]
+    train_model(load_recipe(recipe_file, EXAMPLES, [*shape, "steps=1"]), tmp_path / "first")
+    settings = [*shape, f"init={tmp_path}/first/model", f"freeze_layers={layers}", "steps=3", "average=0.0"]
+    train_model(load_recipe(recipe_file, EXAMPLES, [*settings, "choose=last"]), tmp_path / "second")
+    before, after = (load_file(tmp_path / run / "model/model.safetensors") for run in ("first", "second"))
+    learned = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    of_last = {name for name in before if "layer.1." in name or "layers.1." in name or "upsample" in name}
+    assert "lm_head.weight" in learned
+    assert learned <= {"lm_head.weight", "lm_head.bias"} | (of_last if layers == 1 else set())
+    assert bool(learned & of_last) == (layers == 1)
+    with pytest.raises(UsageError, match="freeze_layers is 3; the model has 2 layers"):
+        train_model(load_recipe(recipe_file, EXAMPLES, [*settings, "freeze_layers=3"]), tmp_path / "third")
 
 
 def test_a_large_model_is_exported_in_parts(recipe_file, tmp_path):

@@ -57,6 +57,7 @@ def test_a_recipe_that_cannot_work_says_why(recipe_file, tmp_path, line, message
         (["config.intermediate_size=abc"], "the model cannot be built: .*intermediate_size"),
         (["config.hidden_size=33"], "the model cannot be built: "),
         (["freeze_feature_encoder=true"], "convolutions that are random"),
+        (["freeze_layers=1"], "freeze layers that are random"),
         (["background=speech.jsonl"], "background and background_dev belong together"),
         (["task=classification", "repeat={yes = 2}"], "repeat is for task ctc"),
         (["average=1.0"], "average is 1"),

@@ -113,6 +113,10 @@ def _check_directory(spec: ModelSpec) -> LocalModel:
     if not directory.is_dir():
         raise ModelError(f"model {spec.name}: no directory {directory}", hint=hint, code="damaged_model")
     if not (directory / "config.json").is_file():
+        if (
+            not spec.embedded and (directory / "model" / "config.json").is_file()
+        ):  # the directory of a training
+            hint = f"its model is {directory / 'model'}"
         raise ModelError(f"model {spec.name}: no config.json in {directory}", hint=hint, code="damaged_model")
     return LocalModel(spec, directory, __version__ if spec.embedded else None)
 

@@ -38,6 +38,7 @@ _MODEL_SETTINGS = {
     "vocabulary",
     "optimizer",
     "freeze_feature_encoder",
+    "freeze_layers",
     "choose",
 }
 #: beginnings of the keys of a configuration that concern training alone, beside dropout

@@ -57,6 +57,10 @@ def check_effects(recipe: Recipe) -> None:
             "freeze_feature_encoder would freeze convolutions that are random",
             hint="set init or feature_encoder, or leave freeze_feature_encoder out",
         )
+    if recipe.freeze_layers and recipe.init is None:
+        raise UsageError(
+            "freeze_layers would freeze layers that are random", hint="set init, or leave freeze_layers out"
+        )
 
 
 def tell_masks(config: Any, frames: int) -> None:

@@ -50,9 +50,10 @@ class ClassificationTask:
             names = [name for name in names if name not in NO_EVENTS]
         self.labels = [*names, SILENCE, UNKNOWN] if other is not None else names
         if len(self.labels) < 2:
+            found = f"one label, {self.labels[0]!r}" if self.labels else "no label"
             raise UsageError(
-                f"the training data have {len(self.labels)} label(s); a classifier needs two or more",
-                hint="rows need a `label` (num_labels 1 would be a regression, which sew does not run)",
+                f"the training data have {found}; a classifier needs two or more",
+                hint="add clips of another label, as of what is no keyword",
             )
         self._smoothing = recipe.label_smoothing
         self._ids = {label: i for i, label in enumerate(self.labels)}

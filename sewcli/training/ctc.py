@@ -199,7 +199,8 @@ class CtcTask:
         try:
             return self.speller.encode(text)
         except ValueError as error:
-            left_out.bad(row, "characters outside the vocabulary", str(error))
+            hint = "correct it, have its letters learned by --set vocabulary=build"
+            left_out.bad(row, "characters outside the vocabulary", str(error), hint)
             return None
 
     def add_phone_head(self, model: Model) -> None:

@@ -23,7 +23,7 @@ from sewcli.acoustic.batch import Batch, frame_mask
 from sewcli.acoustic.checkpoint import FAMILIES, check_supported, class_name, family_of
 from sewcli.acoustic.failures import is_out_of_memory
 from sewcli.acoustic.files import read_config
-from sewcli.acoustic.forward import Model, base_model, convolutions
+from sewcli.acoustic.forward import Model, base_model, convolutions, transformer_layers
 from sewcli.chunking import HOP, RECEPTIVE_FIELD, SAMPLE_RATE
 from sewcli.errors import ModelError, SewError, UsageError
 from sewcli.nearest import meant
@@ -183,6 +183,25 @@ def take_convolutions(model: Model, directory: Path) -> None:
             hint="leave conv_dim, conv_kernel and conv_stride to that model",
             code="wrong_family",
         ) from error
+
+
+def freeze(model: Model, recipe: Recipe) -> None:
+    """Keep from learning what the recipe leaves as it is, in place.
+
+    Raises:
+        UsageError: it names more layers than there are.
+    """
+    if recipe.freeze_feature_encoder:
+        model.freeze_feature_encoder()
+    if not recipe.freeze_layers:
+        return
+    base, layers = base_model(model), transformer_layers(model)
+    if recipe.freeze_layers > len(layers):
+        raise UsageError(f"freeze_layers is {recipe.freeze_layers}; the model has {len(layers)} layers")
+    base.requires_grad_(False)
+    left = layers[recipe.freeze_layers :]
+    for module in (*left, *([base.encoder.upsample] if left else [])):
+        module.requires_grad_(True)
 
 
 @torch.no_grad()

@@ -23,10 +23,13 @@ class LeftOut:
         self._which, self._total, self._skip_bad = which, total, skip_bad
         self._reasons: Counter[str] = Counter()
         self._bad: list[str] = []
+        self._hint = ""
         self._unfit: list[str] = []
 
-    def bad(self, row: Row, reason: str, detail: str) -> None:
-        """A clip with something to correct."""
+    def bad(self, row: Row, reason: str, detail: str, hint: str = "correct it") -> None:
+        """A clip with something to correct, and how."""
+        if not self._bad:
+            self._hint = hint
         self._bad.append(row.told(f"{row.source.path}: {detail}"))
         self._reasons[reason] += 1
 
@@ -42,7 +45,7 @@ class LeftOut:
             UsageError: one is bad, and may not be left out.
         """
         if self._bad:
-            tell_bad(self._bad, skip_bad=self._skip_bad)
+            tell_bad(self._bad, skip_bad=self._skip_bad, hint=self._hint)
         for message in listed(self._unfit, len(self._unfit)):
             log.warning("%s", message)
         for reason, count in self._reasons.items():

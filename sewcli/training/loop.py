@@ -37,7 +37,7 @@ from sewcli.training.checkpoint import (
 from sewcli.training.course import Course
 from sewcli.training.feed import Feed
 from sewcli.training.history import History
-from sewcli.training.initialise import teach_front_end
+from sewcli.training.initialise import freeze, teach_front_end
 from sewcli.training.interfaces import Observer, Task
 from sewcli.training.observers import mean_loss
 from sewcli.training.optimizers import learning_rate, make_optimizers, moving_average, restore_optimizers
@@ -104,8 +104,7 @@ class Trainer:
         self._accelerator = accelerator
         self._history = history
         self._observers = observers
-        if recipe.freeze_feature_encoder:
-            model.freeze_feature_encoder()
+        freeze(model, recipe)
         self.optimizers = make_optimizers(model, recipe.optimizer, recipe.weight_decay)
         self.average = moving_average(model, recipe)
         directory.mkdir(parents=True, exist_ok=True)

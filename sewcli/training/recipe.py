@@ -72,6 +72,8 @@ class Recipe:
         average: decay of the exponential moving average of the weights that is evaluated and saved.
         precision: "bf16" (autocast), "float32", or "auto": bf16 where the device computes in it.
         freeze_feature_encoder: leave the convolutions as they are.
+        freeze_layers: leave so many transformer layers, from the first on, and all before them as they are;
+            all of them, and the head alone learns.
         keep_features: compute what these frozen convolutions give of so many changed versions of each clip
             once, in the cache of the run, and train on these (ctc); 0 for none. 256 channels take 92 MB an
             hour of speech and version.
@@ -133,6 +135,7 @@ class Recipe:
     average: Share = 0.999
     precision: Annotated[str, choice("auto", "bf16", "float32")] = "auto"
     freeze_feature_encoder: Flag = False
+    freeze_layers: CountOrZero = 0
     keep_features: CountOrZero = 0
     feature_versions: Counts = field(default_factory=dict)
     feature_tempo: SpeedRange = (1.0, 1.0)

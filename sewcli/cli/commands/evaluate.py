@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +13,10 @@ from sewcli.cli.options import groups
 from sewcli.cli.options import shared as opt
 from sewcli.cli.options.grouping import grouped
 from sewcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from sewcli.cli.commands.scoring import Outputs
+    from sewcli.inputs.manifest import Task
 
 _COMPARING = "Results without a model"
 
@@ -142,13 +148,14 @@ def evaluate(
     without_model = results is not None or compare is not None
     references = None
     if manifest is not None:
-        references = read_references(
-            manifest,
-            unpacked(context, manifest),
-            skip_bad=scored.skip_bad,
-            files=not without_model,
-            wanted=None if without_model else chosen.own_task(),
-        )
+        with _taken_for_manifest(manifest, compare):
+            references = read_references(
+                manifest,
+                unpacked(context, manifest),
+                skip_bad=scored.skip_bad,
+                files=not without_model,
+                wanted=None if without_model else chosen.own_task(),
+            )
     normalize = find_normalizer(scored.normalizer)
     record: dict[str, Any] = {"normalizer": scored.normalizer}
     if references is not None:
@@ -177,8 +184,7 @@ def evaluate(
             "no manifest given", hint="sew evaluate MANIFEST, or --results FILE, or --compare A B"
         )
     task = references.task
-    outputs.check_task(task)
-    _check_task(context, task)
+    _check_task(context, task, outputs)
     defaults = chosen.defaults(task)
     decoding, plan, activity = decoders.checked(defaults), chunks.plan(defaults), silence.activity()
     local = chosen.fetch(task, progress=messages.bars)
@@ -209,10 +215,23 @@ def evaluate(
     raise typer.Exit(scoring.score(items, task, normalize, outputs, record, timed=True))
 
 
-def _check_task(context: typer.Context, task: str) -> None:
+@contextmanager
+def _taken_for_manifest(manifest: Path, compare: tuple[Path, Path] | None) -> Iterator[None]:
+    """Say, where it is none, what a third file beside those of --compare is taken for (UsageError)."""
+    try:
+        yield
+    except UsageError as error:
+        if compare is None:
+            raise
+        hint = f"--compare takes two files; {manifest} is taken for the manifest of their references"
+        raise UsageError(error.message, hint=hint) from error
+
+
+def _check_task(context: typer.Context, task: Task, outputs: Outputs) -> None:
     """Refuse what a task cannot be scored with, or without (UsageError)."""
     from sewcli.evaluation.rates import require_jiwer
 
+    outputs.check_task(task)
     if task == "ctc":
         require_jiwer()
     else:
