@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
 from conftest import Sew
 from jsonschema import Draft202012Validator
 
+from sewcli.cli.commands import tune_lm
 from sewcli.decoding.options import DecodingOptions
 from sewcli.evaluation.rates import Edits
 from sewcli.evaluation.tuning import Trial, best_of
@@ -94,3 +96,32 @@ def test_the_metric_decides_and_the_other_one_among_equals() -> None:
     both = [few_characters, few_words]
     assert best_of(both) is few_words
     assert best_of(both, "cer") is few_characters
+
+
+@pytest.mark.parametrize(
+    ("errors", "told"),
+    [
+        (
+            {0.0: 5, 1.0: 4, 2.0: 3},
+            ["the best beta, 2, is the greatest that was tried: --betas tries others"],
+        ),
+        ({0.0: 5, 1.0: 3, 2.0: 4}, []),
+        ({0.5: 3, 1.0: 4, 2.0: 5}, ["the best beta, 0.5, is the least that was tried: --betas tries others"]),
+        # nothing lies beyond no bonus at all
+        ({0.0: 3, 1.0: 4, 2.0: 5}, []),
+        ({0.0: 9, 1.0: 8, 2.0: 7}, ["greedy decoding makes no more errors than any of these"]),
+    ],
+    ids=str,
+)
+def test_a_best_at_the_end_of_what_was_tried_is_told(
+    errors: dict[float, int], told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    def trial(wrong: int, beta: float = 0.0) -> Trial:
+        return Trial(
+            DecodingOptions(beta=beta), Edits(9, substitutions=wrong), Edits(40, substitutions=wrong)
+        )
+
+    trials = [trial(wrong, beta) for beta, wrong in errors.items()]
+    with caplog.at_level(logging.INFO, "sewcli"):
+        assert list(tune_lm._and_tell(trial(6), iter(trials), "wer")) == trials
+    assert caplog.messages == told

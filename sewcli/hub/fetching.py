@@ -113,10 +113,9 @@ def _check_directory(spec: ModelSpec) -> LocalModel:
     if not directory.is_dir():
         raise ModelError(f"model {spec.name}: no directory {directory}", hint=hint, code="damaged_model")
     if not (directory / "config.json").is_file():
-        if (
-            not spec.embedded and (directory / "model" / "config.json").is_file()
-        ):  # the directory of a training
-            hint = f"its model is {directory / 'model'}"
+        exported = directory / "model"  # where this is the directory of a training
+        if not spec.embedded and (exported / "config.json").is_file():
+            hint = f"its model is {exported}"
         raise ModelError(f"model {spec.name}: no config.json in {directory}", hint=hint, code="damaged_model")
     return LocalModel(spec, directory, __version__ if spec.embedded else None)
 

@@ -164,7 +164,7 @@ def _indexes(folder: Path) -> list[Path]:
 
 def _audiofolder(folder: Path, index: Path) -> Manifest:
     """Rows of the index; one without a name of a file becomes a problem."""
-    manifest = Manifest(index)
+    manifest = Manifest(index, names={"ctc": TEXT_COLUMNS, "classification": LABEL_COLUMNS})
     entries: Iterator[tuple[int, Mapping[str, Any] | str]]
     entries = _csv_entries(index) if index.suffix == ".csv" else _json_entries(index)
     for line, entry in entries:

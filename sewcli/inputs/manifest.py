@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -116,12 +116,16 @@ class Manifest:
         rows: that can be used.
         problems: of those that cannot.
         separator: between the path and the number of a row.
+        names: what the fields of texts and labels may be called, by task; by default "text" and "label".
     """
 
     path: Path
     rows: list[Row] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     separator: str = ":"
+    names: Mapping[str, Sequence[str]] = field(
+        default_factory=lambda: {"ctc": ("text",), "classification": ("label",), "detection": ("events",)}
+    )
 
     def place(self, line: int) -> str:
         """Where a row stands."""
@@ -153,7 +157,7 @@ class Manifest:
         """
         kept, seen = [], dict[tuple[Path, float, float | None, int | None], Row]()
         for row in self.rows:
-            found = _trouble(row, task, files=files)
+            found = _trouble(row, task, self.names[task], files=files)
             source = row.source
             audio = (source.file, source.offset, source.duration, source.channel)
             if found is None and not row.repeats and seen.setdefault(audio, row) is not row:
@@ -287,17 +291,17 @@ def _plain_number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _trouble(row: Row, task: Use, *, files: bool) -> tuple[str, str] | None:
-    """Code and message of what is wrong with a row, or None."""
+def _trouble(row: Row, task: Use, names: Sequence[str], *, files: bool) -> tuple[str, str] | None:
+    """Code and message of what is wrong with a row, or None; `names` are those of its reference."""
     if task == "detection":
-        name, reference = "events", None if row.events is None else "told"
+        reference = None if row.events is None else "told"
     else:
-        name, reference = ("text", row.text) if task == "ctc" else ("label", row.label)
+        reference = row.text if task == "ctc" else row.label
     if reference is None:
         why = ', and "events" are for sew evaluate --window' if row.events is not None else ""
-        return "no_reference", f'{row.source.path} has no "{name}"{why}'
+        return "no_reference", f"{row.source.path} has no {' or '.join(map(json.dumps, names))}{why}"
     if not reference.strip():
-        return "empty_text", f'{row.source.path}: its "{name}" is empty'
+        return "empty_text", f'{row.source.path}: its "{names[0]}" is empty'
     if row.seconds == 0:
         return "no_audio", f"{row.source.path}: 0 s of audio"
     if files and not row.source.is_url and not row.source.file.exists():

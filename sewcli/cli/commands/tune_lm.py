@@ -185,16 +185,25 @@ def _rows(context: Any, manifest: Path, limit: int | None, *, skip_bad: bool) ->
 
 
 def _and_tell(greedy: Trial, trials: Iterable[Trial], metric: Metric) -> Iterator[Trial]:
-    """The trials; after the last one a warning where none is better than greedy decoding."""
-    from sewcli.evaluation.tuning import edits
+    """The trials; after the last one a message where none is better than greedy decoding, or more might be."""
+    from sewcli.evaluation.tuning import best_of, edits
 
-    fewest = edits(greedy, metric)
-    is_better = False
+    done = []
     for trial in trials:
-        is_better = is_better or edits(trial, metric) < fewest
+        done.append(trial)
         yield trial
-    if not is_better:
+    best = best_of(done, metric)
+    if edits(best, metric) >= edits(greedy, metric):
         _log.warning("greedy decoding makes no more errors than any of these")
+        return
+    for name in ("alpha", "beta"):
+        tried = sorted({getattr(trial.options, name) for trial in done})
+        value = getattr(best.options, name)
+        if len(tried) > 2 and value in (tried[0], tried[-1]) and value:
+            which = "least" if value == tried[0] else "greatest"
+            _log.info(
+                "the best %s, %g, is the %s that was tried: --%ss tries others", name, value, which, name
+            )
 
 
 def _show(greedy: Trial, trials: Iterable[Trial], metric: Metric) -> None:
