@@ -185,7 +185,7 @@ def _rows(context: Any, manifest: Path, limit: int | None, *, skip_bad: bool) ->
 
 
 def _and_tell(greedy: Trial, trials: Iterable[Trial], metric: Metric) -> Iterator[Trial]:
-    """The trials; after the last one a message where none is better than greedy decoding, or more might be."""
+    """The trials; a message after the last where none is better than greedy decoding, or others might be."""
     from sewcli.evaluation.tuning import best_of, edits
 
     done = []
