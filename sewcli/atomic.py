@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import functools
 import hashlib
@@ -9,6 +10,7 @@ import itertools
 import os
 import secrets
 import socket
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +18,8 @@ from pathlib import Path
 
 #: how names begin that are for sew alone, in directories of results
 RESERVED = ".sew-"
+#: what is told of another target than a regular file
+NO_FILE = "it is a pipe or a device, and no file"
 _STALE_SECONDS = 3600.0
 _SUFFIX = ".tmp"
 _writes = itertools.count()
@@ -30,7 +34,13 @@ def temporary_beside(target: Path) -> Path:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A name to write to; its file becomes `target` at the end, or is deleted where that fails (OSError)."""
+    """A name to write to; its file becomes `target` at the end, or is deleted where that fails.
+
+    Raises:
+        OSError: it cannot be written, or the target is a pipe or a device, which would be no more.
+    """
+    if not replaceable(target):
+        raise OSError(errno.EEXIST, NO_FILE, str(target))
     temporary = temporary_beside(target)
     try:
         yield temporary
@@ -41,6 +51,14 @@ def replacing(target: Path) -> Iterator[Path]:
             if not is_of_another:
                 temporary.unlink(missing_ok=True)
         raise
+
+
+def replaceable(target: Path) -> bool:
+    """Whether a path is that of a regular file, or of nothing yet, also through a link."""
+    try:
+        return stat.S_ISREG(target.stat().st_mode)
+    except OSError:
+        return True
 
 
 def write_whole(target: Path, content: bytes | Iterable[bytes], *, keep: Path | None = None) -> bool:

@@ -7,7 +7,7 @@ writing take from the recording, the model and the run.
 from __future__ import annotations
 
 import json
-import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.audio.checks import cannot_open
+from sewcli.chunking import FRAME_SECONDS
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import InputError
 from sewcli.inputs.source import Source
@@ -27,6 +28,8 @@ EXTENSION = ".logits.safetensors"
 #: of the metadata
 VERSION = 1
 _LONGEST_HEADER = 100 << 20
+#: seconds: more than any recording has, and by how much one is longer or shorter than its frames
+_MOST_SECONDS, _SLACK = 1e8, 0.1
 #: what a file raises that is none of these
 _NOT_ONE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, RecursionError)
 
@@ -123,8 +126,10 @@ def seconds_of(source: Source) -> float:
 def _check(metadata: dict[str, Any], place: dict[str, Any], logits: NDArray[np.float32]) -> None:
     """Refuse what a file of these never holds (ValueError)."""
     seconds = (metadata["duration"], metadata["offset"])
-    if any(type(value) not in (int, float) or not math.isfinite(value) for value in seconds):
-        raise ValueError("its times are no numbers")
+    if any(type(value) not in (int, float) or not 0 <= value < _MOST_SECONDS for value in seconds):
+        raise ValueError("its times are no seconds")
+    if abs(metadata["duration"] - logits.shape[0] * FRAME_SECONDS) > _SLACK:
+        raise ValueError("its duration is not that of its frames")
     model = metadata["model"]
     words = [
         metadata["path"],
@@ -134,6 +139,10 @@ def _check(metadata: dict[str, Any], place: dict[str, Any], logits: NDArray[np.f
     numbers = [one for one in (metadata["channel"], metadata["part"]) if one is not None]
     if any(type(one) is not str for one in words) or any(type(one) not in (int, float) for one in numbers):
         raise ValueError("its recording or its model is none")
+    path, root = metadata["path"], metadata["root"]
+    os.fsencode(path)  # a ValueError where no file can have that name
+    if "\0" in path or (root is not None and not Path(path).is_relative_to(root)):
+        raise ValueError("its recording has no such name")
     tokens = metadata["vocabulary"]["tokens"]
     if not isinstance(metadata["settings"], dict) or not all(isinstance(one, str) for one in tokens):
         raise ValueError("its settings or its vocabulary are none")

@@ -215,6 +215,43 @@ class TestDamage:
         file.write_bytes(data)
         assert failure(file).code == "damaged"
 
+    @pytest.mark.parametrize("header", [True, False])
+    def test_an_mp3_cut_or_blanked_in_a_frame_fails(self, tmp_path: Path, header: bool) -> None:
+        """Whether or not its first frame says how long it is, which libmpg123 holds to in part alone."""
+        file = written(tmp_path / "a.mp3", 16_000, 1, None, seconds=4)
+        content = file.read_bytes() if header else file.read_bytes()[288:]
+        whole = tmp_path / "whole.mp3"
+        whole.write_bytes(content)
+        assert len(read(whole)) >= 4 * SAMPLE_RATE
+        for changed, told in (
+            (content[:-10], "its last frame ends 10 bytes behind the end of the file"),
+            (content[:6000] + bytes(600) + content[6600:], "between its frames are none"),
+        ):
+            file.write_bytes(changed)
+            error = failure(file)
+            assert error.code == "damaged"
+            assert told in error.message
+
+    @pytest.mark.parametrize(
+        ("before", "behind"),
+        [(b"", bytes(700)), (b"", b"TAG" + bytes(125)), (b"", b"LYRICSBEGIN of a song"), (b"\xff" * 50, b"")],
+    )
+    def test_what_lies_around_the_frames_of_an_mp3_is_no_fault(
+        self, tmp_path: Path, before: bytes, behind: bytes
+    ) -> None:
+        file = written(tmp_path / "a.mp3", 16_000, 1, None, seconds=4)
+        frames = read(file)
+        file.write_bytes(before + file.read_bytes() + behind)
+        assert abs(len(read(file)) - len(frames)) <= 1152
+
+    @pytest.mark.parametrize("name", ["a.aiff", "a.au", "a.caf", "a.w64"])
+    def test_few_bytes_are_missed_where_no_writer_counts_its_header_as_audio(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        file = written(tmp_path / name, 16_000, 1, "PCM_16", seconds=1)
+        file.write_bytes(file.read_bytes()[:-10])
+        assert failure(file).code == "damaged"
+
     def test_audio_before_the_damage_is_given_out(self, tmp_path: Path) -> None:
         file = written(tmp_path / "a.flac", seconds=12)
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import soundfile
 from audio_files import failure, read, signal, written
 
 from sewcli.audio import SAMPLE_RATE, ogg, read_blocks
+from sewcli.audio.dsp import Block
+from sewcli.errors import AudioError
 from sewcli.inputs.source import Source
 
 JOINABLE = [
@@ -158,6 +161,52 @@ class TestNotReadAsOne:
         error = failure(tmp_path / name)
         assert error.code == "joined"
         assert f"another recording of {rate} Hz and {channels} channels begins at byte" in error.message
+
+    @pytest.mark.parametrize(
+        ("name", "subtype"),
+        [("a.w64", "PCM_16"), ("a.au", "PCM_16"), ("a.caf", "PCM_16"), ("a.caf", "FLOAT")],
+    )
+    def test_more_formats_that_are_not_made_for_it(self, tmp_path: Path, name: str, subtype: str) -> None:
+        first, second = two(tmp_path, name, subtype, 16_000)
+        (tmp_path / name).write_bytes(first.read_bytes() + second.read_bytes())
+        with pytest.raises(AudioError, match="another recording begins at byte") as caught:
+            read(tmp_path / name)
+        assert caught.value.code == "joined"
+
+    def test_two_movies(self, tmp_path: Path) -> None:
+        av = pytest.importorskip("av", reason="needs the extra media")
+        with av.open(str(tmp_path / "one.m4a"), "w") as container:
+            stream = container.add_stream("aac", rate=16_000)
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.float32), "fltp", "mono")
+            frame.sample_rate = 16_000
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        content = (tmp_path / "one.m4a").read_bytes()
+        (tmp_path / "a.m4a").write_bytes(content * 2)
+        assert len(read(tmp_path / "one.m4a")) > 15_000
+        with pytest.raises(AudioError, match=f"another recording begins at byte {len(content)}"):
+            read(tmp_path / "a.m4a")
+
+    @pytest.mark.parametrize("between", [b"", b"LIST" + (4).to_bytes(4, "little") + b"INFO"])
+    def test_two_on_standard_input_while_it_is_read(self, tmp_path: Path, between: bytes) -> None:
+        first, second = two(tmp_path, "a.wav", "PCM_16", 16_000)
+        stream = io.BytesIO(first.read_bytes() + between + second.read_bytes())
+        heard: list[Block] = []
+        with pytest.raises(AudioError, match="another recording begins where the first one ends"):
+            heard.extend(read_blocks(Source("-", Path("-")), stdin=stream, live=True))
+        np.testing.assert_array_equal(np.concatenate(heard), read(first))
+        alone = read_blocks(Source("-", Path("-")), stdin=io.BytesIO(first.read_bytes() + between), live=True)
+        np.testing.assert_array_equal(np.concatenate(list(alone)), read(first))
+
+    @pytest.mark.parametrize("engine", ["soundfile", "librosa"])
+    def test_a_chunk_behind_the_samples_of_w64_is_none_of_them(self, tmp_path: Path, engine: str) -> None:
+        file, _ = two(tmp_path, "a.w64", "PCM_16", 16_000)
+        expected = read(file)
+        content = bytearray(file.read_bytes())
+        content += b"levl" + bytes(12) + (24 + 4000).to_bytes(8, "little") + bytes([7]) * 4000
+        content[16:24] = len(content).to_bytes(8, "little")
+        file.write_bytes(content)
+        np.testing.assert_array_equal(read(file, engine=engine), expected)
 
     def test_chunks_behind_the_samples_are_no_recording(self, tmp_path: Path) -> None:
         file = written(tmp_path / "a.wav")

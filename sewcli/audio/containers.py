@@ -11,16 +11,19 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-from sewcli.audio import ogg
+from sewcli.audio import mp3, ogg
 from sewcli.audio.checks import damaged, joined
 from sewcli.audio.prefix import open_with_prefix
 
-# Some writers count their own 44 byte header as audio; that little can be missing.
+# Some writers of WAV count their own 44 byte header as audio; that little can be missing.
 _SLACK = 44
+_WAV = (b"RIFF", b"RIFX", b"RF64")
 _FORMS = {
-    *((magic, b"WAVE") for magic in (b"RIFF", b"RIFX", b"RF64")),
+    *((magic, b"WAVE") for magic in _WAV),
     *((b"FORM", form) for form in (b"AIFF", b"AIFC")),
 }
+#: of containers that have no form
+_BEGINNINGS = (b"riff", b"caff", b".snd", b"dns.")
 _LIBSNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")
 _FFMPEG_MAGIC = (b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75", b"ADIF")
 #: AAC without a container; two bytes that any sample may be
@@ -32,10 +35,10 @@ _TAG_MAGIC = b"ID3"
 def check_complete(name: str, file: Path) -> None:
     """Raise AudioError for a file whose containers are not one whole one.
 
-    It is damaged where it is shorter than announced or has a bad or lost Ogg page, and joined where another
-    WAV or AIFF file lies behind it, which PyAV and ffmpeg pass over. Sizes that streaming writers leave open
-    (0 or the largest number, as sox and ffmpeg write into a pipe) announce nothing. MP3 and FLAC are not
-    looked at: decoding counts their frames.
+    It is damaged where it is shorter than announced, has a bad or lost Ogg page or lacks MP3 frames, and
+    joined where another recording lies behind a WAV, AIFF, W64, CAF, AU or MP4 file, which readers pass over.
+    Sizes that streaming writers leave open (0 or the largest number, as sox and ffmpeg write into a pipe)
+    announce nothing. FLAC is not looked at: decoding counts its frames.
     """
     with file.open("rb") as stream:
         magic = stream.read(4)
@@ -44,14 +47,26 @@ def check_complete(name: str, file: Path) -> None:
         size = file.stat().st_size
         if magic == ogg.MAGIC:
             fault = ogg.scanned(file).fault
-        elif end is not None and size < end - _SLACK:
+        elif mp3.is_header(magic):
+            fault = mp3.fault(file)
+        elif end is not None and size < end - (_SLACK if magic in _WAV else 0):
             fault = f"the header announces {end} bytes, the file has {size}"
         else:
             fault = None
         if fault:
             raise damaged(name, fault)
-        if end is not None and (behind := _second_recording(stream, magic, end, size)) is not None:
+        behind = None
+        if end is not None:
+            behind = _second_recording(stream, magic, end, size)
+        elif _is_movie(stream):
+            behind = _second_movie(stream, size)
+        if behind is not None:
             raise joined(name, f"begins at byte {behind}, where the first one ends")
+
+
+def _is_movie(stream: BinaryIO) -> bool:
+    stream.seek(4)
+    return stream.read(4) == b"ftyp"
 
 
 def kind(file: Path) -> str | None:
@@ -70,18 +85,73 @@ def is_audio_header(head: bytes) -> bool:
     return head.startswith((*_LIBSNDFILE_MAGIC, *_FFMPEG_MAGIC, _TAG_MAGIC)) or head[4:8] == b"ftyp"
 
 
+class _Walk(NamedTuple):
+    """How the chunks of a container follow each other.
+
+    Attributes:
+        head: bytes of a chunk before its content.
+        size: where in these the size of the chunk is.
+        order: of the bytes of that.
+        counted: bytes of the head that the size counts.
+        align: of the places of chunks.
+    """
+
+    head: int
+    size: slice
+    order: Literal["little", "big"]
+    counted: int = 0
+    align: int = 1
+
+
+_RIFF_WALK = _Walk(8, slice(4, 8), "little", align=2)
+_FORM_WALK = _Walk(8, slice(4, 8), "big", align=2)
+_WALKS = {
+    b"RIFF": _RIFF_WALK,
+    b"RF64": _RIFF_WALK,
+    b"RIFX": _FORM_WALK,
+    b"FORM": _FORM_WALK,
+    b"riff": _Walk(24, slice(16, 24), "little", counted=24, align=8),
+    b"caff": _Walk(12, slice(4, 12), "big"),
+}
+
+
+def begins_recording(head: bytes) -> bool:
+    """Whether a WAV, AIFF, W64, CAF or AU file begins with these twelve bytes or more."""
+    return (head[:4], head[8:12]) in _FORMS or head.startswith(_BEGINNINGS)
+
+
 def _second_recording(stream: BinaryIO, magic: bytes, position: int, size: int) -> int | None:
-    """Where a WAV or AIFF file begins behind the chunks that follow the samples of another one, or None."""
-    order: Literal["little", "big"] = "big" if magic in {b"RIFX", b"FORM"} else "little"
+    """Where a recording of the kind begins behind the chunks that follow the samples of another, or None."""
+    walk = _WALKS.get(magic)
     while position + 12 <= size:
-        position += position % 2
+        position += -position % (walk.align if walk else 1)
         stream.seek(position)
-        head = stream.read(12)
-        if (head[:4], head[8:]) in _FORMS:
+        head = stream.read(24)
+        if begins_recording(head):
             return position
-        if not head[:4].isascii() or not any(head[:4]):
+        if walk is None or len(head) < walk.head or not head[:4].isascii() or not any(head[:4]):
             return None
-        position += 8 + int.from_bytes(head[4:8], order)
+        length = int.from_bytes(head[walk.size], walk.order)
+        if length < walk.counted:
+            return None
+        position += walk.head + length - walk.counted
+    return None
+
+
+def _second_movie(stream: BinaryIO, size: int) -> int | None:
+    """Where another MP4 begins behind the boxes of one, or None."""
+    position = 0
+    while position + 8 <= size:
+        stream.seek(position)
+        head = stream.read(16)
+        if position and head[4:8] == b"ftyp":
+            return position
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:], "big")
+        if length < 8:  # to the end of the file, or none
+            return None
+        position += length
     return None
 
 
@@ -94,14 +164,21 @@ def announced_end(stream: BinaryIO) -> int | None:
 
 
 def opened_wav(file: Path) -> BinaryIO | None:
-    """Open a WAV file whose data chunk says 0 bytes though audio follows; None for any other file.
+    """Open a WAV or W64 file of which libsndfile would take too little or too much; None for any other file.
 
-    Streaming writers and recorders that were stopped leave such files. libsndfile reads them to the end
-    only if the size of the whole is 8, which is what this stream begins with.
+    A data chunk of WAV may say 0 bytes though audio follows: streaming writers and recorders that were
+    stopped leave such files. libsndfile reads them to the end only if the size of the whole is 8, which is
+    what this stream begins with. What follows the data chunk of W64 it takes for samples: this stream ends
+    with these.
     """
     with file.open("rb") as stream:
         head = stream.read(4)
         stream.seek(0)
+        if head == b"riff":
+            end = announced_end(stream)
+            # chunks begin at multiples of eight
+            has_more = end is not None and end + -end % 8 < file.stat().st_size
+            return open_with_prefix(b"", file, 0, end) if has_more else None
         chunk = _audio_chunk(stream) if head == b"RIFF" else None
         if chunk is None or chunk.length != 0:
             return None

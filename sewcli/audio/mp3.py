@@ -26,6 +26,9 @@ _LOWER_BITRATES = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160,
 _LAYER3 = 1
 _MONO = 3
 _SHORTEST_FRAME = 24
+#: headers that make frames of bytes which were searched for some
+_IN_A_ROW = 4
+_READ_AHEAD = 1 << 16
 #: how every frame begins
 _SYNC = re.compile(rb"\xff[\xe0-\xff]")
 _HEAD, _SEARCHED = 1 << 12, 1 << 20
@@ -65,6 +68,29 @@ def starts(file: Path) -> list[int]:
             found.append(following)
             frame, header = next_frame, next_header
     return found
+
+
+def fault(file: Path) -> str | None:
+    """What an MP3 file lacks, or None: the end of its last frame, or a frame between others.
+
+    libmpg123 passes over both without a word. What lies before the first frame and behind the last, as where
+    a stream was recorded, is no fault.
+    """
+    size = file.stat().st_size
+    with file.open("rb", buffering=_READ_AHEAD) as stream:
+        first = _first_frame(stream, 0)
+        position = first if _is_frame(stream, first) else _search(stream, first)
+        while position is not None:
+            end = _end_of_frames(stream, position)
+            if end is None:
+                return None
+            if end > size:
+                return f"its last frame ends {end - size} bytes behind the end of the file"
+            behind = _behind_tags(stream, _first_frame(stream, _behind_tags(stream, end)))
+            position = behind if _is_frame(stream, behind) else _search(stream, behind)
+            if position is not None and position > behind:
+                return f"bytes {behind} to {position} between its frames are none"
+    return None
 
 
 def may_be_mp3(file: Path) -> bool:
@@ -142,6 +168,43 @@ def _frames_between(stream: BinaryIO, position: int, end: int) -> int:
         position += size
         count += 1
     return count
+
+
+def _end_of_frames(stream: BinaryIO, position: int) -> int | None:
+    """Where the frames end that lie one behind the other; None where one does not say how long it is."""
+    while True:
+        stream.seek(position)
+        header = stream.read(4)
+        if not _is_layer3(header):
+            return position
+        if not (size := _frame_bytes(header)):
+            return None
+        position += size
+
+
+def _search(stream: BinaryIO, position: int) -> int | None:
+    """Where the next frames begin, several of one kind in a row; one alone may be any bytes."""
+    while True:
+        stream.seek(position)
+        content = stream.read(_READ_AHEAD)
+        for found in _SYNC.finditer(content):
+            if _are_frames(stream, position + found.start()):
+                return position + found.start()
+        if len(content) < _READ_AHEAD:
+            return None
+        position += len(content) - 1
+
+
+def _are_frames(stream: BinaryIO, position: int) -> bool:
+    kinds = set()
+    for _ in range(_IN_A_ROW):
+        stream.seek(position)
+        header = stream.read(4)
+        if not _is_layer3(header) or not (size := _frame_bytes(header)):
+            return False
+        kinds.add((header[1] >> 3 & 3, header[2] >> 2 & 3))
+        position += size
+    return len(kinds) == 1
 
 
 def _frame_bytes(header: bytes) -> int:

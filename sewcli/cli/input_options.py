@@ -30,6 +30,7 @@ class InputOptions:
         raw_rate, raw_format, raw_channels: of samples without a header on standard input.
         copies: temporary files of what can be read only once; closed at the end of the run.
         listed: all inputs, where they are known already.
+        beside: files that are read beside the inputs and the list, as of hotwords.
     """
 
     inputs: Sequence[str]
@@ -47,12 +48,19 @@ class InputOptions:
     raw_channels: int | None = None
     copies: ExitStack = field(default_factory=ExitStack)
     listed: Packed | None = None
+    beside: tuple[Path, ...] = ()
 
     @property
     def named(self) -> list[str]:
         """The files and directories that are named, and the list."""
         places = [*self.inputs, *([self.files_from] if self.files_from else [])]
         return [place for place in places if place != STDIN and not is_url(place)]
+
+    @property
+    def read_too(self) -> list[Path]:
+        """The files that are read beside the inputs, with the list."""
+        listed = [] if self.files_from in (None, STDIN) else [Path(self.files_from or "")]
+        return [*listed, *self.beside]
 
     def check(self) -> None:
         """Refuse inputs that cannot work, before a model is loaded (UsageError)."""

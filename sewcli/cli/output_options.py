@@ -54,7 +54,7 @@ class OutputOptions:
                 raise UsageError(f"{option} needs a directory", hint="add -o DIR")
         if not (math.isfinite(self.shape.max_gap) and math.isfinite(self.shape.max_duration)):
             raise UsageError("--max-gap and --max-duration are numbers of seconds")
-        named = map(Path, inputs.named)
+        named = [*map(Path, inputs.named), *inputs.beside]
         check_failures(self.failures, named, self.directory, overwrite=self.overwrite)
 
     def times(self, wanted: str | None) -> str:
@@ -102,6 +102,7 @@ class OutputOptions:
             self.chosen,
             Template() if self.template is None else Template(self.template),
             replace=self.replaces,
+            read_too=inputs.read_too,
         )
         if beside:
             planned.put_beside([one.target for one in beside])

@@ -67,7 +67,10 @@ def _entries(stream: BinaryIO, name: str, folder: Path, null_separated: bool) ->
         line = line.removesuffix(b"\r")
         if not line.strip():
             continue
-        yield _row(line, f"{name}:{number}", folder) if line.lstrip().startswith(b"{") else _plain(line)
+        if not line.lstrip().startswith(b"{"):
+            yield _plain(line)
+        elif (row := _row(line, f"{name}:{number}", folder)) is not None:
+            yield row
 
 
 def _records(stream: BinaryIO, separator: bytes) -> Iterator[bytes]:
@@ -99,9 +102,12 @@ def _not_stdin(path: str) -> str:
     return f"./{STDIN}" if path == STDIN else path
 
 
-def _row(line: bytes, where: str, folder: Path) -> Source:
+def _row(line: bytes, where: str, folder: Path) -> Source | None:
+    """The source of a row; None for a failure (of --failures) that was that of no file."""
     try:
         row = json.loads(line.decode("utf-8", "surrogateescape"))
+        if "error" in row and "audio_filepath" not in row:
+            return None
         return manifest_source(row, folder)
     except (ValueError, OverflowError, RecursionError) as error:
         problem = f"not a row of a manifest: {reason_of(error)}"

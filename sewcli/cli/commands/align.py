@@ -91,7 +91,9 @@ def align(
     if timestamps == "none":
         raise UsageError("--timestamps none: an alignment is the times of its words", hint="word or char")
     known = _known_text(text, text_file, reading.inputs or [])
-    wanted = reading.wanted(offline=machine.offline, text=known)
+    wanted = reading.wanted(
+        offline=machine.offline, text=known, beside=[None if text_file == STDIN else text_file]
+    )
     written = writing.options(formats, cues=cues, kind="alignment")
     chosen = machine.chosen(engine)
     wanted.check()

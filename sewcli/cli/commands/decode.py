@@ -54,7 +54,13 @@ def decode(
     messages = telling.set_up()
     written = writing.options(formats, paths, cues=cues)
     decoding = decoders.checked(None, n_best, case)
-    wanted = InputOptions([str(path) for path in inputs], None, False, listed=Packed(_sources(inputs)))
+    wanted = InputOptions(
+        [str(path) for path in inputs],
+        None,
+        False,
+        listed=Packed(_sources(inputs)),
+        beside=tuple(Path(file) for file in decoders.read_files if file is not None),
+    )
     written.check(wanted)
     times = written.times(timestamps)
     lm_settings = decoding.found_lm.settings() if decoding.found_lm is not None else {}

@@ -77,7 +77,7 @@ def build(
     """
     from sewcli.atomic import write_whole
     from sewcli.cli.messages import set_up_messages
-    from sewcli.cli.output.places import check_file, check_not_read
+    from sewcli.cli.output.places import check_not_read, check_regular
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.lm.arpa import lines, packed
     from sewcli.lm.counting import count, read_text
@@ -86,9 +86,11 @@ def build(
     set_up_messages(quiet=quiet)
     if case == "sentence":
         raise UsageError("--case sentence: words have one case in a model", hint="upper, lower or as-is")
+    if texts.count("-") > 1:
+        raise UsageError("standard input can be read only once", hint="name - once")
     if str(output) == "-":
         raise UsageError("-o -: a language model is written to a file", hint="name one: -o mine.arpa.gz")
-    check_file("-o", output)
+    check_regular("-o", output)
     check_not_read("-o", output, (Path(text) for text in texts if text != "-"))
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists", hint="add --overwrite to replace it")

@@ -12,7 +12,7 @@ from typing import Any
 
 from sewcli.atomic import write_whole
 from sewcli.cli.console import report_failure
-from sewcli.cli.output.places import check_file, check_not_read, check_place
+from sewcli.cli.output.places import check_not_read, check_place, check_regular
 from sewcli.cli.streams import write_lines, write_stdout
 from sewcli.cli.writing import exit_code
 from sewcli.errors import SewError, UsageError
@@ -74,7 +74,7 @@ class Outputs:
             matrix.check_target(file)
         files = [("--table", self.table)] if self.table else []
         for option, file in [*files, *(("--confusion", file) for file in self.confusion)]:
-            check_file(option, file)
+            check_regular(option, file)
             check_not_read(option, file, read)
             if file.exists() and not self.overwrite:
                 raise UsageError(f"{file} exists", hint="add --overwrite to replace it")

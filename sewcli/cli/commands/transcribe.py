@@ -55,7 +55,7 @@ def transcribe(
     from sewcli.cli.writing import tell_hotwords, write_all
 
     messages = telling.set_up()
-    wanted = reading.wanted(offline=machine.offline)
+    wanted = reading.wanted(offline=machine.offline, beside=decoders.read_files)
     written = writing.options(formats, paths, cues=cues)
     chosen = machine.chosen(engine)
     wanted.check()

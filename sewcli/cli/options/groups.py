@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sewcli.casing import AS_IS, Case
@@ -18,6 +19,8 @@ from sewcli.reading.activity_options import ActivityOptions
 from sewcli.spotting.options import DEFAULTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import typer
 
     from sewcli.cli.input_options import InputOptions
@@ -46,8 +49,16 @@ class Reading:
     raw_format: files.RawFormat = None
     raw_channels: files.RawChannels = None
 
-    def wanted(self, *, offline: bool, text: str | None = None) -> InputOptions:
-        """The inputs, each with `text` as what is said in it."""
+    def wanted(
+        self, *, offline: bool, text: str | None = None, beside: Iterable[str | Path | None] = ()
+    ) -> InputOptions:
+        """The inputs.
+
+        Args:
+            offline: see `InputOptions`.
+            text: what is said in each, or None.
+            beside: files that are read too, where there are some.
+        """
         from sewcli.cli.input_options import InputOptions
 
         return InputOptions(
@@ -64,6 +75,7 @@ class Reading:
             raw_rate=self.raw_rate,
             raw_format=self.raw_format,
             raw_channels=self.raw_channels,
+            beside=tuple(Path(file) for file in beside if file is not None),
         )
 
 
@@ -203,6 +215,11 @@ class Decoders:
     hotword_weight: dec.HotwordWeight = decoding.DEFAULT_HOTWORD_WEIGHT
     token_min_logp: dec.TokenMinLogp = decoding.DEFAULT_TOKEN_MIN_LOGP
     beam_prune_logp: dec.BeamPruneLogp = decoding.DEFAULT_BEAM_PRUNE_LOGP
+
+    @property
+    def read_files(self) -> tuple[str | Path | None, ...]:
+        """Those that are read."""
+        return self.lm, self.unigrams, self.hotwords_file
 
     def checked(
         self, defaults: OptionDefaults | None = None, n_best: int = 1, case: Case = AS_IS

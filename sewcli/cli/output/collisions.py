@@ -49,6 +49,13 @@ class Places:
         self._root = os.path.realpath(root)
         self._inputs, self._targets, self._folders = _Hashes(), _Hashes(), _Hashes()
         self._last = ""
+        self._kept: set[str] = set()
+
+    def keep(self, files: Iterable[Path]) -> None:
+        """Take in files that are no inputs and are read too."""
+        for file in files:
+            self._kept |= {place_of(file), os.path.realpath(file)}
+        self._inputs.add(*self._kept)
 
     def add(self, planned: Planned) -> None:
         """Take in an input and its files."""
@@ -75,7 +82,7 @@ class Places:
         """
         if suspects := self._suspects():
             _check_apart(planned, suspects, apart)
-            _keep_inputs(planned, suspects)
+            _keep_inputs(planned, suspects, self._kept)
 
 
 def check_beside(planned: Iterable[Planned]) -> None:
@@ -127,8 +134,10 @@ def _check_apart(planned: Iterable[Planned], suspects: set[int], apart: str) -> 
                 )
 
 
-def _keep_inputs(planned: Iterable[Planned], suspects: set[int]) -> None:
-    inputs = {place for one in planned for place in _input_places(one.source) if hash(place) in suspects}
+def _keep_inputs(planned: Iterable[Planned], suspects: set[int], kept: set[str]) -> None:
+    inputs = kept | {
+        place for one in planned for place in _input_places(one.source) if hash(place) in suspects
+    }
     if not inputs:
         return
     for target, _ in _pairs(planned):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from sewcli.atomic import check_writable
+from sewcli.atomic import NO_FILE, check_writable, replaceable
 from sewcli.errors import UsageError
 
 
@@ -49,6 +49,13 @@ def check_file(option: str, file: Path) -> None:
         raise UsageError(
             f"{option} {file}: a file is needed, and it is a directory", hint=f"name a file in it: {example}"
         )
+
+
+def check_regular(option: str, file: Path) -> None:
+    """Refuse what is there and is no regular file, which would be replaced by one (UsageError)."""
+    check_file(option, file)
+    if not replaceable(file):
+        raise UsageError(f"{option} {file}: {NO_FILE}", hint="name a file")
 
 
 def check_place(option: str, file: Path) -> None:

@@ -96,6 +96,7 @@ def plan(
     template: Template,
     *,
     replace: bool,
+    read_too: Iterable[Path] = (),
     otherwise: str = "--resume to go on with a run that was started with it, or choose another -o",
     apart: str = f"add --output-template '{BY_PATH}'",
 ) -> Plan:
@@ -107,6 +108,7 @@ def plan(
         formats: to write for each.
         template: names the files.
         replace: files that exist may be replaced.
+        read_too: files that are read beside the inputs.
         otherwise: what else than --overwrite helps where they may not.
         apart: what tells the files of two inputs apart.
 
@@ -115,6 +117,7 @@ def plan(
             exists and may not be replaced.
     """
     made, places, existing = Plan(root, formats, template), Places(root), _Existing()
+    places.keep(read_too)
     told = time.monotonic()
     for index, source in enumerate(sources, start=1):
         planned = made.add(source)
