@@ -226,7 +226,7 @@ def test_unexpected_error_is_exit_1_with_one_line(
     assert (result.code, result.out) == (1, b"")
     [message] = result.messages
     assert "ZeroDivisionError: first line" in message
-    assert "--debug" in message
+    assert "SEW_DEBUG=1" in message
 
 
 def test_an_interrupt_while_the_command_is_imported_is_told_in_one_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from sewcli.cli.streams import write_message, write_stdout
 
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 buffered = pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 
@@ -50,6 +52,24 @@ def test_a_pipe_that_takes_little_at_a_time_gets_all(
     reader.join()
     os.close(reading)
     assert bytes(got) == (content if name == "stdout" else b"sew: " + content + b"\n")
+
+
+@needs_posix
+def test_an_input_that_a_parent_left_to_return_at_once_is_read_to_its_end(ctc: Path, audio: Path) -> None:
+    """As a pipe with O_NONBLOCK, which looks like one that has ended while nothing is in it."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    command = [sys.executable, "-m", "sewcli", "transcribe", "--files-from", "-", "-m", ctc, "-f", "json"]
+    process = subprocess.Popen(command, stdin=read, stdout=subprocess.PIPE, text=True)
+    os.close(read)
+    assert process.stdout is not None
+    os.write(write, f"{audio / 'a.wav'}\n".encode())
+    first = process.stdout.readline()
+    os.write(write, f"{audio / 'b.wav'}\n".encode())
+    os.close(write)
+    paths = [json.loads(line)["path"] for line in (first, *process.stdout)]
+    assert paths == [str(audio / "a.wav"), str(audio / "b.wav")]
+    assert process.wait(60) == 0
 
 
 @needs_full

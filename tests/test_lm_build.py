@@ -185,6 +185,7 @@ def test_command_reads_and_writes_gzip_and_normalises(sew: Sew, tmp_path: Path) 
         (["good.txt", "--prune", "2 1"], "--prune 2 1"),
         (["good.txt", "--prune", "0 0 1"], "no n-gram of order 3"),
         (["good.txt", "-o", "-"], "-o -: a language model is written to a file"),
+        (["good.txt", "-", "-"], "standard input can be read only once"),
     ],
 )
 def test_command_names_what_is_wrong(sew: Sew, tmp_path: Path, arguments: list[str], named: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import logging
 import math
 import os
 import stat
@@ -16,6 +17,8 @@ from sewcli.errors import UsageError
 from sewcli.inputs.faults import reason_of
 from sewcli.inputs.source import STDIN, Source
 from sewcli.inputs.urls import is_url
+
+_log = logging.getLogger("sewcli")
 
 _READ_SIZE = 1 << 16
 #: bytes of an entry; a device such as /dev/zero has no end
@@ -107,6 +110,7 @@ def _row(line: bytes, where: str, folder: Path) -> Source | None:
     try:
         row = json.loads(line.decode("utf-8", "surrogateescape"))
         if "error" in row and "audio_filepath" not in row:
+            _log.info("%s: passed over: what failed there was no file", where)
             return None
         return manifest_source(row, folder)
     except (ValueError, OverflowError, RecursionError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sewcli.atomic import check_writable, write_whole
-from sewcli.cli.output.places import check_file
+from sewcli.cli.output.places import check_regular
 from sewcli.cli.output.sinks import counted
 from sewcli.errors import SewError, UsageError
 from sewcli.inputs.source import Source
@@ -43,7 +43,7 @@ class StackFile:
         self._file = file
         self._beside = file.with_suffix(".json") if file.suffix == ".npy" else None
         for target in filter(None, (file, self._beside)):
-            check_file("--stack", target)
+            check_regular("--stack", target)
             if os.path.lexists(target) and not overwrite:
                 raise UsageError(f"{target} exists", hint="add --overwrite to replace it")
         try:
