@@ -107,7 +107,7 @@ class ChunkPlan:
         if self.chunk % PAIR_SAMPLES or self.stride % PAIR_SAMPLES:
             raise ValueError(f"chunk and stride are multiples of {PAIR_SAMPLES} samples, one pair of frames")
         if self.stride < 0 or self.chunk - 2 * self.stride < PAIR_SAMPLES:
-            raise ValueError("a chunk must be longer than its two strides by 40 ms or more")
+            raise ValueError("a chunk, in whole states of 40 ms, must be longer than its two strides by one")
 
     @classmethod
     def from_seconds(cls, chunk: float, stride: float) -> ChunkPlan:

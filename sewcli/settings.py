@@ -80,7 +80,7 @@ def user_directory() -> Path:
 
 
 def is_closed(folder: Path) -> bool:
-    """Whether files in it cannot even be looked for: a service may run with the HOME of another user."""
+    """Whether files in it cannot even be looked for: a service may run there, or with another user's HOME."""
     try:
         (folder / "config.toml").stat()
     except PermissionError:
@@ -96,11 +96,16 @@ def settings_files() -> list[SettingsFile]:
 
     `[tool.sew]` of pyproject.toml counts where there is no sew.toml.
     """
-    project = SettingsFile(_PROJECT_FILE, "project")
-    if not _PROJECT_FILE.exists() and _mentions_sew(_PYPROJECT_FILE):
-        project = SettingsFile(_PYPROJECT_FILE, "project", _TABLE)
+    files = []
     user = SettingsFile(user_directory() / "config.toml", "user")
-    return [project] if is_closed(user.path.parent) else [user, project]
+    if not is_closed(user.path.parent):
+        files.append(user)
+    if not is_closed(_PROJECT_FILE.parent):
+        if not _PROJECT_FILE.exists() and _mentions_sew(_PYPROJECT_FILE):
+            files.append(SettingsFile(_PYPROJECT_FILE, "project", _TABLE))
+        else:
+            files.append(SettingsFile(_PROJECT_FILE, "project"))
+    return files
 
 
 def _mentions_sew(pyproject: Path) -> bool:
@@ -132,6 +137,8 @@ def read_settings(known: Known) -> list[Setting]:
 
 def _read_file(file: SettingsFile, known: Known) -> Iterator[Setting]:
     try:
+        if file.path.is_fifo():
+            raise _bad(file, "cannot be read: it is a pipe")
         raw = file.path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return

@@ -72,6 +72,10 @@ def test_other_settings_are_not_blamed(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sew.toml").write_text("stride = 0.5\nthreads = 1\n")
     assert "is set by" not in sew("transcribe", audio / "b.wav", "-m", ctc, "--device", "tpu").err
+    # a number in a message need not be that of a setting
+    unspellable = sew("align", audio / "b.wav", "-m", ctc, "--text", "12 meters")
+    assert "has no '1' '2'" in unspellable.err
+    assert "is set by" not in unspellable.err
 
 
 def test_of_several_formats_in_a_file_standard_output_gets_the_first(

@@ -74,7 +74,7 @@ def test_times_are_seconds_or_a_clock(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "-1", "nan", "inf", "1:2:3:4", "1:-2", "1:", "1s", "0:75", "0:60:00", "2:5:99"]
+    "text", ["", "x", "-1", "nan", "inf", "1:2:3:4", "1:-2", "1:", "1s", "1_0", "0:75", "0:60:00", "2:5:99"]
 )
 def test_what_is_no_time_is_wrong_usage_that_names_the_option(text: str) -> None:
     with pytest.raises(UsageError, match="--start"):

@@ -300,6 +300,35 @@ def test_text_of_the_environment_gives_way_to_a_file(
     assert sew(*given).out == expected.out
 
 
+def test_a_working_directory_that_may_not_be_entered_has_no_settings(
+    sew: Sew, audio: Path, ctc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a service is started from another user's HOME."""
+    real = Path.stat
+
+    def stat(path: Path, **options: Any) -> os.stat_result:
+        if str(path) in ("sew.toml", "config.toml", "pyproject.toml"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, **options)
+
+    monkeypatch.chdir(tmp_path)
+    Path("sew.toml").write_text('device = "tpu"\n')
+    assert sew("transcribe", audio / "b.wav", "-m", ctc).code == 2
+    monkeypatch.setattr(Path, "stat", stat)
+    assert sew("transcribe", audio / "b.wav", "-m", ctc).code == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_named_as_the_settings_is_refused_and_not_waited_for(
+    sew: Sew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("sew.toml")
+    result = sew("transcribe", "a.wav")
+    assert result.code == 2
+    assert "sew.toml: cannot be read: it is a pipe" in result.err
+
+
 def test_a_home_that_may_not_be_entered_has_no_settings(
     sew: Sew, audio: Path, ctc: Path, user_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -238,6 +238,7 @@ def test_only_a_row_with_an_offset_is_cut(
         ({"audio_filepath": "a.wav", "duration": float("nan")}, "duration"),
         ({"audio_filepath": "a.wav", "offset": 10**400}, "too large"),
         ({"audio_filepath": "a.wav", "text": ["x"]}, "text"),
+        ({"audio_filepath": "a.wav", "channel": 0.5}, "channel"),
         ('{"a":' * 100_000, "recursion"),
     ],
 )
@@ -246,6 +247,11 @@ def test_a_bad_row_is_one_failed_source_and_the_rest_goes_on(tmp_path: Path, row
     assert bad.path == f"{tmp_path}/manifest.jsonl:2"
     assert word in (bad.error or "")
     assert good == Source("plain.wav", Path("plain.wav"))
+
+
+def test_a_channel_may_be_written_as_tables_have_it(tmp_path: Path) -> None:
+    [source] = manifest(tmp_path, {"audio_filepath": "a.wav", "channel": 1.0})
+    assert (source.channel, type(source.channel)) == (1, int)
 
 
 def test_bytes_of_a_row_that_are_not_utf8_survive() -> None:

@@ -133,7 +133,7 @@ def _items(
             where = row.place or row.source.path
             if isinstance(result, Failure):
                 progress.fail()
-                yield Item(where, row.set, replace(result, message=f"{where}: {result.message}"))
+                yield Item(where, row.set, replace(result, message=row.told(result.message)))
                 continue
             answer = result.answer
             progress.advance(answer)

@@ -134,6 +134,8 @@ def manifest_source(row: dict[str, object], folder: Path) -> Source:
     offset, duration = _seconds(row, "offset"), _seconds(row, "duration")
     shown = _not_stdin(path)
     channel: Any = row.get("channel")
+    if type(channel) is float and channel.is_integer():  # as tables with gaps have whole numbers
+        channel = int(channel)
     if not (channel is None or (type(channel) is int and channel >= 0)):
         raise ValueError('"channel" is not a number from 0 up')
     file = Path(path) if is_url(path) else folder / path

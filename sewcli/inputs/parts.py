@@ -24,7 +24,7 @@ def parse_time(option: str, text: str) -> float:
         hours, minutes, seconds = (float(group or 0) for group in clock.groups())
         return hours * 3600 + minutes * 60 + seconds
     try:
-        value = float(text)
+        value = math.nan if "_" in text else float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value < 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -59,6 +60,7 @@ def blamed(context: Any, message: str) -> Iterator[str]:
             continue
         option, value = max(parameter.opts, key=len), context.params.get(parameter.name)
         values = value if isinstance(value, list | tuple) else [value]
+        values = [one for one in values if isinstance(one, str | Path)]  # a number may stand for anything
         named = (repr(str(one)) in message or str(one) == message.split(":", maxsplit=1)[0] for one in values)
         if not (re.search(rf"(?<![\w-]){option}(?![\w-])", message) or any(named)):
             continue
