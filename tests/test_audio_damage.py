@@ -252,6 +252,14 @@ class TestDamage:
         file.write_bytes(file.read_bytes()[:-10])
         assert failure(file).code == "damaged"
 
+    def test_a_chunk_of_more_bytes_than_files_have_is_damage(self, tmp_path: Path) -> None:
+        file = written(tmp_path / "a.caf", 16_000, 1, "PCM_16", seconds=1)
+        content = bytearray(file.read_bytes())
+        place = content.index(b"desc") + 4
+        content[place : place + 8] = (2**63 - 1).to_bytes(8, "big")
+        file.write_bytes(content)
+        assert failure(file).code == "damaged"
+
     def test_audio_before_the_damage_is_given_out(self, tmp_path: Path) -> None:
         file = written(tmp_path / "a.flac", seconds=12)
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])

@@ -26,6 +26,8 @@ _FORMS = {
 _BEGINNINGS = (b"riff", b"caff", b".snd", b"dns.")
 _LIBSNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")
 _FFMPEG_MAGIC = (b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75", b"ADIF")
+#: of a chunk: a file has no place behind more
+_MOST_BYTES = 1 << 62
 #: AAC without a container; two bytes that any sample may be
 _AAC_MAGIC = (b"\xff\xf1", b"\xff\xf9")
 #: tags, mostly before MP3
@@ -234,7 +236,7 @@ def _find_chunk(
             if long_size and length == 0xFFFFFFFF:
                 return _Chunk(position + header_size, long_size, 8)
             return _Chunk(position + header_size, length, 8 if layout.endswith("q") else 4)
-        if length < 0:
+        if not 0 <= length < _MOST_BYTES:
             return None
         position += header_size + -(-length // align) * align
 
