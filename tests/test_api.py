@@ -206,7 +206,7 @@ def test_failures_are_values_in_their_place(model: sewcli.Model, audio: Path) ->
     assert caught.value.code == "not_found"
 
 
-def test_a_row_of_a_data_set_is_what_it_holds(model: sewcli.Model, audio: Path) -> None:
+def test_a_row_of_a_data_set_is_what_it_holds(model: sewcli.Model, audio: Path, tmp_path: Path) -> None:
     file, (samples, rate) = audio / "b.wav", soundfile.read(audio / "b.wav", dtype="float32")
     expected = model.transcribe(file).text
     rows: list[Any] = [
@@ -217,6 +217,25 @@ def test_a_row_of_a_data_set_is_what_it_holds(model: sewcli.Model, audio: Path) 
     assert [model.transcribe(row).text for row in rows] == [expected] * 3
     assert [one.text for one in model.transcribe_many(rows)] == [expected] * 3
     assert model.transcribe(rows[0], rate).text == expected
+
+    class Decoded:
+        """As data sets give audio since their version 4, made by torchcodec."""
+
+        def __getitem__(self, key: str) -> Any:
+            return rows[0][key]
+
+        def get_all_samples(self) -> None:
+            """Not asked for."""
+
+    decoded: Any = Decoded()
+    assert model.transcribe(decoded).text == expected
+    with pytest.raises(sewcli.UsageError, match="dict: one input"):
+        model.transcribe_many(rows[0])
+    copy = tmp_path / "b.wav"
+    copy.write_bytes(file.read_bytes())
+    with pytest.raises(sewcli.UsageError, match="is the recording"):
+        model.transcribe({"path": str(copy), "bytes": None}, save_logits=copy)
+    assert copy.read_bytes() == file.read_bytes()
     with pytest.raises(sewcli.UsageError, match="sample_rate=8000, and its sampling_rate is 16000"):
         model.transcribe(rows[0], 8000)
     with pytest.raises(sewcli.UsageError, match=r"mapping of 'audio' is no audio .*'sampling_rate'"):

@@ -221,6 +221,12 @@ FORKING = """
 import os, sys
 import sewcli
 
+alone = sewcli.load(sys.argv[1], threads=1).transcribe(sys.argv[2]).text
+if not os.fork():
+    print(sewcli.load(sys.argv[1], threads=2).transcribe(sys.argv[2]).text == alone, flush=True)
+    os._exit(0)
+os.wait()
+
 model = sewcli.load(sys.argv[1], threads=2)
 text = model.transcribe(sys.argv[2]).text
 if not os.fork():
@@ -240,7 +246,8 @@ def test_a_fork_uses_no_model_of_its_parent_and_loads_one_for_a_single_thread(ct
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     command = [sys.executable, "-c", FORKING, ctc, audio / "b.wav"]
     out = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
-    refused, load_refused, same = out.stdout.splitlines()
+    of_one_thread, refused, load_refused, same = out.stdout.splitlines()
+    assert of_one_thread == "True"
     assert "loaded before this process was forked" in refused
     assert "start it by spawn" in load_refused
     assert same == "True"

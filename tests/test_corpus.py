@@ -151,6 +151,26 @@ def test_folders_named_as_splits_are_no_labels(tmp_path, task):
     assert caught.value.hint == f"name one: {data}/Train"
 
 
+def test_folders_of_splits_may_be_saved_data_sets(tmp_path):
+    data = tmp_path / "data"
+    for split in ("train", "test"):
+        saved(data / split, [split.encode()], [split.upper()])
+    before = sorted(data.rglob("*"))
+    assert corpus_task(data) == "ctc"
+    rows = {
+        split: read_corpus(data, tmp_path / "unpacked", task="ctc", split=split)
+        for split in ("train", "test")
+    }
+    assert {split: [row.text for row in of] for split, of in rows.items()} == {
+        "train": ["TRAIN"],
+        "test": ["TEST"],
+    }
+    assert sorted(data.rglob("*")) == before
+    hashed = corpus_hash({data: rows["train"]})
+    elsewhere = read_corpus(data, tmp_path / "other/place", task="ctc")
+    assert corpus_hash({data: elsewhere}) == hashed
+
+
 def test_parts_of_a_data_set_are_no_labels(tmp_path):
     for part in ("one", "other"):
         (tmp_path / "data" / part).mkdir(parents=True)

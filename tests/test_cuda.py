@@ -16,7 +16,6 @@ from torch.utils._pytree import tree_leaves
 
 from sewcli.acoustic.batch import make_batch
 from sewcli.acoustic.checkpoint import inspect
-from sewcli.acoustic.cuda import pinned
 from sewcli.acoustic.engine.config import engine_config
 from sewcli.acoustic.engine.heads import ClassificationHead, CtcHead, NoHead
 from sewcli.acoustic.engine.layers import Lengths
@@ -25,6 +24,7 @@ from sewcli.acoustic.engine.sew import Sew
 from sewcli.acoustic.engine.sew_d import SewD
 from sewcli.acoustic.engine.weights import Weights
 from sewcli.acoustic.statistics import wave_statistics
+from sewcli.acoustic.transfers import pinned
 
 _SETTLED = """
 import json, os, sys, torch

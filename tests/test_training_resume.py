@@ -206,10 +206,13 @@ def test_other_data_and_other_processes_are_told(recipe_file, tmp_path, caplog):
 
 
 def clips(file, *lines):
-    """A manifest of some of the example clips, by their places in that of all."""
+    """A manifest of copies of some of the example clips, by their places in that of all."""
     rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").read_text().splitlines()]
-    paths = [{**rows[line], "audio_filepath": str(EXAMPLES / rows[line]["audio_filepath"])} for line in lines]
-    file.write_text("".join(json.dumps(row) + "\n" for row in paths))
+    folder = file.with_suffix("")
+    folder.mkdir()
+    paths = [shutil.copy(EXAMPLES / rows[line]["audio_filepath"], folder) for line in lines]
+    own = [{**rows[line], "audio_filepath": path} for line, path in zip(lines, paths, strict=True)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in own))
     return file
 
 

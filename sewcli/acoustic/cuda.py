@@ -25,21 +25,6 @@ def settle_cuda() -> None:
     torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
 
 
-def pinned(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor of the host in memory that never moves, where the system gives any; else as it is."""
-    try:
-        return tensor.pin_memory()
-    except RuntimeError as error:
-        if has_failed(error):
-            raise
-        return tensor  # its copy to the card is waited for
-
-
-def has_failed(error: RuntimeError) -> bool:
-    """Whether no memory could be pinned because the card computes no more, not for want of such memory."""
-    return isinstance(error, torch.AcceleratorError) and "out of memory" not in str(error)
-
-
 def multiplies_bfloat16_on(card: torch.device) -> bool:
     """Whether a card has bfloat16; others emulate it, slowly."""
     with torch.cuda.device(card):

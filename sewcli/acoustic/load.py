@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import time
@@ -27,6 +26,8 @@ _log = logging.getLogger("sewcli")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 #: of the fast engine on a CPU
 INT8 = "int8"
+#: the process that has loaded a model for several threads, which its forks have not
+_THREADED: set[int] = set()
 ENGINES = ("auto", "fast", "reference")
 
 
@@ -63,9 +64,9 @@ def load_model(
     checkpoint = inspect(local.directory, task)
     if threads is not None:
         torch.set_num_threads(threads)
-    if _first_process() != os.getpid() and torch.get_num_threads() > 1:
+    if _THREADED and os.getpid() not in _THREADED and torch.get_num_threads() > 1:
         raise UsageError(
-            "this process was forked from one that has loaded a model, and has not the threads of torch",
+            "this process was forked from one that has loaded a model for several threads, which it has not",
             hint="start it by spawn, load no model before the fork, or load with threads=1",
         )
     settle_cuda()
@@ -101,12 +102,6 @@ def load_model(
     return _told(TransformersModel(checkpoint, place, kind), local, started, compiled=compiled)
 
 
-@functools.cache
-def _first_process() -> int:
-    """The process that was the first to load a model; its forks remember it."""
-    return os.getpid()
-
-
 def _check(engine: str, dtype: str, threads: int | None) -> None:
     """Refuse what no model and no device can run with (UsageError)."""
     if threads is not None and threads < 1:
@@ -121,6 +116,8 @@ def _check(engine: str, dtype: str, threads: int | None) -> None:
 
 def _told(model: RunningModel, local: LocalModel, started: float, *, compiled: bool) -> RunningModel:
     """The model, after what is told of it: a line for --verbose, and one on `compiled` where that is idle."""
+    if torch.get_num_threads() > 1:
+        _THREADED.add(os.getpid())
     fits = model.engine == "fast" and model.device.startswith("cuda") and model.checkpoint.family == "sew-d"
     if compiled and not fits:
         _log.warning("--compile has no effect: it is for the attention of SEW-D in the fast engine, on a GPU")

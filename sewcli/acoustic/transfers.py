@@ -11,9 +11,20 @@ import torch
 from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch
-from sewcli.acoustic.cuda import first_line, has_failed
+from sewcli.acoustic.cuda import first_line
+from sewcli.acoustic.failures import is_of_device
 
 _log = logging.getLogger("sewcli")
+
+
+def pinned(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the host in memory that never moves, where the system gives any; else as it is."""
+    try:
+        return tensor.pin_memory()
+    except RuntimeError as error:
+        if is_of_device(error):
+            raise
+        return tensor  # its copy to the card is waited for
 
 
 class Copied(Protocol):
@@ -69,7 +80,7 @@ class CudaTransfers(Transfers):
             try:
                 return torch.empty(shape, dtype=dtype, pin_memory=True)
             except RuntimeError as error:
-                if has_failed(error):
+                if is_of_device(error):
                     raise
                 self._pinned = False
                 _log.warning("no pinned memory, which makes copies slower: %s", first_line(error))

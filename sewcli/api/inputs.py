@@ -39,7 +39,7 @@ Audio = Place | Encoded | tuple[Array, int] | Mapping[str, Any]
 their rate; or any of these as data sets of Hugging Face hold them (`array` and `sampling_rate`, `bytes` or
 `path`)."""
 
-One = Place | Encoded | Array | Mapping[str, Any]
+OneAudio = Place | Encoded | Array | Mapping[str, Any]
 """The same where the rate of samples is an argument of its own."""
 
 Picture = Callable[[Source, bytes], None]
@@ -50,10 +50,10 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT", Transcript, Classification, Embedding)
 
 
-def one_source(audio: One, sample_rate: int | None) -> Source:
+def one_source(audio: OneAudio, sample_rate: int | None) -> Source:
     """The source of a file or an array (UsageError where the array is no audio)."""
     given: Any = audio
-    if isinstance(given, Mapping):
+    if _is_row(given):
         given = _unwrapped(given)
         if isinstance(given, tuple):
             given, own = given
@@ -73,11 +73,16 @@ def one_source(audio: One, sample_rate: int | None) -> Source:
     return array_source(given, sample_rate)
 
 
-def _unwrapped(audio: Mapping[str, Any]) -> Place | Encoded | tuple[Array, int]:
+def _is_row(audio: Any) -> bool:
+    """Whether it is the audio of a row of a data set: a mapping, or what decodes it since datasets 4."""
+    return isinstance(audio, Mapping) or hasattr(audio, "get_all_samples")
+
+
+def _unwrapped(audio: Any) -> Place | Encoded | tuple[Array, int]:
     """The audio of a row of a data set (UsageError where there is none)."""
-    if "array" in audio and "sampling_rate" in audio:
+    if not isinstance(audio, Mapping) or ("array" in audio and "sampling_rate" in audio):
         return audio["array"], audio["sampling_rate"]
-    found: Any = audio.get("bytes") or audio.get("path")
+    found: Any = audio.get("path") if audio.get("bytes") is None else audio["bytes"]
     if found is None:
         raise UsageError(
             f"a mapping of {', '.join(map(repr, audio)) or 'nothing'} is no audio",
@@ -92,7 +97,7 @@ def listed(items: Iterable[ItemT]) -> Iterable[ItemT]:
         one = os.fspath(items)
         raise UsageError(f"{one!r} is one input", hint=f"give a list of them: [{one!r}]")
     given: Any = items
-    if is_encoded(given):
+    if is_encoded(given) or _is_row(given):
         raise UsageError(f"{type(given).__name__}: one input", hint="give a list of them")
     if not isinstance(given, Iterable):
         raise UsageError(f"{type(given).__name__}: no list of inputs")
@@ -117,7 +122,7 @@ def any_source(audio: Audio) -> Source:
     """The source of an input; what is wrong with it becomes its failure."""
     given: Any = audio
     try:
-        if isinstance(given, Mapping):
+        if _is_row(given):
             given = _unwrapped(given)
         if isinstance(given, str | os.PathLike):
             return _file(given)
@@ -190,7 +195,7 @@ def only(results: Iterator[ResultT | Failure]) -> ResultT:
     return result
 
 
-def picture_file(place: Place | None, audio: One) -> Picture | None:
+def picture_file(place: Place | None, audio: OneAudio) -> Picture | None:
     """What writes the picture of one recording.
 
     Raises:
@@ -208,7 +213,7 @@ def picture_file(place: Place | None, audio: One) -> Picture | None:
     return lambda _source, picture: _write(file, [picture])
 
 
-def logits_file(place: Place | None, audio: One) -> Logits | None:
+def logits_file(place: Place | None, audio: OneAudio) -> Logits | None:
     """What writes the logits of one recording (UsageError where that would replace the recording)."""
     if place is None:
         return None
@@ -217,9 +222,10 @@ def logits_file(place: Place | None, audio: One) -> Logits | None:
     return lambda _source, content: _write(file, content)
 
 
-def _refuse_recording(option: str, file: Path, audio: One) -> None:
+def _refuse_recording(option: str, file: Path, audio: OneAudio) -> None:
     """Refuse a file to write that is the recording itself (UsageError)."""
-    read: Any = audio if isinstance(audio, str | os.PathLike) else getattr(audio, "name", None)
+    given: Any = audio.get("path") if isinstance(audio, Mapping) else audio
+    read: Any = given if isinstance(given, str | os.PathLike) else getattr(given, "name", None)
     same = False
     with suppress(OSError, ValueError, TypeError):  # one of them is not there, or no file
         same = file.samefile(read)

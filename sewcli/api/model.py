@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 from sewcli.api.inputs import (
     Audio,
     Logits,
-    One,
+    OneAudio,
     Picture,
     Place,
     any_sources,
@@ -81,7 +81,7 @@ class Model:
 
     def transcribe(
         self,
-        audio: One,
+        audio: OneAudio,
         sample_rate: int | None = None,
         *,
         plot: Place | None = None,
@@ -117,7 +117,7 @@ class Model:
             options: see `TranscribeOptions`.
 
         Returns:
-            One result for each, in order; a Failure where one cannot be read or used.
+            OneAudio result for each, in order; a Failure where one cannot be read or used.
 
         Raises:
             ModelError, UsageError: at once, as `transcribe`. DeviceError: while it runs.
@@ -126,7 +126,7 @@ class Model:
 
     def align(
         self,
-        audio: One,
+        audio: OneAudio,
         text: str,
         sample_rate: int | None = None,
         *,
@@ -160,7 +160,7 @@ class Model:
 
     def classify(
         self,
-        audio: One,
+        audio: OneAudio,
         sample_rate: int | None = None,
         *,
         plot: Place | None = None,
@@ -178,7 +178,7 @@ class Model:
 
     def spot(
         self,
-        audio: One,
+        audio: OneAudio,
         sample_rate: int | None = None,
         *,
         plot: Place | None = None,
@@ -208,7 +208,9 @@ class Model:
         results = task.results(parts([one_source(audio, sample_rate)], options))
         return ended_at_exit(events_only(results))
 
-    def embed(self, audio: One, sample_rate: int | None = None, **options: Unpack[EmbedOptions]) -> Embedding:
+    def embed(
+        self, audio: OneAudio, sample_rate: int | None = None, **options: Unpack[EmbedOptions]
+    ) -> Embedding:
         """The hidden states of one recording, a file or an array, by a model loaded for "features".
 
         Args:

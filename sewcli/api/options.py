@@ -258,7 +258,8 @@ def decoding_options(options: Any, defaults: OptionDefaults | None = None) -> De
     decoding = DecodingOptions(**with_defaults(given, defaults))
     decoding.check()
     for name, (needed, has) in _IDLE_WITHOUT.items():
-        if name in given and not has(decoding):
+        # a list of hotwords that happens to be empty is one
+        if name in given and needed not in given and not has(decoding):
             raise UsageError(f"{name} has no effect without {needed}", hint="leave it out")
     return decoding
 

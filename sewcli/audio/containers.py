@@ -15,13 +15,14 @@ from sewcli.audio import mp3, ogg
 from sewcli.audio.checks import damaged, joined
 from sewcli.audio.prefix import open_with_prefix
 
-# Some writers of WAV count their own 44 byte header as audio; that little can be missing.
-_SLACK = 44
-_WAV = (b"RIFF", b"RIFX", b"RF64")
+#: bytes that can be missing: some writers count their own header as audio, and of W64 what fills its chunk up
+_SLACK = {b"RIFF": 44, b"RIFX": 44, b"RF64": 44, b".snd": 24, b"dns.": 24, b"riff": 7}
 _FORMS = {
-    *((magic, b"WAVE") for magic in _WAV),
+    *((magic, b"WAVE") for magic in (b"RIFF", b"RIFX", b"RF64")),
     *((b"FORM", form) for form in (b"AIFF", b"AIFC")),
 }
+#: how the names of W64 chunks end, after four letters
+_W64_NAMES = (bytes.fromhex("f3acd3118cd100c04f8edb8a"), bytes.fromhex("cf11a5d628db04c10000"))
 #: of containers that have no form
 _BEGINNINGS = (b"riff", b"caff", b".snd", b"dns.")
 _LIBSNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")
@@ -51,7 +52,7 @@ def check_complete(name: str, file: Path) -> None:
             fault = ogg.scanned(file).fault
         elif mp3.is_header(magic):
             fault = mp3.fault(file)
-        elif end is not None and size < end - (_SLACK if magic in _WAV else 0):
+        elif end is not None and size < end - _SLACK.get(magic, 0):
             fault = f"the header announces {end} bytes, the file has {size}"
         else:
             fault = None
@@ -125,6 +126,11 @@ def begins_recording(head: bytes) -> bool:
 def _second_recording(stream: BinaryIO, magic: bytes, position: int, size: int) -> int | None:
     """Where a recording of the kind begins behind the chunks that follow the samples of another, or None."""
     walk = _WALKS.get(magic)
+    # some writers fill the last chunk up, others do not
+    for place in (position, position + position % 2):
+        stream.seek(place)
+        if begins_recording(stream.read(12)):
+            return place
     while position + 12 <= size:
         position += -position % (walk.align if walk else 1)
         stream.seek(position)
@@ -146,6 +152,8 @@ def _second_movie(stream: BinaryIO, size: int) -> int | None:
     while position + 8 <= size:
         stream.seek(position)
         head = stream.read(16)
+        if head[4:8] == b"moof":  # in fragments, whose readers go on with another
+            return None
         if position and head[4:8] == b"ftyp":
             return position
         length = int.from_bytes(head[:4], "big")
@@ -165,7 +173,7 @@ def announced_end(stream: BinaryIO) -> int | None:
     return chunk.start + chunk.length
 
 
-def opened_wav(file: Path) -> BinaryIO | None:
+def mended(file: Path) -> BinaryIO | None:
     """Open a WAV or W64 file of which libsndfile would take too little or too much; None for any other file.
 
     A data chunk of WAV may say 0 bytes though audio follows: streaming writers and recorders that were
@@ -178,9 +186,7 @@ def opened_wav(file: Path) -> BinaryIO | None:
         stream.seek(0)
         if head == b"riff":
             end = announced_end(stream)
-            # chunks begin at multiples of eight
-            has_more = end is not None and end + -end % 8 < file.stat().st_size
-            return open_with_prefix(b"", file, 0, end) if has_more else None
+            return open_with_prefix(b"", file, 0, end) if end is not None and _chunk_at(stream, end) else None
         chunk = _audio_chunk(stream) if head == b"RIFF" else None
         if chunk is None or chunk.length != 0:
             return None
@@ -191,6 +197,15 @@ def opened_wav(file: Path) -> BinaryIO | None:
     if behind < 0 or is_chunk:
         return None
     return open_with_prefix(b"RIFF" + (8).to_bytes(4, "little"), file, 8)
+
+
+def _chunk_at(stream: BinaryIO, end: int) -> bool:
+    """Whether a chunk of W64 begins where another ends, or at the next multiple of eight."""
+    for place in (end, end + -end % 8):
+        stream.seek(place)
+        if stream.read(16).endswith(_W64_NAMES):
+            return True
+    return False
 
 
 class _Chunk(NamedTuple):

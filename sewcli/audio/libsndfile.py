@@ -77,7 +77,7 @@ def reading(
     """
     if file.suffix.lower() in mp3.EXTENSIONS and not mp3.may_be_mp3(file):
         raise UnreadableError("no MPEG frame in it")
-    patched = containers.opened_wav(file) if stretch == ALL else open_with_prefix(b"", file, *stretch)
+    patched = containers.mended(file) if stretch == ALL else open_with_prefix(b"", file, *stretch)
     with patched or nullcontext(), _opened(patched or name_for_libsndfile(file)) as handle:
         trusted = handle.frames < _UNKNOWN_LENGTH and (
             "MPEG" not in handle.subtype or mp3.says_its_length(file, stretch.start)

@@ -16,8 +16,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sewcli.audio.checks import damaged, joined
-from sewcli.audio.containers import begins_recording, is_audio_header, is_open_size
+from sewcli.audio.checks import damaged
+from sewcli.audio.containers import is_audio_header, is_open_size
 from sewcli.audio.dsp import Block, part
 from sewcli.audio.native import NativeAudio
 from sewcli.inputs.raw import RawAudio
@@ -36,8 +36,6 @@ _RAW = {
 _SIZE_BYTES = 4
 #: frames decoded at once, in seconds: what delay there may be
 _BLOCK_SECONDS = 0.1
-#: bytes of a chunk behind the samples that are passed over at once
-_SKIPPED = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -156,23 +154,8 @@ def _blocks(name: str, stream: BinaryIO, form: _Form, size: int) -> Iterator[Blo
             left -= len(content)
         if len(content) < step:
             break
-    if left is None:
-        return
-    if left >= form.frame_bytes:
+    if left is not None and left >= form.frame_bytes:
         raise damaged(name, f"the header announces {size} bytes of samples, the last {left} are missing")
-    _exactly(stream, left + size % 2)
-    _refuse_second(name, stream)
-
-
-def _refuse_second(name: str, stream: BinaryIO) -> None:
-    """Refuse another recording behind the samples and the chunks that follow them (AudioError)."""
-    while len(head := _exactly(stream, 12)) == 12 and head[:4].isascii():
-        if begins_recording(head):
-            raise joined(name, "begins where the first one ends")
-        size = int.from_bytes(head[4:8], "little")
-        left = size + size % 2 - 4
-        while left > 0 and (piece := _exactly(stream, min(left, _SKIPPED))):
-            left -= len(piece)
 
 
 def _samples(content: bytes, form: _Form) -> Block:

@@ -1,4 +1,4 @@
-"""MP3 files that do not say how long they are.
+"""MP3 files that do not say how long they are, that are several, or that are not whole.
 
 The Xing header, in the first frame of most MP3 files, holds the number of frames. Without it libsndfile
 estimates the length from the size of the file and the bitrate of the first frame, and reads no further:
@@ -89,7 +89,7 @@ def fault(file: Path) -> str | None:
             behind = _behind_tags(stream, _first_frame(stream, _behind_tags(stream, end)))
             position = behind if _is_frame(stream, behind) else _search(stream, behind)
             if position is not None and position > behind:
-                return f"bytes {behind} to {position} between its frames are none"
+                return f"bytes {behind} to {position} between its frames are neither frames nor a tag"
     return None
 
 
@@ -240,7 +240,8 @@ def _first_frame(stream: BinaryIO, position: int) -> int:
         size = 0
         for byte in head[6:]:
             size = size << 7 | byte & 0x7F
-        position += 10 + size
+        # in its version 2.4 a tag may end as it begins
+        position += 10 + size + (10 if head[5] & 0x10 else 0)
 
 
 def _is_layer3(header: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +30,7 @@ from sewcli.audio.spool import on_disk
 from sewcli.chunking import SAMPLE_RATE
 from sewcli.errors import SewError
 from sewcli.inputs.source import Source
+from sewcli.inputs.standard_input import standard_input
 
 ENGINES = ("soundfile", "librosa")
 
@@ -92,7 +92,7 @@ def _native(
         yield source.file, source.native()
         return
     if live and source.is_stdin:
-        stream = stdin if stdin is not None else sys.stdin.buffer
+        stream = stdin if stdin is not None else standard_input()
         with live_audio.reading(name, stream, source) as opened:
             if isinstance(opened, NativeAudio):
                 yield source.file, opened

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from sewcli.audio.checks import check_place, empty, shown
 from sewcli.audio.streams import StreamSource
 from sewcli.errors import AudioError
 from sewcli.inputs.source import Source
+from sewcli.inputs.standard_input import standard_input
 from sewcli.temporary import temporary_directory
 
 _COPY_BYTES = 1 << 20
@@ -37,7 +37,7 @@ def on_disk(source: Source, stdin: BinaryIO | None = None) -> Iterator[Path]:
     """
     name = shown(source)
     if source.is_stdin:
-        stream = stdin if stdin is not None else sys.stdin.buffer
+        stream = stdin if stdin is not None else standard_input()
         with _copied(name, stream, is_raw=source.raw is not None) as copy:
             yield copy
     elif isinstance(source, StreamSource):

@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import traceback
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
@@ -97,7 +96,6 @@ def main() -> NoReturn:
     _end_on_termination()
     if sys.stderr is None:  # closed: what would be told is lost, and the exit code tells
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end of the process
-    _wait_for_input()
     debug = "--debug" in sys.argv[1:] or is_true(os.environ.get("SEW_DEBUG", ""))
     try:
         _refuse_empty(sys.argv[1:])
@@ -126,15 +124,6 @@ def main() -> NoReturn:
             debug=debug,
         )
     sys.exit(EXIT_OK)
-
-
-def _wait_for_input() -> None:
-    """Have reads of standard input wait, where a parent has left its pipe to return at once.
-
-    Python takes a pipe that holds nothing yet for one that has ended.
-    """
-    with suppress(OSError):  # it is closed
-        os.set_blocking(0, True)
 
 
 def _refuse_empty(arguments: list[str]) -> None:

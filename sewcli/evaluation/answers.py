@@ -9,9 +9,9 @@ from __future__ import annotations
 import io
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,6 +22,7 @@ from sewcli.evaluation.scores import Scored
 from sewcli.inputs.faults import reason_of
 from sewcli.inputs.manifest import Row, Task, plain_label
 from sewcli.inputs.source import STDIN
+from sewcli.inputs.standard_input import standard_input
 
 #: what tells an input: its path, where in the file it begins, its channel, and how many such come before it
 Key = tuple[str, float | None, int | None, int]
@@ -159,9 +160,16 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             raise UsageError(f"cannot read the results {file}: not UTF-8 in byte {error.start}") from error
 
 
-def _opened(file: Path) -> TextIO:
-    stream = sys.stdin.buffer if str(file) == STDIN else file.open("rb")
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="\n")
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
+    is_stdin = str(file) == STDIN
+    text = io.TextIOWrapper(
+        standard_input() if is_stdin else file.open("rb"), encoding="utf-8-sig", newline="\n"
+    )
+    try:
+        yield text
+    finally:
+        text.detach() if is_stdin else text.close()
 
 
 def _answer(where: str, fields: Any) -> Answer:

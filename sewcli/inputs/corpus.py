@@ -86,17 +86,14 @@ def load_corpus(path: Path, unpacked: Path, *, split: str = "train") -> Manifest
     """
     if not path.is_dir():
         return table(path) if is_table(path) else load_manifest(path)
+    given, path = path, _of_split(path, split)
+    if path != given:
+        log.info("%s: its folder %s", given, path.name)
     if is_saved(path):
         return saved_dataset(path, unpacked, split)
     indexes = _indexes(path)
     if indexes:
         manifest = _audiofolder(path, indexes[0])
-    elif splits := _split_folders(path):
-        name = split_name(splits, split)
-        if name is None:
-            raise no_such_split(path, [folder.name for folder in splits.values()], split)
-        log.info("%s: its folder %s", path, splits[name].name)
-        return load_corpus(splits[name], unpacked, split=split)
     elif has_lists(path):
         manifest = _speech_commands(path, split)
     elif has_transcripts(path):
@@ -116,8 +113,9 @@ def corpus_task(path: Path) -> Task:
     Raises:
         UsageError: as `load_corpus`, for training.
     """
-    if is_saved(path):  # whose clips need not be unpacked for that
-        _, _, label = open_saved(path, "train")
+    found = _of_split(path, "train")
+    if is_saved(found):  # whose clips need not be unpacked for that
+        _, _, label = open_saved(found, "train")
         return "ctc" if label is None else "classification"
     return load_corpus(path, path).task
 
@@ -126,10 +124,9 @@ def has_split(path: Path, split: str) -> bool:
     """Whether a path has splits of its own, and that one ("train", "dev" or "test") among them."""
     if is_saved(path):
         return has_saved_split(path, split)
-    if not path.is_dir() or _indexes(path):
-        return False
-    splits = _split_folders(path)
-    return split_name(splits, split) is not None if splits else has_lists(path)
+    if splits := _split_folders(path):
+        return split_name(splits, split) is not None
+    return has_lists(path) and not _indexes(path)
 
 
 def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
@@ -139,10 +136,11 @@ def corpus_hash(read: Mapping[Path, Sequence[Row]]) -> str:
     label of each row.
 
     Args:
-        read: the rows of each data set.
+        read: the rows of each data set, to train on.
     """
     digest = hashlib.sha256()
-    for path, rows in read.items():
+    for given, rows in read.items():
+        path = _of_split(given, "train")
         files = [path] if path.is_file() else _indexes(path)
         for file in files:
             digest.update(file.read_bytes())
@@ -233,10 +231,23 @@ def _split_folders(folder: Path) -> dict[str, Path]:
 
     One alone, which may as well be a label, is a split where it has an index.
     """
+    if not folder.is_dir() or is_saved(folder) or _indexes(folder):
+        return {}
     names = {entry.name.lower(): entry for entry in _folders(folder)}
     if not names or not all(name in _SPLITS for name in names):
         return {}
     return names if len(names) > 1 or any(map(_indexes, names.values())) else {}
+
+
+def _of_split(path: Path, split: str) -> Path:
+    """The folder of a split, where a path is a directory of such, else the path (UsageError for none)."""
+    splits = _split_folders(path)
+    if not splits:
+        return path
+    name = split_name(splits, split)
+    if name is None:
+        raise no_such_split(path, [folder.name for folder in splits.values()], split)
+    return splits[name]
 
 
 def _label_folders(folder: Path) -> Manifest:

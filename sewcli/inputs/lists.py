@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 from sewcli.errors import UsageError
 from sewcli.inputs.faults import reason_of
 from sewcli.inputs.source import STDIN, Source
+from sewcli.inputs.standard_input import standard_input
 from sewcli.inputs.urls import is_url
 
 _log = logging.getLogger("sewcli")
@@ -48,7 +48,7 @@ def check_list(files_from: str) -> None:
 def entries_of(files_from: str, null_separated: bool, stdin: BinaryIO | None) -> Iterator[Source]:
     """The entries of a list, see `sewcli.inputs.sources.expand`; UsageError where it is none."""
     if files_from == STDIN:
-        yield from _entries(stdin if stdin is not None else sys.stdin.buffer, STDIN, Path(), null_separated)
+        yield from _entries(stdin if stdin is not None else standard_input(), STDIN, Path(), null_separated)
         return
     check_list(files_from)
     with Path(files_from).open("rb") as stream:
@@ -109,8 +109,8 @@ def _row(line: bytes, where: str, folder: Path) -> Source | None:
     """The source of a row; None for a failure (of --failures) that was that of no file."""
     try:
         row = json.loads(line.decode("utf-8", "surrogateescape"))
-        if "error" in row and "audio_filepath" not in row:
-            _log.info("%s: passed over: what failed there was no file", where)
+        if "error" in row and row.get("audio_filepath", "") is None:
+            _log.warning("%s: passed over: what failed there was no file", where)
             return None
         return manifest_source(row, folder)
     except (ValueError, OverflowError, RecursionError) as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from sewcli.errors import UsageError
+from sewcli.inputs.standard_input import standard_input
 from sewcli.lm.arpa import open_text
 
 
@@ -19,7 +19,7 @@ def read_lines(name: str) -> Iterator[str]:
     """
     number = 0
     try:
-        stream = sys.stdin.buffer if name == "-" else open_text(Path(name))
+        stream = standard_input() if name == "-" else open_text(Path(name))
         with stream:
             for number, line in enumerate(stream, start=1):
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable
 
@@ -10,23 +9,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sewcli.inputs.manifest import Row
-
 log = logging.getLogger("sewcli")
 
 
 class History:
-    """The clips of a run, each by a number that tells its samples.
+    """The clips of a run, each by a number that tells its samples (`AudioCache.digest`).
 
     Args:
-        learned: what is learned from now.
-        dev: what weights are chosen by now.
+        learned: the digests of what is learned from now.
+        dev: of what weights are chosen by now.
 
     Attributes:
         earlier: how many clips the run has learned from that are not among those of now.
     """
 
-    def __init__(self, learned: Iterable[Row], dev: Iterable[Row]) -> None:
+    def __init__(self, learned: Iterable[bytes], dev: Iterable[bytes]) -> None:
         self._learned, self._dev = _numbers(learned), _numbers(dev)
         self.earlier = 0
 
@@ -58,10 +55,6 @@ class History:
             )
 
 
-def _numbers(rows: Iterable[Row]) -> NDArray[np.int64]:
+def _numbers(digests: Iterable[bytes]) -> NDArray[np.int64]:
     """One for each clip, in order of size."""
-    numbers = {
-        hashlib.blake2b(repr(row.audio).encode("utf-8", "surrogateescape"), digest_size=8).digest()
-        for row in rows
-    }
-    return np.sort(np.frombuffer(b"".join(numbers), np.int64))
+    return np.sort(np.frombuffer(b"".join(set(digests)), np.int64))

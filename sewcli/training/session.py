@@ -129,7 +129,8 @@ def _train(
             *TensorBoardLog.where_installed(directory, step),
             *observers,
         )
-    history = History((data.train.rows[clip] for clip in task.used.tolist()), data.dev.rows)
+    learned = map(data.train.digest, task.used.tolist())
+    history = History(learned, map(data.dev.digest, range(len(data.dev))))
     with _memory_told(recipe):
         trainer = Trainer(recipe, model, task, directory, accelerator, history, observed)
         trainer.run()

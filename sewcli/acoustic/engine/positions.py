@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from sewcli.acoustic.cuda import pinned
 from sewcli.acoustic.engine.config import EngineConfig
 from sewcli.acoustic.engine.weights import Weights
+from sewcli.acoustic.transfers import pinned
 
 
 @dataclass(frozen=True)

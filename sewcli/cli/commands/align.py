@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +13,7 @@ from sewcli.cli.options.grouping import grouped
 from sewcli.decoding.options import DEFAULT_MIN_CONFIDENCE
 from sewcli.errors import UsageError
 from sewcli.inputs.source import STDIN
+from sewcli.inputs.standard_input import standard_input
 
 if TYPE_CHECKING:
     from sewcli.cli.input_options import InputOptions
@@ -152,7 +152,7 @@ def _read(text_file: str, inputs: list[str]) -> str:
     if text_file == STDIN and STDIN in inputs:
         raise UsageError("standard input can be read only once", hint="give the recording as a file")
     try:
-        content = sys.stdin.buffer.read() if text_file == STDIN else Path(text_file).read_bytes()
+        content = standard_input().read() if text_file == STDIN else Path(text_file).read_bytes()
         return content.decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{text_file}: the text cannot be read: {error.strerror}") from error

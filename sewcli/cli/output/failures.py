@@ -102,7 +102,8 @@ class FailureList:
     def add(self, failure: Failure) -> None:
         """Write one (SewError where that cannot be)."""
         if self._file is not None:
-            line = dump(as_object(failure) | dict(failure.row or {}))
+            # no name at all for what was no file, which a list that is read again passes over
+            line = dump(as_object(failure) | dict(failure.row or {"audio_filepath": None}))
             try:
                 while line:
                     line = line[os.write(self._file, line) :]
