@@ -40,11 +40,17 @@ class Makers:
 
 @dataclass
 class Job(Generic[ResultT_co]):
-    """One recording under way."""
+    """One recording under way.
+
+    Attributes:
+        recording: its samples.
+        consumer: makes its result.
+        chunks: of the recording.
+    """
 
     recording: Recording
     consumer: Consumer[ResultT_co]
-    waiting: int
+    chunks: int
     #: made in a thread of its own, once nothing is waited for
     result: Future[ResultT_co | Failure] | None = None
     #: in place of the result of one that has gone wrong
@@ -56,6 +62,11 @@ class Job(Generic[ResultT_co]):
     #: what hands on the outputs that came before that of an earlier chunk, by the number of theirs
     _early: dict[int, Callable[[], None]] = field(default_factory=dict)
 
+    @property
+    def is_through(self) -> bool:
+        """Whether the network is done with it."""
+        return self.failure is not None or self.taken == self.chunks
+
     def take(self, number: int, hand_on: Callable[[], None]) -> None:
         """Hand on the output of a chunk, from 0, when those of all chunks before it are."""
         if self.failure is not None:
@@ -66,14 +77,12 @@ class Job(Generic[ResultT_co]):
             while self.taken in self._early:
                 self._early.pop(self.taken)()
                 self.taken += 1
-                self.waiting -= 1
         except InputError as error:
             self.fail(error)
 
     def fail(self, error: InputError) -> None:
         """Have it fail: the outputs of its other chunks are not waited for."""
         self.failure = self._told(error)
-        self.waiting = 0
         self._early.clear()
 
     def make(self) -> ResultT_co | Failure:
@@ -116,7 +125,7 @@ class Line(deque[Job[ResultT_co] | Failure]):
         while self:
             first = self[0]
             if isinstance(first, Job):
-                if first.waiting:
+                if not first.is_through:
                     return
                 if first.result is None:
                     result = first.make()
@@ -134,7 +143,7 @@ class Line(deque[Job[ResultT_co] | Failure]):
         """Have the results made of those that the network is done with."""
         for job in self:
             if isinstance(job, Job):
-                if job.waiting:
+                if not job.is_through:
                     return
                 if job.result is None:
                     job.result = threads.submit(job.make)

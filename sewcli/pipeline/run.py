@@ -187,9 +187,9 @@ def _open(
         )
     except InputError as error:
         return source.failure(error.code, str(error))
-    waiting = sum(1 for _ in options.plan.chunks_of(recording.pieces))
+    chunks = sum(1 for _ in options.plan.chunks_of(recording.pieces))
     try:
-        return Job(recording, consumer(), waiting)
+        return Job(recording, consumer(), chunks)
     except InputError as error:  # there is no room for its frames
         recording.close()
         return source.failure(error.code, f"{shown(source)}: {error}")
