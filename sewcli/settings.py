@@ -175,6 +175,8 @@ def _settings(
         where = f"[{command}] {name}" if command else name
         if key not in keys:
             hint = f"keys are the options that have a variable in `sew {command or 'transcribe'} --help`"
+            if key == "debug":
+                hint = "it is for the command line and SEW_DEBUG alone"
             raise _unknown(file, f"key {where}", key, keys, hint)
         if isinstance(value, list):
             yield Setting(key, command, [_text(file, where, item) for item in value], file)

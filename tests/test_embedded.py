@@ -97,3 +97,11 @@ def test_the_demo_prints_what_the_readme_shows(sew, monkeypatch):
     assert [line[:2] for line in found] == [line[:2] for line in expected]
     scores = [float(line[2]) for line in found]
     assert scores == pytest.approx([float(line[2]) for line in expected], abs=2e-4)
+
+
+@pytest.mark.parametrize("alias", CLASSES)
+def test_the_directory_of_an_embedded_model_is_used_as_its_alias(alias):
+    """What its entry says of chunks and times stands in the directory too."""
+    entry, directory = resolve(alias), resolve(str(fetch(resolve(alias)).directory))
+    for key in ("defaults", "start_offset", "end_offset"):
+        assert getattr(directory, key) == getattr(entry, key)

@@ -29,7 +29,8 @@ def evaluate(
         Path | None,
         typer.Argument(
             metavar="MANIFEST",
-            help="JSON Lines (audio_filepath, text or label, set), an audiofolder or a saved data set.",
+            help="JSON Lines (audio_filepath, text or label, set), an audiofolder, a saved data set or a "
+            "published corpus.",
         ),
     ] = None,
     formats: opt.ScoreFormat = None,

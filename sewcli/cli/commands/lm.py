@@ -77,7 +77,7 @@ def build(
     """
     from sewcli.atomic import write_whole
     from sewcli.cli.messages import set_up_messages
-    from sewcli.cli.output.places import check_not_read, check_regular
+    from sewcli.cli.output.places import check_not_read, check_place, check_regular
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
     from sewcli.lm.arpa import lines, packed
     from sewcli.lm.counting import count, read_text
@@ -96,6 +96,7 @@ def build(
         raise UsageError(f"{output} exists", hint="add --overwrite to replace it")
     if not output.parent.is_dir():
         raise UsageError(f"{output}: there is no directory {output.parent}")
+    check_place("-o", output)
     limits = thresholds(_numbers(prune), order)
     text = read_text(_sentences(texts, find_normalizer(normalizer), case))
     model = estimate(count(text, order), limits)

@@ -22,7 +22,7 @@ def train(
         typer.Argument(
             metavar="RECIPE|MANIFEST",
             help="A TOML recipe (see recipes/), or clips to fine-tune a model on: a JSON Lines manifest, an "
-            "audiofolder or a saved data set.",
+            "audiofolder, a saved data set or a published corpus.",
         ),
     ],
     output: Annotated[

@@ -232,7 +232,8 @@ Failures = Annotated[
         envvar="SEW_FAILURES",
         metavar="FILE",
         help="Write each input that failed into FILE: a JSON object a line, with its path and what is wrong. "
-        "--files-from FILE tries them again. It replaces such a list and, without --overwrite, nothing else.",
+        "`sew transcribe --files-from FILE` tries recordings again. It replaces such a list and, without "
+        "--overwrite, nothing else.",
         rich_help_panel=_OUTPUT,
     ),
 ]

@@ -50,7 +50,7 @@ NoProgress = Annotated[
     typer.Option(
         "--no-progress",
         envvar="SEW_NO_PROGRESS",
-        help="The same as --progress none.",
+        help="Show no progress.",
         rich_help_panel=_OUTPUT,
     ),
 ]
