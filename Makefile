@@ -15,10 +15,10 @@ demo: $(VENV)/installed ## transcribe and classify the example clips with the em
 	@$(BIN)/sew classify --offline examples/keywords
 
 test: $(VENV)/installed-test ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 test-reference: $(VENV)/installed-test ## the tests of the commands, with transformers as the engine
-	TEST_SEW_ENGINE=reference OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto tests/test_cli_*.py tests/test_embedded.py
+	TEST_SEW_ENGINE=reference OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_cli_*.py tests/test_embedded.py
 
 test-matrix: test ## the tests of the commands with every engine, dtype and number of threads too (40 minutes)
 	for cell in fast/float32 fast/bfloat16 fast/int8 reference/float32 reference/bfloat16; do for threads in 1 2; do \
