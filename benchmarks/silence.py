@@ -70,6 +70,9 @@ def recordings(manifest: Path, noise: Path, folder: Path) -> Iterator[tuple[str,
 
 
 def main() -> None:
+    if len(sys.argv) < 3 or {"-h", "--help"} & {*sys.argv[1:]}:
+        print(__doc__)
+        return
     manifest, noise, *rest = sys.argv[1:]
     model = sewcli.load(*rest, device="cpu")
     with tempfile.TemporaryDirectory() as folder:

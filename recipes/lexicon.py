@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def pronounce(found: list[str]) -> dict[str, list[str]]:
     """Phones of each word (SystemExit where espeak-ng does not say each as one)."""
     # a blank line ends a sentence, so that each word is said alone
     text = "\n\n".join(word.lower() for word in found)
+    if shutil.which("espeak-ng") is None:
+        raise SystemExit("espeak-ng is not installed (Debian: apt install espeak-ng)")
     command = ["espeak-ng", "-q", "-x", "--sep= ", "-v", VOICE]
     said = subprocess.run(command, input=text, capture_output=True, encoding="utf-8", check=True).stdout
     lines = [line for line in said.splitlines() if line.strip()]

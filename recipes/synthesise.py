@@ -18,6 +18,7 @@ import io
 import json
 import random
 import re
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -103,6 +104,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    if missing := [program for program in ("flite", "espeak-ng") if shutil.which(program) is None]:
+        raise SystemExit(f"{' and '.join(missing)} not installed (Debian: apt install flite espeak-ng)")
     options.output.mkdir(parents=True, exist_ok=True)
     if options.labels:
         texts = [line for path in options.text for line in lines(path)] * options.labels

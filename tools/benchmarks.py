@@ -53,6 +53,9 @@ ON_A_CARD = (
 
 def main() -> None:
     """Measure all and write the page; what is done is told on standard error."""
+    if {"-h", "--help"} & {*sys.argv[1:]}:
+        print(__doc__)
+        return
     page = Path(sys.argv[1]) if sys.argv[1:] else PAGE
     measurements = MEASUREMENTS
     if device := " ".join(sys.argv[2:]):

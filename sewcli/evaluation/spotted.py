@@ -100,8 +100,9 @@ def notes(scores: dict[str, Any]) -> Iterator[str]:
         yield f"failed inputs, not counted: {scores['failed']}"
     if scores["skipped"]:
         yield f"bad rows of the manifest, not counted: {scores['skipped']}"
+    count = scores["recordings"]
     yield (
-        f"{scores['recordings']} recordings, {scores['audio_seconds']:.1f} s, "
+        f"{count} recording{'s' if count != 1 else ''}, {scores['audio_seconds']:.1f} s, "
         f"network {scores['network_seconds']:.1f} s, rtf {scores['rtf']:.4f}"
     )
 
