@@ -174,9 +174,8 @@ def _settings(
         spelled[key] = name
         where = f"[{command}] {name}" if command else name
         if key not in keys:
-            hint = f"keys are the options that have a variable in `sew {command or 'transcribe'} --help`"
-            if key == "debug":
-                hint = "it is for the command line and SEW_DEBUG alone"
+            told = f"`sew {command or 'transcribe'} --help`"
+            hint = f"keys are the options that have a variable in {told}, but for --debug"
             raise _unknown(file, f"key {where}", key, keys, hint)
         if isinstance(value, list):
             yield Setting(key, command, [_text(file, where, item) for item in value], file)

@@ -28,12 +28,17 @@ _NO_MEMORY = (
 )
 
 
-def no_room_for_weights(directory: Path) -> DeviceError:
-    """The error for a model whose weights alone do not fit the device."""
-    return DeviceError(
-        f"not enough memory for the weights of {directory}",
-        hint="use a smaller model, --dtype bfloat16 or another --device",
-    )
+def weights_failed(directory: Path, device: torch.device, error: Exception) -> DeviceError | None:
+    """The error for a model whose weights did not go to a device, which had no memory or computes no more.
+
+    None where it is neither.
+    """
+    if is_out_of_memory(error):
+        return DeviceError(
+            f"not enough memory for the weights of {directory}",
+            hint="use a smaller model, --dtype bfloat16 or another --device",
+        )
+    return device_failed(str(device), error) if is_of_device(error) else None
 
 
 def device_failed(device: str, error: Exception) -> DeviceError:

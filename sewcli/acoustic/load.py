@@ -14,7 +14,7 @@ from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, inspect
 from sewcli.acoustic.cuda import fault_of, multiplies_bfloat16_on, settle_cuda
 from sewcli.acoustic.engine.config import NotCoveredError, engine_config
-from sewcli.acoustic.failures import device_failed, is_of_device, is_out_of_memory, no_room_for_weights
+from sewcli.acoustic.failures import weights_failed
 from sewcli.acoustic.pickled import keep_safetensors
 from sewcli.acoustic.processor import multiplies_bfloat16
 from sewcli.acoustic.running import RunningModel
@@ -82,11 +82,20 @@ def load_model(
         _log.warning("this processor has no %s and emulates it, slowly: --dtype float32 is faster", dtype)
     if dtype == INT8 and place.type != "cpu":
         raise UsageError(f"int8 is for CPUs, not for {place}", hint="--dtype bfloat16, or --device cpu")
+    model = _made(checkpoint, local, engine, place, dtype, compiled=compiled)
+    if torch.get_num_threads() > 1:
+        _THREADED.add(os.getpid())
+    _tell(model, local, started, compiled=compiled)
+    return model
+
+
+def _made(
+    checkpoint: Checkpoint, local: LocalModel, engine: str, place: torch.device, dtype: str, *, compiled: bool
+) -> RunningModel:
+    """The model by an engine, see `load_model`."""
     if engine != "reference":
         try:
-            return _told(
-                _fast(checkpoint, place, dtype, compiled=compiled), local, started, compiled=compiled
-            )
+            return _fast(checkpoint, place, dtype, compiled=compiled)
         except NotCoveredError as reason:
             if engine == "fast" or dtype == INT8:
                 instead = "--engine reference" + (" --dtype float32" if dtype == INT8 else "")
@@ -99,7 +108,7 @@ def load_model(
     from sewcli.acoustic.reference import TransformersModel
 
     kind = DTYPES.get(dtype, torch.float32)
-    return _told(TransformersModel(checkpoint, place, kind), local, started, compiled=compiled)
+    return TransformersModel(checkpoint, place, kind)
 
 
 def _check(engine: str, dtype: str, threads: int | None) -> None:
@@ -114,10 +123,8 @@ def _check(engine: str, dtype: str, threads: int | None) -> None:
         raise UsageError("transformers does not run in int8", hint="--dtype bfloat16, or --engine fast")
 
 
-def _told(model: RunningModel, local: LocalModel, started: float, *, compiled: bool) -> RunningModel:
-    """The model, after what is told of it: a line for --verbose, and one on `compiled` where that is idle."""
-    if torch.get_num_threads() > 1:
-        _THREADED.add(os.getpid())
+def _tell(model: RunningModel, local: LocalModel, started: float, *, compiled: bool) -> None:
+    """Tell of the model: a line for --verbose, and one on `compiled` where that is idle."""
     fits = model.engine == "fast" and model.device.startswith("cuda") and model.checkpoint.family == "sew-d"
     if compiled and not fits:
         _log.warning("--compile has no effect: it is for the attention of SEW-D in the fast engine, on a GPU")
@@ -132,7 +139,6 @@ def _told(model: RunningModel, local: LocalModel, started: float, *, compiled: b
         torch.get_num_threads(),
         time.monotonic() - started,
     )
-    return model
 
 
 def _fast(checkpoint: Checkpoint, device: torch.device, dtype: str, *, compiled: bool) -> RunningModel:
@@ -147,10 +153,8 @@ def _fast(checkpoint: Checkpoint, device: torch.device, dtype: str, *, compiled:
     try:
         return FastModel(checkpoint, config, device, kind, compiled=compiled, int8=int8)
     except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise no_room_for_weights(checkpoint.directory) from error
-        if is_of_device(error):
-            raise device_failed(str(device), error) from error
+        if failure := weights_failed(checkpoint.directory, device, error):
+            raise failure from error
         raise
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.checkpoint import Checkpoint, check_names
-from sewcli.acoustic.failures import device_failed, is_of_device, is_out_of_memory, no_room_for_weights
+from sewcli.acoustic.failures import weights_failed
 from sewcli.acoustic.files import damaged
 from sewcli.acoustic.forward import class_logits, ctc_logits, encode, hidden_layers, recorded_attentions
 from sewcli.acoustic.model import Segment, Underway
@@ -108,15 +108,13 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> A
         )
     except Exception as error:
         # whatever a bad configuration or a damaged file makes transformers raise
-        if is_out_of_memory(error):
-            raise no_room_for_weights(checkpoint.directory) from error
+        if failure := weights_failed(checkpoint.directory, device, error):
+            raise failure from error
         raise damaged(checkpoint.directory, error) from error
     check_names(checkpoint, report["missing_keys"], report["unexpected_keys"])
     try:
         return model.to(device)
     except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise no_room_for_weights(checkpoint.directory) from error
-        if is_of_device(error):
-            raise device_failed(str(device), error) from error
+        if failure := weights_failed(checkpoint.directory, device, error):
+            raise failure from error
         raise

@@ -91,8 +91,8 @@ class Model:
         """Transcribe one file or one array.
 
         Args:
-            audio: a file or its address, its bytes, a file that is open in binary mode, or samples of shape
-                (samples,) or (samples, channels).
+            audio: a file or its address, its bytes, a file that is open in binary mode, samples of shape
+                (samples,) or (samples, channels), or the audio of a row of a data set.
             sample_rate: of an array, in Hz.
             plot: a .png to draw waveform, mel spectrogram and words to; one that exists is replaced.
             save_logits: a file for what the network gave, for `sewcli.decode`; likewise.
@@ -117,7 +117,7 @@ class Model:
             options: see `TranscribeOptions`.
 
         Returns:
-            OneAudio result for each, in order; a Failure where one cannot be read or used.
+            One result for each, in order; a Failure where one cannot be read or used.
 
         Raises:
             ModelError, UsageError: at once, as `transcribe`. DeviceError: while it runs.

@@ -14,7 +14,7 @@ import numpy as np
 
 from sewcli.casing import Case
 from sewcli.chunking import ChunkPlan
-from sewcli.decoding.options import DecodingOptions, with_defaults
+from sewcli.decoding.options import OF_LANGUAGE_MODEL, OF_SEARCH, DecodingOptions, with_defaults
 from sewcli.errors import UsageError
 from sewcli.model_defaults import OptionDefaults
 from sewcli.pipeline.run import Options
@@ -240,8 +240,8 @@ _MODEL: _Needed = ("lm", lambda options: options.lm)
 _HOTWORDS: _Needed = ("hotwords", lambda options: options.hotwords)
 #: options that do nothing without another
 _IDLE_WITHOUT = {
-    **dict.fromkeys(("beam_width", "token_min_logp", "beam_prune_logp"), _SEARCH),
-    **dict.fromkeys(("alpha", "beta", "unk_score"), _MODEL),
+    **dict.fromkeys(OF_SEARCH, _SEARCH),
+    **dict.fromkeys(OF_LANGUAGE_MODEL, _MODEL),
     "hotword_weight": _HOTWORDS,
 }
 

@@ -122,8 +122,7 @@ def tell_announced(name: str, source: Source, samples: int) -> None:
     if wanted is None or source.channel:  # of --channel split the first tells for all
         return
     is_part = source.duration is not None
-    slack = max(_SLACK_OF_PART if is_part else _SLACK, 0.05 * wanted)
-    if abs(seconds - wanted) <= slack or (is_part and seconds > wanted):
+    if abs(seconds - wanted) <= max(_SLACK_OF_PART if is_part else _SLACK, 0.05 * wanted):
         return
     number = next(_announced)
     if number >= _ANNOUNCED:

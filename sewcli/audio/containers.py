@@ -118,7 +118,7 @@ _WALKS = {
 }
 
 
-def begins_recording(head: bytes) -> bool:
+def _begins_recording(head: bytes) -> bool:
     """Whether a WAV, AIFF, W64, CAF or AU file begins with these twelve bytes or more."""
     return (head[:4], head[8:12]) in _FORMS or head.startswith(_BEGINNINGS)
 
@@ -129,13 +129,13 @@ def _second_recording(stream: BinaryIO, magic: bytes, position: int, size: int) 
     # some writers fill the last chunk up, others do not
     for place in (position, position + position % 2):
         stream.seek(place)
-        if begins_recording(stream.read(12)):
+        if _begins_recording(stream.read(12)):
             return place
     while position + 12 <= size:
         position += -position % (walk.align if walk else 1)
         stream.seek(position)
         head = stream.read(24)
-        if begins_recording(head):
+        if _begins_recording(head):
             return position
         if walk is None or len(head) < walk.head or not head[:4].isascii() or not any(head[:4]):
             return None

@@ -59,8 +59,9 @@ class InputOptions:
     @property
     def read_too(self) -> list[Path]:
         """The files that are read beside the inputs, with the list."""
-        listed = [] if self.files_from in (None, STDIN) else [Path(self.files_from or "")]
-        return [*listed, *self.beside]
+        if self.files_from is None or self.files_from == STDIN:
+            return [*self.beside]
+        return [Path(self.files_from), *self.beside]
 
     def check(self) -> None:
         """Refuse inputs that cannot work, before a model is loaded (UsageError)."""

@@ -43,6 +43,11 @@ def with_defaults(given: Mapping[str, Any], defaults: OptionDefaults | None) -> 
     return made
 
 
+#: options that do nothing without beam search, and without a language model
+OF_SEARCH = ("beam_width", "token_min_logp", "beam_prune_logp")
+OF_LANGUAGE_MODEL = ("alpha", "beta", "unk_score")
+
+
 @dataclass(frozen=True)
 class DecodingOptions:
     """How logits become text.

@@ -85,9 +85,11 @@ class Vocabulary:
         Raises:
             ValueError: it cannot be spelled; the message names the characters.
         """
-        if unknown := self.lacking(text):
-            raise ValueError(f"the vocabulary has no {' '.join(map(repr, unknown))}")
-        return [self._ids[character] for character in self.spelled(text)]
+        try:
+            return [self._ids[character] for character in self.spelled(text)]
+        except KeyError:
+            lacking = " ".join(map(repr, self.lacking(text)))
+            raise ValueError(f"the vocabulary has no {lacking}") from None
 
     def lacking(self, text: str) -> list[str]:
         """The characters of a text that no token spells, in order."""

@@ -7,7 +7,6 @@ when its turn comes. Only what makes the whole command meaningless is a UsageErr
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +17,7 @@ from sewcli.inputs.formats import INSTALL_MEDIA
 from sewcli.inputs.lists import check_list, entries_of, list_name
 from sewcli.inputs.selection import EVERYTHING, Selection
 from sewcli.inputs.source import STDIN, Source
+from sewcli.inputs.standard_input import check_read_once, standard_input
 from sewcli.inputs.urls import check_url, is_url
 
 _log = logging.getLogger("sewcli")
@@ -44,12 +44,9 @@ def check(
         )
     if "" in inputs:
         raise UsageError("an input is an empty string", hint="look for a shell variable that is not set")
-    if list(inputs).count(STDIN) + (files_from == STDIN) > 1:
-        raise UsageError(
-            "standard input can be read only once", hint="use - for one input or for --files-from"
-        )
-    if sys.stdin is None and STDIN in (*inputs, files_from):
-        raise UsageError("standard input is closed", hint="redirect a file to it, or name one")
+    check_read_once([*inputs, files_from])
+    if STDIN in (*inputs, files_from):
+        standard_input()
     for given in inputs:
         if is_url(given):
             check_url(given, offline=offline)

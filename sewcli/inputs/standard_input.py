@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import BinaryIO
 
 from sewcli.errors import UsageError
+from sewcli.inputs.source import STDIN
+
+
+def check_read_once(names: Iterable[object]) -> None:
+    """Refuse to read standard input, "-" among the names of what is read, twice (UsageError)."""
+    if list(map(str, names)).count(STDIN) > 1:
+        raise UsageError("standard input can be read only once", hint="name - once")
 
 
 def standard_input() -> BinaryIO:

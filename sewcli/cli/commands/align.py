@@ -91,9 +91,8 @@ def align(
     if timestamps == "none":
         raise UsageError("--timestamps none: an alignment is the times of its words", hint="word or char")
     known = _known_text(text, text_file, reading.inputs or [])
-    wanted = reading.wanted(
-        offline=machine.offline, text=known, beside=[None if text_file == STDIN else text_file]
-    )
+    read_too = [] if text_file is None or text_file == STDIN else [Path(text_file)]
+    wanted = reading.wanted(offline=machine.offline, text=known, beside=read_too)
     written = writing.options(formats, cues=cues, kind="alignment")
     chosen = machine.chosen(engine)
     wanted.check()

@@ -59,7 +59,7 @@ def decode(
         None,
         False,
         listed=Packed(_sources(inputs)),
-        beside=tuple(Path(file) for file in decoders.read_files if file is not None),
+        beside=decoders.read_files,
     )
     written.check(wanted)
     times = written.times(timestamps)

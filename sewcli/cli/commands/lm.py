@@ -79,6 +79,7 @@ def build(
     from sewcli.cli.messages import set_up_messages
     from sewcli.cli.output.places import check_not_read, check_place, check_regular
     from sewcli.evaluation.normalizers import normalizer as find_normalizer
+    from sewcli.inputs.standard_input import check_read_once
     from sewcli.lm.arpa import lines, packed
     from sewcli.lm.counting import count, read_text
     from sewcli.lm.smoothing import estimate, thresholds
@@ -86,8 +87,7 @@ def build(
     set_up_messages(quiet=quiet)
     if case == "sentence":
         raise UsageError("--case sentence: words have one case in a model", hint="upper, lower or as-is")
-    if texts.count("-") > 1:
-        raise UsageError("standard input can be read only once", hint="name - once")
+    check_read_once(texts)
     if str(output) == "-":
         raise UsageError("-o -: a language model is written to a file", hint="name one: -o mine.arpa.gz")
     check_regular("-o", output)

@@ -22,7 +22,7 @@ from sewcli.evaluation.normalizers import Normalizer
 from sewcli.evaluation.references import Item
 from sewcli.evaluation.report import Report, lines, notes
 from sewcli.inputs.manifest import Task, listed
-from sewcli.inputs.source import STDIN
+from sewcli.inputs.standard_input import check_read_once
 from sewcli.results import Failure
 from sewcli.writers import FORMATS, formats_for
 from sewcli.writers.jsonl import SCHEMA_VERSION, dump
@@ -69,8 +69,7 @@ class Outputs:
     def check(self, inputs: Iterable[Path | None]) -> None:
         """Refuse what cannot be written, and to replace what is read, before anything runs (UsageError)."""
         read = [path for path in inputs if path is not None]
-        if [str(path) for path in read].count(STDIN) > 1:
-            raise UsageError("standard input can be read only once", hint="name - once")
+        check_read_once(read)
         if self.table is not None:
             tables.check_target(self.table)
         for file in self.confusion:

@@ -49,15 +49,13 @@ class Reading:
     raw_format: files.RawFormat = None
     raw_channels: files.RawChannels = None
 
-    def wanted(
-        self, *, offline: bool, text: str | None = None, beside: Iterable[str | Path | None] = ()
-    ) -> InputOptions:
+    def wanted(self, *, offline: bool, text: str | None = None, beside: Iterable[Path] = ()) -> InputOptions:
         """The inputs.
 
         Args:
             offline: see `InputOptions`.
             text: what is said in each, or None.
-            beside: files that are read too, where there are some.
+            beside: files that are read too.
         """
         from sewcli.cli.input_options import InputOptions
 
@@ -75,7 +73,7 @@ class Reading:
             raw_rate=self.raw_rate,
             raw_format=self.raw_format,
             raw_channels=self.raw_channels,
-            beside=tuple(Path(file) for file in beside if file is not None),
+            beside=tuple(beside),
         )
 
 
@@ -217,9 +215,10 @@ class Decoders:
     beam_prune_logp: dec.BeamPruneLogp = decoding.DEFAULT_BEAM_PRUNE_LOGP
 
     @property
-    def read_files(self) -> tuple[str | Path | None, ...]:
-        """Those that are read."""
-        return self.lm, self.unigrams, self.hotwords_file
+    def read_files(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        files = (self.lm, self.unigrams, self.hotwords_file)
+        return tuple(Path(file) for file in files if file is not None)
 
     def checked(
         self, defaults: OptionDefaults | None = None, n_best: int = 1, case: Case = AS_IS

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sewcli.cli.preferred import likely_model
-from sewcli.decoding.options import DecodingOptions, with_defaults
+from sewcli.decoding.options import OF_LANGUAGE_MODEL, OF_SEARCH, DecodingOptions, with_defaults
 from sewcli.errors import SewError
 from sewcli.inputs.folders import is_folder
 from sewcli.inputs.source import STDIN
@@ -20,10 +20,9 @@ from sewcli.writers import formats_for
 Values = Mapping[str, Any]
 """The parameters of a command by name."""
 
-_LANGUAGE_MODEL = ("alpha", "beta", "unk_score")
-_SEARCH = ("beam_width", "token_min_logp", "beam_prune_logp", "decode_workers")
+_SEARCH = (*OF_SEARCH, "decode_workers")
 _HOTWORDS = ("hotword", "hotwords_file", "hotword_weight")
-_DECODING = ("decoder", "lm", "unigrams", *_LANGUAGE_MODEL, *_SEARCH, *_HOTWORDS)
+_DECODING = ("decoder", "lm", "unigrams", *OF_LANGUAGE_MODEL, *_SEARCH, *_HOTWORDS)
 _VAD = ("vad_threshold", "vad_silence", "vad_padding")
 _CUES = ("max_chars", "max_lines", "max_gap", "max_duration")
 _CHUNKS = ("chunk", "stride", "statistics")
@@ -219,7 +218,7 @@ _RULES = (
     _Rule(("overwrite",), "with --resume", _resumes_alone),
     _Rule(("data",), "with clips, whose paths are their own", _is_manifest, "train"),
     _Rule(_VAD, "without --vad", _none_of("vad")),
-    _Rule(_LANGUAGE_MODEL, "without --lm", _none_of("lm")),
+    _Rule(OF_LANGUAGE_MODEL, "without --lm", _none_of("lm")),
     _Rule(_SEARCH, "without --decoder beam", _is_greedy),
     _Rule(("hotword_weight",), "without --hotword", _none_of("hotword", "hotwords_file")),
     _Rule(("n_best",), "without -f json or parquet", _no_format_of(WITH_ALTERNATIVES)),
