@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -240,3 +240,17 @@ def in_cache(model: Path, cache: Path, repo: str = "owner/name") -> Path:
         (storage / "blobs" / name).write_bytes(content)
         (snapshot / file.name).symlink_to(storage / "blobs" / name)
     return snapshot
+
+
+def short_of_memory(model: Any, monkeypatch: pytest.MonkeyPatch, lacks: Callable[[Any], bool]) -> None:
+    """Have a model run out of memory on the batches of segments of which `lacks` says so."""
+    import torch
+
+    begin = model._begin
+
+    def limited(segments: Any) -> Any:
+        if lacks(segments):
+            raise torch.OutOfMemoryError("no memory left")
+        return begin(segments)
+
+    monkeypatch.setattr(model, "_begin", limited)

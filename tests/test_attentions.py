@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ import pytest
 import soundfile
 import torch
 from conftest import Sew
-from helpers import babble, tiny_model
+from helpers import babble, short_of_memory, tiny_model
 from safetensors import safe_open
 
 from sewcli.acoustic.load import load_model
-from sewcli.acoustic.model import Segment, Underway
 from sewcli.audio.arrays import array_source
 from sewcli.chunking import ChunkPlan
 from sewcli.consumers.embedder import Embedder
@@ -132,14 +130,9 @@ def test_attentions_of_a_batch_that_went_wrong_are_no_others(
     directory = encoders["sew"]
     local = LocalModel(ModelSpec(path=directory), directory, None)
     network = load_model(local, "features", engine="reference").giving(None, attentions=True)
-    start = network._begin
-
-    def short_of_memory(segments: Sequence[Segment]) -> Underway:
-        if max(segment.samples.size for segment in segments) > 16_000 * 1.5:
-            raise torch.OutOfMemoryError("no memory left")
-        return start(segments)
-
-    monkeypatch.setattr(network, "_begin", short_of_memory)
+    short_of_memory(
+        network, monkeypatch, lambda segments: max(one.samples.size for one in segments) > 16_000 * 1.5
+    )
     monkeypatch.setattr(network, "device", "cuda:0")
     sounds = [array_source(babble(seconds, seed=9), 16_000) for seconds in (1.0, 0.8, 1.2, 2.0)]
     results = run(

@@ -9,6 +9,16 @@ from pathlib import Path
 import pytest
 from conftest import Sew
 
+writing_a_file = pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("embed {audio} --pool mean --stack {taken}", "states.npy"),
+        ("evaluate {manifest} --table {taken}", "table.jsonl"),
+        ("evaluate {manifest} --confusion {taken}", "matrix.csv"),
+        ("lm build {manifest} -o {taken}", "mine.arpa"),
+    ],
+)
+
 
 @pytest.mark.parametrize(
     "given",
@@ -38,15 +48,7 @@ def test_a_file_where_a_directory_is_needed(sew: Sew, audio: Path, tmp_path: Pat
     assert list(tmp_path.iterdir()) == [taken]
 
 
-@pytest.mark.parametrize(
-    ("given", "name"),
-    [
-        ("embed {audio} --pool mean --stack {taken}", "states.npy"),
-        ("evaluate {manifest} --table {taken}", "table.jsonl"),
-        ("evaluate {manifest} --confusion {taken}", "matrix.csv"),
-        ("lm build {manifest} -o {taken}", "mine.arpa"),
-    ],
-)
+@writing_a_file
 @pytest.mark.parametrize("overwrite", ["", " --overwrite"])
 def test_a_directory_where_a_file_is_needed(
     sew: Sew, audio: Path, manifest: Path, tmp_path: Path, given: str, name: str, overwrite: str
@@ -60,15 +62,7 @@ def test_a_directory_where_a_file_is_needed(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
-@pytest.mark.parametrize(
-    ("given", "name"),
-    [
-        ("embed {audio} --pool mean --stack {taken}", "states.npy"),
-        ("evaluate {manifest} --table {taken}", "table.jsonl"),
-        ("evaluate {manifest} --confusion {taken}", "matrix.csv"),
-        ("lm build {manifest} -o {taken}", "mine.arpa"),
-    ],
-)
+@writing_a_file
 @pytest.mark.parametrize("through", ["", "link-"])
 def test_a_pipe_or_a_device_is_no_file_to_replace(
     sew: Sew, audio: Path, manifest: Path, tmp_path: Path, given: str, name: str, through: str

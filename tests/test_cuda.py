@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from helpers import HEADS
 from networks import random_model, saved, utterance
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -112,8 +113,7 @@ class _OneDevice(TorchDispatchMode):
 @pytest.mark.parametrize("family", ["SEW", "SEWD"])
 def test_a_forward_pass_stays_on_its_device_and_waits_for_no_number(family, task, dtype, tmp_path):
     """On the device "meta", whose tensors hold nothing: to look at one, as at one of a card, would raise."""
-    heads = {"ctc": "ForCTC", "classification": "ForSequenceClassification", "features": "Model"}
-    checkpoint = inspect(saved(random_model(family, heads[task]), tmp_path).directory, task)
+    checkpoint = inspect(saved(random_model(family, HEADS[task]), tmp_path).directory, task)
     config, operators = engine_config(checkpoint), PublicOperators(gathers=False)
     device = torch.device("meta")
     weights = Weights(checkpoint, device, dtype)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from example_runs import CLIPS, PLAN, logits, wav_samples
-from helpers import Logits, write_babble
+from helpers import Logits, short_of_memory, write_babble
 
 from sewcli.acoustic.engine.fast import FastModel
 from sewcli.acoustic.failures import is_out_of_memory
@@ -65,14 +65,9 @@ def test_beside_a_card_what_comes_before_the_piece_that_does_not_fit_is_handed_o
     for number, seconds in enumerate((6.0, 1.0, 1.2, 6.5, 1.1)):
         write_babble(tmp_path / f"{number}.wav", seconds, seed=number)
         clips.append(Source(f"{number}.wav", tmp_path / f"{number}.wav"))
-    start = one_lane._begin
-
-    def short_of_memory(segments: Sequence[Segment]) -> Underway:
-        if max(segment.samples.size for segment in segments) > 6.3 * 16_000:
-            raise torch.OutOfMemoryError("no memory left")
-        return start(segments)
-
-    monkeypatch.setattr(one_lane, "_begin", short_of_memory)
+    short_of_memory(
+        one_lane, monkeypatch, lambda segments: max(one.samples.size for one in segments) > 6.3 * 16_000
+    )
     monkeypatch.setattr(one_lane, "device", "cuda:0")
     options = Options(ChunkPlan.from_seconds(20.0, 1.0), batch_seconds=20.0, read_workers=0)
     results = run(clips, one_lane, Logits, options)
@@ -94,15 +89,10 @@ def test_pieces_before_the_one_that_does_not_fit_are_handed_on(
     one_lane: RunningModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a batch whose halves are run apart the first half is done."""
-    start = one_lane._begin
     most = max(map(wav_samples, CLIPS[:2]))
-
-    def short_of_memory(segments: Sequence[Segment]) -> Underway:
-        if len(segments) > 1 or segments[0].samples.size == most:
-            raise torch.OutOfMemoryError("no memory left")
-        return start(segments)
-
-    monkeypatch.setattr(one_lane, "_begin", short_of_memory)
+    short_of_memory(
+        one_lane, monkeypatch, lambda segments: len(segments) > 1 or segments[0].samples.size == most
+    )
     ordered = sorted(CLIPS[:2], key=wav_samples)
     plan = ChunkPlan.from_seconds(60.0, 0.2)
     results = run(ordered, one_lane, Logits, Options(plan, batch_seconds=60.0))
