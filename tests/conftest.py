@@ -6,7 +6,6 @@ import gc
 import io
 import json
 import logging
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -186,10 +185,11 @@ def loaded_nano() -> RunningModel:
 @pytest.fixture
 def one_lane(loaded_nano: RunningModel, monkeypatch: pytest.MonkeyPatch) -> RunningModel:
     """nano without lanes, as on a GPU."""
+    from sewcli.acoustic.budget import Room
     from sewcli.acoustic.engine.fast import FastModel
 
     monkeypatch.setattr(FastModel, "lanes", 1)
-    loaded_nano.most_seconds = math.inf  # what a batch that did not fit leaves behind
+    loaded_nano.room = Room()  # what a batch that did not fit leaves behind
     return loaded_nano
 
 

@@ -73,6 +73,18 @@ def test_output_directories_and_resume(sew: Sew, ctc: Path, audio: Path, kept: P
     assert json.loads((tmp_path / "out" / "a.json").read_text())["text"] == first["text"]
 
 
+def test_a_recording_is_never_replaced_by_its_text(
+    sew: Sew, audio: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(audio)
+    before = (audio / "a.wav").read_bytes()
+    file = kept / "a.logits.safetensors"
+    refused = sew("decode", file, "-o", audio, "--output-template", "{name}", "--overwrite")
+    assert refused.code == 2
+    assert f"{audio / 'a.wav'} is an input" in refused.err
+    assert (audio / "a.wav").read_bytes() == before
+
+
 def test_bad_files_fail_alone(sew: Sew, kept: Path, tmp_path: Path) -> None:
     good = kept / "b.logits.safetensors"
     cut, text = tmp_path / "cut.safetensors", tmp_path / "text.safetensors"

@@ -13,6 +13,7 @@ import torch
 from example_runs import CLIPS, PLAN, logits, wav_samples
 from helpers import Logits, short_of_memory, write_babble
 
+from sewcli.acoustic import budget
 from sewcli.acoustic.engine.fast import FastModel
 from sewcli.acoustic.failures import is_out_of_memory
 from sewcli.acoustic.model import Segment, Underway
@@ -55,6 +56,41 @@ def test_a_batch_that_does_not_fit_runs_in_halves(
         assert path == other
         scale = np.abs(theirs).max()
         np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-5)
+
+
+def test_batches_grow_again_when_memory_is_free_again(
+    one_lane: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "_BEFORE_MORE", 1)
+    one_lane.room = budget.Room()
+    segment = Segment(np.zeros(1_600, dtype=np.float32), wave_statistics(np.zeros(1_600)))
+    with monkeypatch.context() as patched:
+        small = Small(one_lane, 2, patched)
+        one_lane([segment] * 8)
+        assert small.tried == [8, 4, 2, 2, 2, 2]
+    small = Small(one_lane, 8, monkeypatch)
+    for _ in range(7):
+        one_lane([segment] * 8)
+    assert small.tried[0] == 4  # the four halves had room
+    assert small.tried[-1] == 8
+
+
+def test_what_did_not_fit_is_tried_again_ever_more_seldom() -> None:
+    room, fits, tried = budget.Room(), 4, []
+    for _ in range(2_000):
+        seconds = min(16, room.seconds)
+        tried.append(seconds)
+        if seconds > fits:
+            room.overflowed(seconds)
+        else:
+            room.fitted(seconds)
+    gaps = np.diff([0, *(number for number, seconds in enumerate(tried) if seconds > fits)])
+    assert gaps.tolist() == [0, 1, 129, 257, 513, 1_025]
+    # a batch of few short clips says nothing
+    limit = room.seconds
+    for _ in range(10_000):
+        room.fitted(limit / 2)
+    assert room.seconds == limit
 
 
 def test_beside_a_card_what_comes_before_the_piece_that_does_not_fit_is_handed_on_too(

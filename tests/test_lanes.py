@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from helpers import Logits, until_error
 
 from sewcli.acoustic import lanes
 from sewcli.acoustic.batch import Batch
+from sewcli.acoustic.budget import Room
 from sewcli.acoustic.lanes import lane_count
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment, Underway
@@ -37,7 +37,7 @@ def loaded() -> RunningModel:
 @pytest.mark.parametrize("seconds", [0.0, 5.0])
 def test_batches_side_by_side_give_what_they_give_in_turn(loaded: RunningModel, seconds: float) -> None:
     """In the order of the inputs, on a part of the threads each, which torch keeps for all others."""
-    loaded.most_seconds = math.inf
+    loaded.room = Room()
     torch.set_num_threads(1)
     expected = logits(loaded, batch_seconds=seconds)
     torch.set_num_threads(2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Sequence
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from helpers import babble
 
+from sewcli.acoustic.budget import Room
 from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment, Underway
 from sewcli.acoustic.running import RunningModel
@@ -102,7 +102,7 @@ def test_windows_before_the_one_that_does_not_fit_are_scored(
     loaded: RunningModel, monkeypatch: pytest.MonkeyPatch, threads: int, rows: int
 ) -> None:
     torch.set_num_threads(threads)
-    loaded.most_seconds = math.inf
+    loaded.room = Room()
     start, failing = loaded._begin, heard_windows()[8][1]
     assert failing is not None
 

@@ -1,7 +1,8 @@
-"""How much audio fits the memory of a GPU at once."""
+"""How much audio fits the memory of a device at once: as planned, and as it turned out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,39 @@ _LAYERS_ALIVE = 8
 _SHARE = 0.5
 #: of the first convolution, where config.json does not say
 _CHANNELS = (64,)
+#: full batches that fit before one twice as large is tried again
+_BEFORE_MORE = 32
+
+
+class Room:
+    """How much padded audio a batch may have, learned from what fitted and what did not.
+
+    What did not fit once may fit later, where another program had its share of the device. Trying it costs a
+    batch, so that after each failure twice as many have to fit before.
+
+    Attributes:
+        seconds: of padded audio; no limit until a batch did not fit.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = math.inf
+        self._full = 0
+        self._before_more = _BEFORE_MORE
+
+    def fitted(self, seconds: float) -> None:
+        """Count a batch that ran; only one of more than half of what is allowed says anything."""
+        if seconds <= self.seconds / 2:
+            return
+        self._full += 1
+        if self._full >= self._before_more:
+            self._full = 0
+            self.seconds *= 2
+
+    def overflowed(self, seconds: float) -> None:
+        """Allow half of what did not fit."""
+        self.seconds = min(self.seconds, seconds / 2)
+        self._full = 0
+        self._before_more *= 2
 
 
 def affordable_seconds(free: int, config: Mapping[str, Any]) -> float:

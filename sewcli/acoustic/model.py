@@ -100,11 +100,13 @@ class Starting(Protocol):
     """An acoustic model that can begin a batch before the result of the last one is asked for.
 
     Attributes:
-        most_seconds: padded audio that a batch may have; less once one did not fit the memory.
+        most_seconds: padded audio that a batch may have; less after one that did not fit the memory.
         lanes: batches that run side by side, on a CPU; 1 where they run one after the other.
     """
 
-    most_seconds: float
+    @property
+    def most_seconds(self) -> float:
+        """See the class."""
 
     @property
     def lanes(self) -> int:

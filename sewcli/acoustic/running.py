@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 import traceback
 from abc import ABC, abstractmethod
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from sewcli.acoustic.batch import Batch, make_batch
+from sewcli.acoustic.budget import Room
 from sewcli.acoustic.checkpoint import Checkpoint
 from sewcli.acoustic.cuda import first_line
 from sewcli.acoustic.failures import device_failed, is_of_device, is_out_of_memory
@@ -34,7 +34,7 @@ class RunningModel(ABC):
         engine: name of the engine.
         head_bias: see `AcousticModel`; the subclass sets it.
         layers: of the context network; the subclass sets it.
-        most_seconds: see `sewcli.acoustic.model.Starting`.
+        room: for batches in the memory of the device.
 
     Args:
         checkpoint: a directory that `inspect` has passed.
@@ -64,7 +64,7 @@ class RunningModel(ABC):
         self.columns = columns
         self.device = str(device)
         self.dtype = str(dtype).removeprefix("torch.")
-        self.most_seconds = math.inf
+        self.room = Room()
         #: whether it has given numbers
         self._is_sound = False
         self._device = device
@@ -75,6 +75,11 @@ class RunningModel(ABC):
     @abstractmethod
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits of a batch on the device: (B, frames, columns), or (B, columns) for classification."""
+
+    @property
+    def most_seconds(self) -> float:
+        """See `sewcli.acoustic.model.Starting`."""
+        return self.room.seconds
 
     @property
     def lanes(self) -> int:
@@ -140,7 +145,7 @@ class RunningModel(ABC):
         if len(segments) > 1 and padded > self.most_seconds:
             return self._halves(segments)
         try:
-            return self._begin(segments)
+            underway = self._begin(segments)
         except (RuntimeError, MemoryError) as error:
             if is_of_device(error):
                 raise device_failed(self.device, error) from error
@@ -154,10 +159,12 @@ class RunningModel(ABC):
                     f"out of memory on {self.device} for one piece of {seconds:.1f} s: {first_line(error)}",
                     hint="use shorter pieces (--chunk), --dtype bfloat16 or another --device",
                 ) from error
+        else:
+            self.room.fitted(padded)
+            return underway
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        # the next one of this size would not fit either
-        self.most_seconds = min(self.most_seconds, padded / 2)
+        self.room.overflowed(padded)
         return self._halves(segments)
 
     def _halves(self, segments: Sequence[Segment]) -> Underway:

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from sewcli.cli.output.planned import Planned
 from sewcli.errors import UsageError
-from sewcli.inputs.source import Source
+from sewcli.inputs.source import STDIN, Source
 
 
 class _Hashes:
@@ -152,17 +152,18 @@ def _keep_inputs(planned: Iterable[Planned], suspects: set[int], kept: set[str])
 
 
 def _input_places(source: Source) -> list[str]:
-    """Where the file of an input is, and what it leads to if it is a link; nothing off this machine."""
-    file: Path | str = source.file
+    """Where the files of an input are, and what they lead to if they are links; nothing off this machine.
+
+    The recording that saved logits are of is one of them, beside what is read.
+    """
+    files = {source.path, str(source.file)}
     if source.is_url:
         url = urlsplit(source.path)
-        if url.scheme != "file":
-            return []
-        file = unquote(url.path)
-    elif source.is_stdin:
-        return []
-    place = place_of(file)
-    return [place, os.path.realpath(place)] if os.path.islink(place) else [place]  # noqa: PTH114
+        files = {unquote(url.path)} if url.scheme == "file" else set()
+    elif source.path == STDIN:
+        files = set()
+    places = [place_of(file) for file in files]
+    return places + [os.path.realpath(place) for place in places if os.path.islink(place)]  # noqa: PTH114
 
 
 def _folders(file: str, root: str) -> Iterator[str]:
