@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from helpers import COMMIT, in_cache
 from safetensors.torch import load_file
 from trainings import EXAMPLES, keyword_recipe
 
@@ -27,6 +28,27 @@ def test_a_classifier_starts_from_the_encoder_of_a_transcriber(recipe_file, tmp_
     after = load_file(tmp_path / "keywords/model/model.safetensors")
     key = f"{name}.feature_extractor.conv_layers.3.conv.weight"
     torch.testing.assert_close(after[key], before[key], rtol=0, atol=1e-3)
+
+
+def test_it_starts_from_a_revision_of_a_repository(sew, ctc, recipe_file, tmp_path):
+    """The model card has the commit that a branch or a tag stood for; another init has another revision."""
+    snapshot = in_cache(ctc, tmp_path / "empty-hub-cache")
+    (snapshot.parent.parent / "refs" / "v2").write_text(COMMIT)
+    few = ("--data", EXAMPLES, "--set", "steps=1", "--set", "config={}", "--offline", "-q")
+    begun = sew("train", recipe_file, "-m", "owner/name", "--revision", "v2", *few, "-o", tmp_path / "tag")
+    assert begun.code == 0, begun.err
+    card = (tmp_path / "tag" / "model" / "README.md").read_text()
+    assert f"from owner/name at {COMMIT}." in card
+    assert 'revision = "v2"' in card
+    gone = sew("train", recipe_file, "-m", "owner/name", "--revision", "v3", *few, "-o", tmp_path / "gone")
+    assert gone.code == 5
+    assert "owner/name at revision v3" in gone.err
+    (tmp_path / "pinned.toml").write_text('init = "owner/name"\nrevision = "v3"\n' + recipe_file.read_text())
+    assert load_recipe(tmp_path / "pinned.toml", EXAMPLES, []).revision == "v3"
+    assert load_recipe(tmp_path / "pinned.toml", EXAMPLES, [], {"init": "nano"}).revision is None
+    alone = sew("train", recipe_file, "--revision", "v2", *few, "-o", tmp_path / "alone")
+    assert alone.code == 2
+    assert "revision is set and init is not" in alone.err
 
 
 def test_the_family_is_that_of_the_model_it_starts_from(recipe_file, tmp_path):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sewcli import __version__
 from sewcli.acoustic.forward import Model
 from sewcli.chunking import SAMPLE_RATE
+from sewcli.hub.fetching import LocalModel
 from sewcli.training.cache import AudioCache
 from sewcli.training.history import History
 from sewcli.training.observers import is_loss, is_metric
@@ -92,10 +93,11 @@ def write_card(
     data: DataSummary,
     records: list[dict[str, Any]],
     step: int,
+    origin: LocalModel | None = None,
 ) -> None:
     """Write README.md of a model directory: what it is, what it was trained on and how, dev metrics.
 
-    `step` is the update of the weights. Licence and figures on test sets are for its author to add.
+    `step` is the update of the weights, `origin` the model that training began with. Licence and figures on test sets are for its author to add.
     """
     which = "of the last update," if recipe.choose == "last" else "that did best on dev, at update"
     measured: dict[str, Any] = next((record for record in records if record["step"] == step), {})
@@ -109,7 +111,7 @@ def write_card(
         "---",
         f"# {recipe.name}",
         "",
-        f"{type(model).__name__}, {parameters:.2f} M parameters, trained by `sew train` ({__version__}).",
+        f"{type(model).__name__}, {parameters:.2f} M parameters, trained by `sew train` ({__version__}){_start(origin)}.",
         "",
         "```",
         f"sew {_COMMANDS[recipe.task]} -m DIRECTORY FILE",
@@ -155,6 +157,14 @@ def write_card(
         "```",
     ]
     (directory / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _start(origin: LocalModel | None) -> str:
+    """Which model training began with, and the very state of it."""
+    if origin is None:
+        return ""
+    exact = "" if origin.revision is None else f" at {origin.revision}"
+    return f", from {origin.spec.repo or origin.spec.name}{exact}"
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

@@ -15,6 +15,7 @@ log = logging.getLogger("sewcli")
 
 #: settings that say more of another one
 _PARTS = {
+    "revision": "init",
     "phone_layer": "lexicon",
     "phone_weight": "lexicon",
     "teacher_steps": "teacher",

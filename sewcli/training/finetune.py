@@ -24,14 +24,21 @@ _SETTINGS: dict[str, Any] = {
 
 
 def fine_tune_recipe(
-    train: Path, dev: Path | None, *, labelled: bool, init: str, name: str, overrides: list[str]
+    train: Path,
+    dev: Path | None,
+    *,
+    labelled: bool,
+    init: str,
+    revision: str | None = None,
+    name: str,
+    overrides: list[str],
 ) -> Recipe:
     """Settings for fine-tuning.
 
     Args:
         train, dev: data, see `corpus`; without dev a part of train is held out.
         labelled: train to classify, not to transcribe.
-        init: the model to start from.
+        init, revision: the model to start from.
         name: of the model that results.
         overrides: "key=value" settings.
 
@@ -45,6 +52,8 @@ def fine_tune_recipe(
         "train": str(train.absolute()),
         "init": init,
     }
+    if revision is not None:
+        fields["revision"] = revision
     if dev is not None:
         fields["dev"] = str(dev.absolute())
     if labelled:

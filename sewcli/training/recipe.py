@@ -45,6 +45,7 @@ class Recipe:
         dev: likewise; None holds every twentieth clip of `train` out.
         family: "sew", "sew-d" or "auto": that of `init`, else SEW. SEW-D can start from SEW, see `families`.
         init: alias, directory or hub repository of a model to start from; None to start from nothing.
+        revision: of `init`, where it is of the hub: a branch, a tag or a commit.
         config: keyword arguments of SEWConfig or SEWDConfig, over those of `init`: dropout, layerdrop,
             SpecAugment (mask_time_prob ...), ctc_loss_reduction, ctc_zero_infinity and the rest.
         vocabulary: "auto" (that of `init` where it has one, else "english"), "english" (that of the
@@ -109,6 +110,7 @@ class Recipe:
     dev: OptionalPath = None
     family: Annotated[str, choice("auto", "sew", "sew-d")] = "auto"
     init: OptionalText = None
+    revision: OptionalText = None
     config: Table = field(default_factory=dict)
     vocabulary: Text = "auto"
     punctuation: Annotated[str, choice("keep", "remove")] = "keep"
@@ -188,7 +190,10 @@ def load_recipe(
     except ValueError as error:
         raise UsageError(f"the recipe {path} is not valid TOML: {error}") from error
     folder = data if data is not None else path.parent
-    return make_recipe(fields | dict(given or {}), overrides, folder, f"the recipe {path}")
+    given = dict(given or {})
+    if "init" in given:
+        fields.pop("revision", None)  # that of another model
+    return make_recipe(fields | given, overrides, folder, f"the recipe {path}")
 
 
 def make_recipe(fields: Mapping[str, Any], overrides: list[str], data: Path, origin: str) -> Recipe:

@@ -103,7 +103,7 @@ def _train(
     accelerator = _accelerator(device)
     if threads is not None:
         torch.set_num_threads(threads)
-    origin = None if recipe.init is None else _fetched(recipe.init, offline=offline)
+    origin = None if recipe.init is None else _fetched(recipe.init, recipe.revision, offline=offline)
     start = None if origin is None else origin.directory
     if recipe.dev is None and (before := dev_of(directory)) is not None:
         log.info("dev is %s, by which the run has chosen until now", before)
@@ -244,14 +244,14 @@ def _finish(
     records = MetricsLog(directory).records()
     background = data.background[0] if data.background else None
     summary = DataSummary.of(data.train, task.used, background, data.manifests, history)
-    write_card(target, recipe, model, summary, records, chosen["step"])
+    write_card(target, recipe, model, summary, records, chosen["step"], origin)
     draw_curves(records, directory / "curves.png")
     log.info("the model is in %s: the weights of update %d", target, chosen["step"])
 
 
-def _fetched(name: str, *, offline: bool) -> LocalModel:
+def _fetched(name: str, revision: str | None = None, *, offline: bool) -> LocalModel:
     """A model, fetched where it has to be."""
-    local = fetch(resolve(name), offline=offline)
+    local = fetch(resolve(name, revision=revision), offline=offline)
     keep_safetensors(local)
     return local
 

@@ -40,6 +40,7 @@ def train(
             help="The model to start from, instead of the recipe's init; nano by default for a manifest.",
         ),
     ] = None,
+    revision: opt.Revision = None,
     dev: Annotated[
         Path | None,
         typer.Option(
@@ -103,7 +104,7 @@ def train(
         raise UsageError(f"{output} holds a training run", hint="add --resume, or choose another -o")
     if resume and not has_checkpoint(output):
         logging.getLogger("sewcli").info("%s holds no checkpoint: a new run begins there", output)
-    recipe = _recipe(source, output, model, dev, data, override or [])
+    recipe = _recipe(source, output, model, revision, dev, data, override or [])
 
     from sewcli.cli.commands.training_progress import training_observer
     from sewcli.training.session import train_model
@@ -124,6 +125,7 @@ def _recipe(
     source: Path,
     output: Path,
     model: str | None,
+    revision: str | None,
     dev: Path | None,
     data: Path | None,
     overrides: list[str],
@@ -135,11 +137,17 @@ def _recipe(
     from sewcli.training.recipe import load_recipe
 
     if source.suffix.lower() == ".toml":
-        changes = {"init": model, "dev": None if dev is None else str(dev.absolute())}
+        changes = {
+            "init": model,
+            "revision": revision,
+            "dev": None if dev is None else str(dev.absolute()),
+        }
         given = {key: value for key, value in changes.items() if value is not None}
         return load_recipe(source, data, overrides, given)
     labelled = corpus_task(source) == "classification"
     logging.getLogger("sewcli").info("fine-tuning on the %s of %s", "labels" if labelled else "texts", source)
     init = model if model is not None else load_registry().default_model("ctc").name
     name = output.resolve().name
-    return fine_tune_recipe(source, dev, labelled=labelled, init=init, name=name, overrides=overrides)
+    return fine_tune_recipe(
+        source, dev, labelled=labelled, init=init, revision=revision, name=name, overrides=overrides
+    )
