@@ -202,6 +202,12 @@ def recipe_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture of a training, as without matplotlib: a small one takes as long to draw as to run."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+
+@pytest.fixture
 def manifest(audio, tmp_path):
     """Three recordings in two sets."""
     rows = [("a.wav", "HELLO WORLD", "x"), ("b.wav", "GOOD", "y"), ("sub/c.d.flac", "SEE YOU", "x")]

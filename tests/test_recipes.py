@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import runpy
 import sys
 import tomllib
 from pathlib import Path
@@ -52,25 +51,16 @@ def data(tmp_path: Path) -> Path:
     return data
 
 
-def embedded(data: Path, runs: Path, *settings: str) -> subprocess.CompletedProcess[str]:
-    """Run the script, with `settings` for every training."""
-    given = [part for setting in settings for part in ("--set", setting)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, RECIPES / "embedded.py", data, runs, *given],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_one_script_makes_all_embedded_models(data: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("sew", "undrawn")
+def test_one_script_makes_all_embedded_models(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = tmp_path / "runs"
     # Muon, which other tests try, takes a third of the time
     settings = ("steps=1", "warmup=0", "batch_seconds=4", "pool_batches=1", "front_end_steps=1")
-    done = embedded(data, runs, *settings, "optimizer=adamw")
-    assert done.returncode == 0, done.stderr
+    given = [part for setting in (*settings, "optimizer=adamw") for part in ("--set", setting)]
+    monkeypatch.setattr(sys, "argv", ["embedded.py", str(data), str(runs), *given])
+    runpy.run_path(str(RECIPES / "embedded.py"), run_name="__main__")
     for name in ("nano", "nano-d", "nano-keywords"):
         ours, packaged = runs / "embedded" / name, ROOT / "sewcli" / "models" / name
         shapes = [

@@ -19,6 +19,8 @@ from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 from sewcli.training.vocabulary import Speller, build_vocabulary, english_vocabulary
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_no_evaluation_so_far_is_no_reason_to_stop_early(recipe_file, tmp_path):
     first = ["steps=2", "eval_every=4", "save_every=1", "early_stop=1"]

@@ -18,6 +18,8 @@ from sewcli.training import checkpoint
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def train(recipe_file: Path, run: Path, *settings: str) -> None:
     train_model(load_recipe(recipe_file, EXAMPLES, list(settings)), run, device="cpu")

@@ -30,6 +30,8 @@ from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 from sewcli.training.vocabulary import Speller, build_vocabulary, english_vocabulary
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def speech_rows():
     """The rows of the examples, with paths that hold anywhere."""

@@ -27,6 +27,8 @@ from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 from sewcli.training.vocabulary import Speller, english_vocabulary
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 UNCHANGED = ["speeds=[1.0]", "freeze_feature_encoder=true"]
 KEPT = [*UNCHANGED, "keep_features=1"]
 

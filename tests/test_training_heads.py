@@ -16,6 +16,8 @@ from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 from sewcli.training.teacher import Teacher
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 STILL = ["steps=1", "peak_rate=1e-12", "front_end_steps=0", "average=0.0"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,24 @@ def test_a_run_that_begins_anew_does_not_go_on_with_the_log_of_another(tmp_path:
         MetricsLog(tmp_path).evaluated({"step": step}, [])
     assert [record["step"] for record in MetricsLog(tmp_path, 20).records()] == [10, 20]
     assert MetricsLog(tmp_path, 0).records() == MetricsLog(tmp_path).records() == []
+
+
+def test_a_run_leaves_a_card_and_a_picture(recipe_file: Path, tmp_path: Path) -> None:
+    settings = ["repeat={'a set' = 2}", "max_seconds=6", "name=a 'model' of \"mine\" 🎙"]
+    train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
+    card = (tmp_path / "run/model/README.md").read_text()
+    assert "SEWForCTC" in card
+    assert "| wer |" in card
+    assert "| loss |" in card
+    recipe = tomllib.loads(card.split("```toml")[1].split("```")[0])
+    assert recipe["batch_seconds"] == 8.0
+    assert recipe["repeat"] == {"a set": 2}
+    assert recipe["train"] == ["examples/speech.jsonl"]
+    assert recipe["name"] == "a 'model' of \"mine\" 🎙"
+    assert "5 clips" in card
+    assert "1 more were left out" in card
+    assert (tmp_path / "run/curves.png").read_bytes().startswith(b"\x89PNG")
+    assert list((tmp_path / "run/tensorboard").glob("events.*"))
 
 
 def test_tensorboard_the_card_and_the_picture_have_what_was_measured(

@@ -16,6 +16,8 @@ from sewcli.training.phones import Lexicon, PhoneLoss
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def lexicon_file(tmp_path):

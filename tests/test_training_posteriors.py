@@ -14,6 +14,8 @@ from sewcli.training.posteriors import disagreement, divergence, read_twice
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def random_batch(*lengths):
     rng = np.random.default_rng(3)

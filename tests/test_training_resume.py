@@ -22,6 +22,8 @@ from sewcli.training.ctc import CtcTask
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_a_run_in_two_parts_gives_the_weights_of_a_run_in_one(recipe_file, tmp_path):
     whole = load_recipe(recipe_file, EXAMPLES, [])

@@ -14,6 +14,8 @@ from sewcli.registry import resolve
 from sewcli.training.recipe import load_recipe
 from sewcli.training.session import train_model
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.mark.parametrize("family", ["sew", "sew-d"])
 def test_a_classifier_starts_from_the_encoder_of_a_transcriber(recipe_file, tmp_path, family):

@@ -18,6 +18,8 @@ from sewcli.training.session import train_model
 from sewcli.training.teacher import Teacher
 from sewcli.training.vocabulary import ENGLISH
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL = [
     "config={hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48}",
     "freeze_feature_encoder=true",

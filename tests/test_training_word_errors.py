@@ -21,6 +21,8 @@ from sewcli.training.session import train_model
 from sewcli.training.vocabulary import build_vocabulary, english_vocabulary
 from sewcli.training.word_errors import WordErrorLoss
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 VOCABULARY = english_vocabulary()
 COLUMNS = len(VOCABULARY.tokens)
 

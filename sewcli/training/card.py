@@ -97,7 +97,8 @@ def write_card(
 ) -> None:
     """Write README.md of a model directory: what it is, what it was trained on and how, dev metrics.
 
-    `step` is the update of the weights, `origin` the model that training began with. Licence and figures on test sets are for its author to add.
+    `step` is the update of the weights, `origin` the model that training began with. Licence and figures on
+    test sets are for its author to add.
     """
     which = "of the last update," if recipe.choose == "last" else "that did best on dev, at update"
     measured: dict[str, Any] = next((record for record in records if record["step"] == step), {})
@@ -111,7 +112,8 @@ def write_card(
         "---",
         f"# {recipe.name}",
         "",
-        f"{type(model).__name__}, {parameters:.2f} M parameters, trained by `sew train` ({__version__}){_start(origin)}.",
+        f"{type(model).__name__}, {parameters:.2f} M parameters, trained by `sew train` ({__version__})"
+        f"{_start(origin)}.",
         "",
         "```",
         f"sew {_COMMANDS[recipe.task]} -m DIRECTORY FILE",

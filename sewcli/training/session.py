@@ -136,9 +136,10 @@ def _train(
         trainer.run()
     if accelerator.is_main_process:
         _finish(recipe, trainer, task, data, history, origin)
-    # Several processes take leave of each other. The model that sums gradients holds their group, whose
-    # threads must have ended before the interpreter does.
-    accelerator.free_memory()
+    if accelerator.num_processes > 1:
+        # They take leave of each other. The model that sums gradients holds their group, whose threads must
+        # have ended before the interpreter does.
+        accelerator.free_memory()
     accelerator.end_training()
 
 
