@@ -18,43 +18,35 @@ from sewcli.acoustic import lanes
 from sewcli.acoustic.batch import Batch
 from sewcli.acoustic.budget import Room
 from sewcli.acoustic.lanes import lane_count
-from sewcli.acoustic.load import load_model
 from sewcli.acoustic.model import Segment, Underway
 from sewcli.acoustic.running import RunningModel
 from sewcli.chunking import ChunkPlan
 from sewcli.errors import DeviceError, ModelError
-from sewcli.hub.fetching import fetch
 from sewcli.pipeline.run import Options, run
-from sewcli.registry import resolve
-
-
-@pytest.fixture(scope="module")
-def loaded() -> RunningModel:
-    return load_model(fetch(resolve("nano")), "ctc", device="cpu")
 
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("seconds", [0.0, 5.0])
-def test_batches_side_by_side_give_what_they_give_in_turn(loaded: RunningModel, seconds: float) -> None:
+def test_batches_side_by_side_give_what_they_give_in_turn(small: RunningModel, seconds: float) -> None:
     """In the order of the inputs, on a part of the threads each, which torch keeps for all others."""
-    loaded.room = Room()
+    small.room = Room()
     torch.set_num_threads(1)
-    expected = logits(loaded, batch_seconds=seconds)
+    expected = logits(small, batch_seconds=seconds)
     torch.set_num_threads(2)
-    assert loaded.lanes == 2
+    assert small.lanes == 2
     seen: set[tuple[str, int]] = set()
-    forward = loaded.forward
+    forward = small.forward
 
     def watched(batch: Batch) -> torch.Tensor:
         seen.add((threading.current_thread().name.rpartition("_")[0], torch.get_num_threads()))
         return forward(batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loaded, "forward", watched)
-        got = logits(loaded, batch_seconds=seconds)
+        patch.setattr(small, "forward", watched)
+        got = logits(small, batch_seconds=seconds)
         assert seen == {("sew-lane", 1)}
         seen.clear()
-        assert len(list(run(CLIPS[1:2], loaded, Logits, Options(ChunkPlan.from_seconds(20.0, 1.0))))) == 1
+        assert len(list(run(CLIPS[1:2], small, Logits, Options(ChunkPlan.from_seconds(20.0, 1.0))))) == 1
         assert seen == {("", 2)}, "a chunk alone has all threads"
     assert torch.get_num_threads() == 2
     for (path, ours), (other, theirs) in zip(got, expected, strict=True):
@@ -64,11 +56,11 @@ def test_batches_side_by_side_give_what_they_give_in_turn(loaded: RunningModel, 
 
 @pytest.fixture
 def in_lanes(
-    loaded: RunningModel, monkeypatch: pytest.MonkeyPatch, one_thread: None
+    small: RunningModel, monkeypatch: pytest.MonkeyPatch, one_thread: None
 ) -> Callable[..., tuple[list[str], Exception | None]]:
     """Run the clips in two lanes, with an error for some of them."""
     torch.set_num_threads(2)
-    start = loaded._begin
+    start = small._begin
 
     def with_error(numbers: Sequence[int], error: Exception, *, only_beside: bool = False) -> Any:
         sizes = {wav_samples(CLIPS[number]) for number in numbers}
@@ -79,8 +71,8 @@ def in_lanes(
                 raise error
             return start(segments)
 
-        monkeypatch.setattr(loaded, "_begin", failing)
-        return until_error(run(CLIPS, loaded, Logits, Options(ChunkPlan.from_seconds(20.0, 1.0))))
+        monkeypatch.setattr(small, "_begin", failing)
+        return until_error(run(CLIPS, small, Logits, Options(ChunkPlan.from_seconds(20.0, 1.0))))
 
     return with_error
 

@@ -35,8 +35,9 @@ PLAN = ChunkPlan.from_seconds(20, 1)
 
 
 @pytest.fixture
-def nano() -> RunningModel:
-    return load_model(fetch(resolve("nano")), "ctc", device="cpu")
+def fresh(ctc: Path) -> RunningModel:
+    """A model that has given no numbers so far."""
+    return load_model(fetch(resolve(str(ctc))), "ctc", device="cpu")
 
 
 def spoil(model: RunningModel, monkeypatch: pytest.MonkeyPatch, is_odd: Callable[[int], bool]) -> None:
@@ -61,13 +62,16 @@ def is_one_of(frames: Sequence[int]) -> Callable[[int], bool]:
 @pytest.mark.parametrize("seconds", [0, 12, 1000])
 @pytest.mark.parametrize("odd", [[0], [2, 3], [len(CLIPS) - 1]], ids=str)
 def test_a_recording_without_numbers_fails_alone_wherever_it_stands(
-    nano: RunningModel, monkeypatch: pytest.MonkeyPatch, odd: list[int], seconds: float
+    small: RunningModel,
+    fresh: RunningModel,
+    monkeypatch: pytest.MonkeyPatch,
+    odd: list[int],
+    seconds: float,
 ) -> None:
-    expected = dict(run(CLIPS, nano, Logits, Options(PLAN, batch_seconds=seconds)))
-    loaded = load_model(fetch(resolve("nano")), "ctc", device="cpu")
+    expected = dict(run(CLIPS, small, Logits, Options(PLAN, batch_seconds=seconds)))
     assert len(set(FRAMES)) == len(FRAMES)
-    spoil(loaded, monkeypatch, is_one_of([FRAMES[number] for number in odd]))
-    results = list(run(CLIPS, loaded, Logits, Options(PLAN, batch_seconds=seconds)))
+    spoil(fresh, monkeypatch, is_one_of([FRAMES[number] for number in odd]))
+    results = list(run(CLIPS, fresh, Logits, Options(PLAN, batch_seconds=seconds)))
     for number, (source, result) in enumerate(zip(CLIPS, results, strict=True)):
         if number in odd:
             assert isinstance(result, Failure)
@@ -80,7 +84,7 @@ def test_a_recording_without_numbers_fails_alone_wherever_it_stands(
 
 
 def test_a_part_without_numbers_costs_all_of_its_recording(
-    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+    fresh: RunningModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = ChunkPlan.from_seconds(1, 0.2)
     longest = max(range(len(CLIPS)), key=FRAMES.__getitem__)
@@ -90,26 +94,26 @@ def test_a_part_without_numbers_costs_all_of_its_recording(
         seen.append(frames)
         return len(seen) == 3
 
-    spoil(nano, monkeypatch, is_odd)
+    spoil(fresh, monkeypatch, is_odd)
     assert whole > 150
-    failed, *others = run([CLIPS[longest], *CLIPS], nano, Logits, Options(plan))
+    failed, *others = run([CLIPS[longest], *CLIPS], fresh, Logits, Options(plan))
     assert isinstance(failed, Failure)
     assert [result[0] for result in others] == [source.path for source in CLIPS]
 
 
 def test_a_network_that_gives_no_numbers_at_all_ends_the_run(
-    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+    fresh: RunningModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoil(nano, monkeypatch, lambda _: True)
+    spoil(fresh, monkeypatch, lambda _: True)
     with pytest.raises(ModelError, match="gives logits that are not numbers in float32"):
-        list(run(CLIPS, nano, Logits, Options(PLAN)))
+        list(run(CLIPS, fresh, Logits, Options(PLAN)))
 
 
 def test_times_are_those_of_their_recordings_where_one_has_failed(
-    nano: RunningModel, monkeypatch: pytest.MonkeyPatch
+    fresh: RunningModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoil(nano, monkeypatch, is_one_of([FRAMES[1]]))
-    stopwatch = Stopwatch(nano)
+    spoil(fresh, monkeypatch, is_one_of([FRAMES[1]]))
+    stopwatch = Stopwatch(fresh)
     results = list(run(CLIPS, stopwatch, lambda: MeasuringConsumer(Logits(), stopwatch), Options(PLAN, 15)))
     assert [isinstance(result, Failure) for result in results].count(True) == 1
     assert not stopwatch._shares

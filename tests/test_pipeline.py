@@ -66,9 +66,9 @@ def test_batches_do_not_change_the_logits(nano, long_file):
 
 
 @pytest.mark.parametrize(("chunk", "stride"), [(20, 1), (4, 0.52), (2.04, 0.8), (1, 0)])
-def test_chunks_give_every_frame_once(nano, long_file, chunk, stride):
-    logits = logits_of(nano, [long_file], plan=ChunkPlan.from_seconds(chunk, stride))[long_file.path]
-    assert logits.shape == (kept_frame_count(soundfile.info(long_file.path).frames), nano.columns)
+def test_chunks_give_every_frame_once(small, long_file, chunk, stride):
+    logits = logits_of(small, [long_file], plan=ChunkPlan.from_seconds(chunk, stride))[long_file.path]
+    assert logits.shape == (kept_frame_count(soundfile.info(long_file.path).frames), small.columns)
 
 
 def test_chunks_with_file_statistics_come_close_to_the_whole(nano, long_file):
@@ -86,7 +86,7 @@ def test_one_chunk_is_the_model_itself(nano):
     np.testing.assert_array_equal(got, expected)
 
 
-def test_results_come_in_the_order_of_the_inputs_with_failures_in_place(nano, tmp_path, long_file):
+def test_results_come_in_the_order_of_the_inputs_with_failures_in_place(small, tmp_path, long_file):
     bad = tmp_path / "bad.wav"
     bad.write_text("no audio")
     sources = [
@@ -96,37 +96,37 @@ def test_results_come_in_the_order_of_the_inputs_with_failures_in_place(nano, tm
         Source("missing.wav", Path("missing.wav")),
         Source(str(CLIPS[1]), CLIPS[1]),
     ]
-    vocabulary = load_vocabulary(nano.checkpoint.directory, nano.columns)
+    vocabulary = load_vocabulary(small.checkpoint.directory, small.columns)
 
     def consumer():
         return Transcriber(GreedyDecoder(vocabulary), ModelInfo("nano"), {}, "word")
 
-    results = list(run(sources, nano, consumer, Options(ChunkPlan.from_seconds(20, 1), batch_seconds=100)))
+    results = list(run(sources, small, consumer, Options(ChunkPlan.from_seconds(20, 1), batch_seconds=100)))
     assert [result.path for result in results] == [source.path for source in sources]
     kinds = [Transcript, Failure, Transcript, Failure, Transcript]
     assert [type(result) for result in results] == kinds
 
 
-def test_a_result_does_not_wait_for_a_source_that_takes_its_time(nano):
+def test_a_result_does_not_wait_for_a_source_that_takes_its_time(small):
     out = threading.Event()
 
     def sources():
         yield Source(str(CLIPS[0]), CLIPS[0])
         assert out.wait(30)
 
-    results = run(sources(), nano, Logits, Options(ChunkPlan.from_seconds(20, 1)))
+    results = run(sources(), small, Logits, Options(ChunkPlan.from_seconds(20, 1)))
     assert next(results)[0] == str(CLIPS[0])
     out.set()
     assert list(results) == []
 
 
-def test_the_results_of_sources_before_an_error_are_out_first(nano):
+def test_the_results_of_sources_before_an_error_are_out_first(small):
     def sources():
         for clip in CLIPS[:3]:
             yield Source(str(clip), clip)
         raise UsageError("the list breaks off")
 
-    found, error = until_error(run(sources(), nano, Logits, Options(ChunkPlan.from_seconds(20, 1))))
+    found, error = until_error(run(sources(), small, Logits, Options(ChunkPlan.from_seconds(20, 1))))
     assert isinstance(error, UsageError)
     assert found == [str(clip) for clip in CLIPS[:3]]
 
@@ -177,23 +177,23 @@ class Slow(Logits):
         Slow.pending -= 1
 
 
-def test_results_made_in_threads_come_in_order_and_a_few_wait(nano, monkeypatch):
+def test_results_made_in_threads_come_in_order_and_a_few_wait(small, monkeypatch):
     monkeypatch.setattr(line, "_WAITING_SECONDS", 5.0)
     monkeypatch.setattr(Slow, "pending", 0)
     monkeypatch.setattr(Slow, "most", 0)
     clip = CLIPS[0]
     sources = (Source(str(number), clip) for number in itertools.count())
     ended = threading.Event()
-    results = run(sources, nano, Slow, Options(ChunkPlan.from_seconds(20, 1)), makers=Makers(2, ended.set))
+    results = run(sources, small, Slow, Options(ChunkPlan.from_seconds(20, 1)), makers=Makers(2, ended.set))
     assert list(itertools.islice(results, 12)) == [str(number) for number in range(12)]
     results.close()
     assert ended.is_set()
     # two are being made, two wait, and one has just come out of the network, or all that were under way
-    assert 3 <= Slow.most <= 4 + (1 if nano.lanes == 1 else 3 * nano.lanes)
+    assert 3 <= Slow.most <= 4 + (1 if small.lanes == 1 else 3 * small.lanes)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("sew-maker")]
 
 
-def test_an_ended_run_interrupts_what_its_threads_wait_for(nano):
+def test_an_ended_run_interrupts_what_its_threads_wait_for(small):
     class Endless(Logits):
         def result(self, recording):
             assert may_end.wait(60)
@@ -208,7 +208,7 @@ def test_an_ended_run_interrupts_what_its_threads_wait_for(nano):
 
     results = run(
         until_interrupted(),
-        nano,
+        small,
         Endless,
         Options(ChunkPlan.from_seconds(20, 1)),
         makers=Makers(1, may_end.set),
