@@ -105,7 +105,7 @@ def test_what_only_some_uses_need_may_be_missing(sew: Sew, monkeypatch: pytest.M
 def test_missing_extra_names_its_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """The extras are those of the metadata; here of a package with two, one of which holds the other."""
     metadata = importlib.metadata.metadata("pip")
-    for extra in ("first", "second", "test"):
+    for extra in ("first", "second", "third", "test"):
         metadata["Provides-Extra"] = extra
     wanted = [
         "numpy>=1",
@@ -113,14 +113,17 @@ def test_missing_extra_names_its_pip_command(monkeypatch: pytest.MonkeyPatch) ->
         "numpy>=1; extra == 'second'",
         "numpy>=1000; extra == 'second'",
         "sewcli[first]; extra == 'second'",
+        "numpy>=1; python_version < '3' and extra == 'third'",
     ]
     monkeypatch.setattr(importlib.metadata, "metadata", lambda _name: metadata)
     monkeypatch.setattr(importlib.metadata, "requires", lambda _name: wanted)
-    first, second = packages.extras()
+    first, second, third = packages.extras()
     assert (first.name, first.ok, first.fix) == ("extra first", False, "pip install 'sewcli[first]'")
     assert first.detail == "without no-such-library>=3"
     assert "numpy>=1000 (there is" in second.detail
     assert "no-such-library" in second.detail
+    assert (third.ok, third.fix) == (False, None)
+    assert "nothing of it for Python 3." in third.detail
 
 
 def test_bad_settings_are_found(sew: Sew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import logging
 import math
+import sys
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,6 +37,11 @@ _LN_10 = math.log(10.0)
 def require_kenlm() -> None:
     """Raise UsageError, with what to install, where kenlm is not."""
     if importlib.util.find_spec("kenlm") is None:
+        if sys.version_info >= (3, 13):
+            raise UsageError(
+                "a language model needs kenlm, whose release does not compile for Python 3.13 or newer",
+                hint="use Python 3.11 or 3.12",
+            )
         raise UsageError(
             "a language model needs kenlm, which is not installed",
             hint="pip install 'sewcli[lm]'; it is compiled on the spot, with a C++ compiler",

@@ -14,7 +14,8 @@ def require_pyctcdecode() -> None:
         return
     if sys.version_info >= (3, 13):
         raise UsageError(
-            "beam search needs pyctcdecode, which has no release for Python 3.13 or newer",
-            hint="use --decoder greedy, or Python 3.11 or 3.12",
+            "beam search needs pyctcdecode, which is not installed: its release asks for numpy before 2, of "
+            "which Python 3.13 has none",
+            hint="it works with later ones, pip install --no-deps pyctcdecode pygtrie; or use --decoder greedy",
         )
     raise UsageError("beam search needs pyctcdecode, which is not installed", hint="pip install pyctcdecode")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
-def missing_requirements(extra: str) -> Iterator[str]:
-    """The requirements of an extra that are not installed, and those whose version does not do."""
+def requirements(extra: str) -> Iterator[Requirement]:
+    """What an extra brings on this machine and this Python."""
     from packaging.requirements import Requirement
 
     for text in importlib.metadata.requires("sewcli") or []:
@@ -17,13 +21,19 @@ def missing_requirements(extra: str) -> Iterator[str]:
             continue
         if requirement.name == "sewcli":
             for other in requirement.extras:
-                yield from missing_requirements(other)
-            continue
-        wanted = f"{requirement.name}{requirement.specifier}"
+                yield from requirements(other)
+        else:
+            yield requirement
+
+
+def missing(wanted: Iterable[Requirement]) -> Iterator[str]:
+    """Those that are not installed, and those whose version does not do."""
+    for requirement in wanted:
+        name = f"{requirement.name}{requirement.specifier}"
         try:
             version = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
-            yield wanted
+            yield name
         else:
             if not requirement.specifier.contains(version, prereleases=True):
-                yield f"{wanted} (there is {version})"
+                yield f"{name} (there is {version})"

@@ -7,6 +7,7 @@ import importlib.metadata
 import io
 import logging
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 from sewcli.doctor.check import Check, found
@@ -118,7 +119,7 @@ def _optional(package: str, require: Callable[[], object]) -> Check:
 
 def extras() -> Iterator[Check]:
     """The extras of the package, by its own metadata."""
-    from sewcli.doctor.extras import missing_requirements
+    from sewcli.doctor.extras import missing, requirements
 
     try:
         metadata = importlib.metadata.metadata("sewcli")
@@ -127,9 +128,14 @@ def extras() -> Iterator[Check]:
         return
     for extra in metadata.get_all("Provides-Extra") or []:
         if extra not in _FOR_DEVELOPERS:
-            missing = sorted(set(missing_requirements(extra)))
-            if missing:
-                detail, fix = f"without {', '.join(missing)}", f"pip install 'sewcli[{extra}]'"
+            wanted = list(requirements(extra))
+            if lacking := sorted(set(missing(wanted))):
+                detail, fix = f"without {', '.join(lacking)}", f"pip install 'sewcli[{extra}]'"
                 yield Check(f"extra {extra}", False, detail, fix, needed=False)
-            else:
+            elif wanted:
                 yield Check(f"extra {extra}", True, "installed", needed=False)
+            else:
+                python = ".".join(map(str, sys.version_info[:2]))
+                yield Check(
+                    f"extra {extra}", False, f"there is nothing of it for Python {python}", needed=False
+                )
