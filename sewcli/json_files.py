@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
+
+#: control characters, tabs and the ends of lines among them, and separators of lines and paragraphs
+_BREAKING = ("Cc", "Zl", "Zp")
+
+
+def one_line(text: str) -> str:
+    """A name from such a file as it can stand in a line of output: spaces for control characters."""
+    return "".join(" " if unicodedata.category(one) in _BREAKING else one for one in text)
 
 
 def read_object(file: Path) -> dict[str, Any]:

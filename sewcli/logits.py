@@ -143,12 +143,26 @@ def _check(metadata: dict[str, Any], place: dict[str, Any], logits: NDArray[np.f
     os.fsencode(path)  # a ValueError where no file can have that name
     if "\0" in path or (root is not None and not Path(path).is_relative_to(root)):
         raise ValueError("its recording has no such name")
-    tokens = metadata["vocabulary"]["tokens"]
-    if not isinstance(metadata["settings"], dict) or not all(isinstance(one, str) for one in tokens):
-        raise ValueError("its settings or its vocabulary are none")
+    shifts = (model.get("start_offset", 0.0), model.get("end_offset", 0.0))
+    if any(type(one) not in (int, float) or not abs(one) < _MOST_SECONDS for one in shifts):
+        raise ValueError("its model has no such offsets")
+    if not isinstance(metadata["settings"], dict):
+        raise ValueError("its settings are none")  # noqa: TRY004 - of its content
+    _check_vocabulary(**metadata["vocabulary"])
     first, last = place["data_offsets"]
     if place["dtype"] != "F32" or first < 0 or last - first != logits.nbytes:
         raise ValueError("its logits are of another size")
+
+
+def _check_vocabulary(tokens: list[Any], blank: Any, delimiter: Any, special: list[Any]) -> None:
+    """Refuse one that no model has (ValueError)."""
+    "".join(tokens).encode()  # a TypeError where one is no text, a ValueError where it is none of Unicode
+    roles = [blank, *special, *([] if delimiter is None else [delimiter])]
+    if any(type(one) is not int or not 0 <= one < len(tokens) for one in roles):
+        raise ValueError("its vocabulary has no such tokens")
+    spelled = [token for index, token in enumerate(tokens) if index not in roles and token.strip()]
+    if len(set(spelled)) < len(spelled):
+        raise ValueError("its vocabulary has a token twice")
 
 
 _KEYS = (

@@ -7,6 +7,7 @@ say (`sewcli.cli.options.defaults`).
 from __future__ import annotations
 
 import datetime
+import errno
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _log = logging.getLogger("sewcli")
 _PROJECT_FILE = Path("sew.toml")
 _PYPROJECT_FILE = Path("pyproject.toml")
 _TABLE = "tool.sew"
+#: that files be replaced: a folder may be a stranger's, and its settings name the files
+_CONSENT = "overwrite"
 #: what Typer takes for yes in the variable of an option
 _TRUE = ("1", "true", "t", "yes", "y", "on")
 
@@ -111,7 +114,7 @@ def settings_files() -> list[SettingsFile]:
 def _mentions_sew(pyproject: Path) -> bool:
     """Whether a pyproject.toml may be for sew: that of others is none of its business, be it good or bad."""
     try:
-        raw = pyproject.read_bytes()
+        raw = _content(pyproject)
     except OSError:
         return False
     if b"sew" not in raw:
@@ -121,6 +124,13 @@ def _mentions_sew(pyproject: Path) -> bool:
     except ValueError:
         return _TABLE.encode() in raw
     return isinstance(tool, dict) and "sew" in tool
+
+
+def _content(path: Path) -> bytes:
+    """What is in a file (OSError; a pipe would block, and a device need not end)."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is a pipe" if path.is_fifo() else "it is no file")
+    return path.read_bytes()
 
 
 def read_settings(known: Known) -> list[Setting]:
@@ -137,9 +147,7 @@ def read_settings(known: Known) -> list[Setting]:
 
 def _read_file(file: SettingsFile, known: Known) -> Iterator[Setting]:
     try:
-        if file.path.is_fifo():
-            raise _bad(file, "cannot be read: it is a pipe")
-        raw = file.path.read_bytes()
+        raw = _content(file.path)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
@@ -177,6 +185,11 @@ def _settings(
             told = f"`sew {command or 'transcribe'} --help`"
             hint = f"keys are the options that have a variable in {told}, but for --debug"
             raise _unknown(file, f"key {where}", key, keys, hint)
+        if file.source == "project" and key == _CONSENT and value is not False:
+            raise UsageError(
+                f"{file.path}: {where} does not count here: whoever enters a folder has not agreed to it",
+                hint="set it with --overwrite, SEW_OVERWRITE or in the config.toml of the user",
+            )
         if isinstance(value, list):
             yield Setting(key, command, [_text(file, where, item) for item in value], file)
         else:

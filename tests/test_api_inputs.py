@@ -40,6 +40,43 @@ def test_bytes_and_open_files_are_the_file(model: sewcli.Model, audio: Path, tmp
     assert part == replace(model.transcribe(file, start=0.5, end=1.5), path="<bytes>")
 
 
+class Unreadable:
+    """What an object of another library may be: it breaks where it is asked for something."""
+
+    def read(self, _count: int = -1) -> bytes:
+        raise ValueError("the connection is gone")
+
+
+class OfBytes:
+    def __fspath__(self) -> bytes:
+        return b"a.wav"
+
+
+class Broken:
+    """Samples that cannot be had, as those of a lazy decoder whose clip is cut."""
+
+    def __array__(self, *_: object, **__: object) -> Any:
+        raise RuntimeError("end of file")
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (16_000,)
+
+
+def test_what_breaks_when_it_is_asked_fails_alone(model: sewcli.Model, audio: Path, tmp_path: Path) -> None:
+    good = audio / "b.wav"
+    with (tmp_path / "new.wav").open("wb") as for_writing:
+        bad: list[Any] = [Unreadable(), OfBytes(), (Broken(), 16_000), for_writing]
+        bad += [memoryview(good.read_bytes())[::2], {"audio": Broken()}]
+        results = list(model.transcribe_many([one for each in bad for one in (good, each)] + [good]))
+    assert [isinstance(result, sewcli.Failure) for result in results] == [False, True] * len(bad) + [False]
+    told = [result.message for result in results if isinstance(result, sewcli.Failure)]
+    assert "the connection is gone" in told[0]
+    assert "end of file" in told[2]
+    files: list[Any] = [123, b"x", OfBytes()]
+    assert [type(result) for result in sewcli.decode_many(files)] == [sewcli.Failure] * 3
+
+
 def test_what_is_no_input_is_told(model: sewcli.Model, audio: Path, tmp_path: Path) -> None:
     gone = (audio / "b.wav").open("rb")
     gone.close()

@@ -11,6 +11,9 @@ from conftest import Sew
 from helpers import needs_pyctcdecode
 from safetensors.numpy import load_file
 
+#: as many as the logits have columns
+TOKENS = [chr(ord("A") + number) for number in range(32)]
+
 
 @pytest.fixture
 def kept(sew: Sew, ctc: Path, audio: Path, tmp_path: Path) -> Path:
@@ -120,6 +123,15 @@ def test_bad_files_fail_alone(sew: Sew, kept: Path, tmp_path: Path) -> None:
         ("model", {"id": [], "revision": None}),
         ("settings", []),
         ("vocabulary", {"tokens": [1], "blank": 0, "delimiter": None, "special": []}),
+        ("vocabulary", {"tokens": TOKENS, "blank": "x", "delimiter": None, "special": []}),
+        ("vocabulary", {"tokens": TOKENS, "blank": 32, "delimiter": None, "special": []}),
+        ("vocabulary", {"tokens": TOKENS, "blank": None, "delimiter": None, "special": []}),
+        ("vocabulary", {"tokens": TOKENS, "blank": 0, "delimiter": 999, "special": []}),
+        ("vocabulary", {"tokens": TOKENS, "blank": 0, "delimiter": None, "special": [-1]}),
+        ("vocabulary", {"tokens": ["\ud800", *TOKENS[1:]], "blank": 0, "delimiter": None, "special": []}),
+        ("vocabulary", {"tokens": ["B", *TOKENS[1:]], "blank": 5, "delimiter": None, "special": []}),
+        ("model", {"id": "m", "start_offset": "x"}),
+        ("model", {"id": "m", "end_offset": float("nan")}),
         ("dtype", "F64"),
         ("data_offsets", [0, 4]),
         ("data_offsets", [-8, 0]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from conftest import Sew
 from helpers import change_json, tiny_model
 
+import sewcli
 from sewcli.training.vocabulary import ENGLISH, write_vocabulary
 
 Damage = Callable[[Path], object]
@@ -53,6 +55,12 @@ def big_vocabulary(model: Path) -> None:
     write_vocabulary(model, [*ENGLISH, "Ä"])
 
 
+def hide_pickle(model: Path) -> None:
+    """Weights that are a pickle, which is refused, behind the index of others."""
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    (model / "model.safetensors.index.json").write_text('{"weight_map": {}}')
+
+
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "no vocabulary": (lambda model: (model / "vocab.json").unlink(), "vocab.json"),
     "vocabulary beyond the logits": (big_vocabulary, "33 tokens"),
@@ -80,6 +88,15 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         lambda model: change_json(model / "config.json", num_hidden_layers=10**9),
         "1000000000 layers",
     ),
+    "layers that are no number": (
+        lambda model: change_json(model / "config.json", num_hidden_layers=1e5),
+        "100000.0 layers",
+    ),
+    "sizes without an end": (
+        lambda model: change_json(model / "config.json", hidden_size=float("inf")),
+        "damaged",
+    ),
+    "an index that names no weights": (hide_pickle, "names no weights"),
     "half a surrogate pair for a token": (
         lambda model: change_json(model / "vocab.json", **{"\ud800": 5}),
         "surrogates not allowed",
@@ -120,6 +137,47 @@ def test_unusable_model_directory_is_exit_5(
     [message] = result.messages
     assert str(model) in message
     assert part in message
+
+
+def test_a_list_of_labels_is_not_needed_and_architectures_may_be_anything(
+    sew: Sew, classifier: Path, audio: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(classifier, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text())
+    del config["id2label"], config["label2id"]
+    (model / "config.json").write_text(json.dumps({**config, "architectures": 5, "num_labels": "4"}))
+    refused = sew("classify", audio / "b.wav", "-m", model)
+    assert refused.code == 5
+    assert "unexpected" not in refused.err
+    change_json(model / "config.json", num_labels=4)
+    result = sew("classify", audio / "b.wav", "-m", model, "-f", "json")
+    assert result.code == 0
+    assert result.records[0]["labels"][0]["label"].startswith("LABEL_")
+    change_json(model / "config.json", architectures={"a": 1})
+    with pytest.raises(sewcli.ModelError, match="is a classification model, not a ctc model"):
+        sewcli.load(model)
+
+
+def test_tokens_and_labels_stay_on_their_lines(
+    sew: Sew, ctc: Path, classifier: Path, audio: Path, tmp_path: Path
+) -> None:
+    """A line of output holds one result, whatever a model calls its tokens and labels."""
+    letters = shutil.copytree(ctc, tmp_path / "letters")
+    ids = json.loads((letters / "vocab.json").read_text())
+    breaking = dict(zip("ETAOINS", "\n\r\t\x1b\x85\u2028\u2029", strict=True))
+    renamed = {breaking.get(token, token): number for token, number in ids.items()}
+    (letters / "vocab.json").write_text(json.dumps(renamed))
+    written = sew("transcribe", audio, "-m", letters)
+    assert written.code == 0
+    lines = written.out.decode().split("\n")[:-1]
+    assert len(lines) == 3
+    assert all(line.count("\t") == 1 for line in lines)
+    assert not set(written.out.decode()) & set("\r\x1b\x85\u2028\u2029")
+    words = shutil.copytree(classifier, tmp_path / "words")
+    labels = dict(enumerate(["yes\n/etc/x\tno\t1.0", "\x1b[31mno", "a", "b"]))
+    change_json(words / "config.json", id2label=labels)
+    written = sew("classify", audio / "b.wav", "-m", words, "--top", "4")
+    assert sorted(line.split("\t")[0] for line in written.lines) == [" [31mno", "a", "b", "yes /etc/x no 1.0"]
 
 
 def test_encoder_without_a_head_is_exit_5_for_both_commands(sew: Sew, audio: Path, tmp_path: Path) -> None:

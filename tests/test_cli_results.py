@@ -86,6 +86,10 @@ def test_rows_without_a_result_have_failed(sew, manifest, tmp_path):
         ('{"path": "a.wav", "labels": [{"label": "yes", "score": 1.0}]}', "classification results"),
         ('{"path": "a.wav", "text": "A"}\n{"path": "a.wav", "text": "B"}', "r.jsonl:2: a second result"),
         (f'{{"path": "a.wav", "text": "A", "offset": 1{"0" * 400}}}', "r.jsonl:1: not a result"),
+        ('{"path": "a\\u0000b.wav", "text": "A"}', "a result for none of the 3 inputs"),
+        ('{"path": "a.wav", "text": "A", "duration": -5}', "-5 s is no length"),
+        ('{"path": "a.wav", "text": "A", "network_seconds": Infinity}', "inf is not a number"),
+        ('{"path": "a.wav", "text": "A", "loss": NaN}', "nan is not a number"),
         ("", "holds no result"),
     ],
 )

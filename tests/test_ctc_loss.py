@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sewcli.decoding.vocabulary import load_vocabulary
+from sewcli.errors import ModelError
 from sewcli.evaluation.loss import CtcLoss, negative_log_likelihood
 from sewcli.hub.fetching import fetch
 from sewcli.registry import resolve
@@ -113,6 +114,12 @@ def test_the_configuration_of_the_model_is_kept_to(sew, tmp_path, config):
     clip, text = babble(1.0, 1), "SOUND AND SIGNS"
     (line,) = evaluated(sew, tmp_path, directory, [clip], [text])[1]
     assert line["loss"] == pytest.approx(reference_loss(directory, [clip], [text]), rel=1e-5, abs=1e-4)
+
+
+@pytest.mark.parametrize("blank", [-1, 32, "<pad>"])
+def test_a_blank_that_is_no_token_is_refused(ctc, blank):
+    with pytest.raises(ModelError, match=r"pad_token_id .* is no token"):
+        CtcLoss.of({"pad_token_id": blank}, load_vocabulary(ctc, 32), np.zeros(32, dtype=np.float32))
 
 
 def test_the_defaults_are_those_of_the_configurations_of_transformers(ctc):

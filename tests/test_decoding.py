@@ -1,5 +1,6 @@
 """Greedy decoding, forced alignment and beam search, from logits to words with times."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -25,8 +26,8 @@ def logits_of(frames, peak=10.0):
     return logits
 
 
-def greedy(logits, sizes=()):
-    decoder = GreedyDecoder(VOCABULARY)
+def greedy(logits, sizes=(), vocabulary=VOCABULARY):
+    decoder = GreedyDecoder(vocabulary)
     start = 0
     for size in sizes:
         decoder.push(logits[start : start + size])
@@ -116,11 +117,11 @@ class TestBeamSearch:
         pytest.importorskip("pyctcdecode", reason="no release of pyctcdecode for this Python")
 
     @staticmethod
-    def decode(logits, sizes=(), **options):
+    def decode(logits, sizes=(), vocabulary=VOCABULARY, **options):
         from sewcli.decoding.beam import BeamDecoder, BeamSearch
 
-        search = BeamSearch(VOCABULARY, **options)
-        decoder = BeamDecoder(VOCABULARY, lambda frames: search.search(frames.mapped()), Hypothesis("", ()))
+        search = BeamSearch(vocabulary, **options)
+        decoder = BeamDecoder(vocabulary, lambda frames: search.search(frames.mapped()), Hypothesis("", ()))
         start = 0
         for size in [*sizes, len(logits)]:
             decoder.push(logits[start : start + size])
@@ -156,6 +157,17 @@ class TestBeamSearch:
         logits = np.log(probabilities).astype(np.float32)
         assert greedy(logits).text == ""
         assert self.decode(logits).text == "A"
+
+    @pytest.mark.parametrize("token", ["", " ", "|", "_", "▁", "⁇"])
+    def test_tokens_that_the_library_takes_for_something_else_are_text(self, token):
+        """As greedy search has them; in the place of B."""
+        tokens = tuple(token if one == "B" else one for one in VOCABULARY.tokens)
+        vocabulary = dataclasses.replace(VOCABULARY, tokens=tokens)
+        if token == "|":
+            vocabulary = dataclasses.replace(vocabulary, delimiter=None)
+        logits = logits_of("_A_B_A_|_C_B_")
+        found, expected = self.decode(logits, vocabulary=vocabulary), greedy(logits, vocabulary=vocabulary)
+        assert found.text == expected.text.strip()
 
     def test_special_tokens_are_never_text(self):
         logits = logits_of("A|B")

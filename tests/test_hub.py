@@ -173,6 +173,15 @@ def test_shards_count_as_cached_only_together(tmp_path: Path, monkeypatch: pytes
     assert cache.cached_snapshot("owner/name", OLD) == snapshot
 
 
+def test_a_configuration_that_nests_without_an_end_is_no_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is fetched again, and other models are listed."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    make_snapshot(tmp_path, OLD, FILES | {"config.json": b"[" * 100_000}, "main")
+    assert cache.cached_snapshot("owner/name") is None
+
+
 def test_directories_are_checked(tmp_path: Path) -> None:
     local = ModelSpec(path=tmp_path / "model")
     with pytest.raises(ModelError, match="no directory"):

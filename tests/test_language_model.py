@@ -14,7 +14,7 @@ import pytest
 from conftest import Sew
 
 from sewcli.decoding.decoders import decoders
-from sewcli.decoding.language_model import _read_words
+from sewcli.decoding.language_model import LanguageModelFile, _read_words
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import UsageError
@@ -249,6 +249,17 @@ def test_without_kenlm_the_extra_is_named(sew: Sew, audio: Path, monkeypatch: py
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "kenlm" else find(name))
     result = sew("transcribe", audio / "a.wav", "--lm", "builtin")
     assert (result.code, "sewcli[lm]" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_counts_that_would_end_the_process_are_refused(tmp_path: Path, words: bool) -> None:
+    """KenLM takes a negative one for a size."""
+    file, known = tmp_path / "mine.arpa", tmp_path / "words.txt"
+    file.write_text("\\data\\\nngram 1=-5\n\n\\1-grams:\n-1\t<unk>\n-1\t<s>\n-1\t</s>\n-1\tGO\n\n\\end\\\n")
+    known.write_text("GO\n")
+    found = LanguageModelFile.find(str(file), str(known) if words else None)
+    with pytest.raises(UsageError, match=r"mine\.arpa is damaged.*'ngram 1=-5' counts nothing"):
+        found.load(VOCABULARY, 0.5, 1.0, -10.0)
 
 
 def test_damaged_files_are_wrong_usage_and_named(tmp_path: Path) -> None:

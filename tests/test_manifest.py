@@ -2,6 +2,8 @@
 
 import json
 import logging
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,3 +123,23 @@ def test_many_problems_are_named_up_to_a_number_and_counted(write, caplog):
     assert len(caplog.messages) == NAMED + 2
     assert caplog.messages[-2] == "... and 30 more"
     assert "50 bad rows" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "\ud800"},
+        {"text": "GO", "set": "a\udcff"},
+        {"label": "\udfff"},
+        {"events": [{"label": "\ud800", "start": 0, "end": 1}]},
+    ],
+    ids=str,
+)
+def test_what_could_not_be_written_again_is_no_text(tmp_path: Path, row: dict[str, Any]) -> None:
+    file = tmp_path / "m.jsonl"
+    file.write_text(json.dumps({"audio_filepath": "a.wav", **row}) + "\n")
+    manifest = load_manifest(file)
+    assert not manifest.rows
+    [problem] = manifest.problems
+    assert "is no Unicode text" in problem.message
+    problem.message.encode()

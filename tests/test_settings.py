@@ -136,6 +136,8 @@ def test_every_option_of_a_command_can_stand_in_a_file(sew: Sew, project: Path) 
         ('[transcribe]\ndtype = "int4"', ["[transcribe]: dtype = int4"]),
         ("include = [[1]]", ["include", "list"]),
         ("chunk = 2026-01-01", ["chunk", "date"]),
+        ("overwrite = true", ["overwrite does not count here", "--overwrite"]),
+        ("[transcribe]\noverwrite = 1", ["[transcribe] overwrite does not count here"]),
     ],
 )
 def test_bad_file_is_wrong_usage_and_named(
@@ -147,6 +149,27 @@ def test_bad_file_is_wrong_usage_and_named(
     [message] = result.messages
     assert "sew.toml" in message
     assert not [part for part in parts if part not in message]
+
+
+def test_the_user_may_agree_that_files_are_replaced(
+    sew: Sew, project: Path, user_directory: Path, audio: Path, ctc: Path
+) -> None:
+    """Once and for all, or no: a project may take it back."""
+    command = ("transcribe", audio / "b.wav", "-m", ctc, "-o", project / "out")
+    assert sew(*command).code == 0
+    assert sew(*command).code == 2
+    write_user(user_directory, "overwrite = true\n")
+    assert sew(*command).code == 0
+    (project / "sew.toml").write_text("overwrite = false\n")
+    assert sew(*command).code == 2
+
+
+@pytest.mark.parametrize("name", ["sew.toml", "pyproject.toml"])
+def test_a_file_that_would_never_end_is_not_read(sew: Sew, project: Path, audio: Path, name: str) -> None:
+    (project / name).symlink_to("/dev/zero")
+    result = sew("transcribe", audio / "gone.wav")
+    assert "unexpected" not in result.err
+    assert ("sew.toml: cannot be read: it is no file" in result.err) == (name == "sew.toml")
 
 
 def test_table_of_another_command_is_not_in_the_way(

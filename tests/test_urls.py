@@ -21,7 +21,7 @@ from helpers import write_babble
 
 import sewcli
 from sewcli.inputs.names import plain_name, plain_stem
-from sewcli.inputs.urls import is_url, needs_network, protocols, unsigned
+from sewcli.inputs.urls import is_url, needs_network, presentable, protocols, unsigned
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -293,3 +293,19 @@ def test_python_takes_addresses_as_files(
     monkeypatch.setenv("SEW_OFFLINE", "1")
     with pytest.raises(sewcli.AudioError, match="offline"):
         model.transcribe(f"{url}/talk.wav")
+
+
+@pytest.mark.parametrize(
+    ("url", "left"),
+    [
+        ("https://me:secret@host/a.wav?x=1", "https://me:***@host/a.wav?x=1"),
+        ("zip://b.wav::https://me:p:w@host:80/a.zip", "zip://b.wav::https://me:***@host:80/a.zip"),
+        ("https://host/a.wav?X-Amz-Signature=secret&X-Amz-Date=1", "https://host/a.wav"),
+        ("https://host:80/a@b:c.wav", "https://host:80/a@b:c.wav"),
+        ("s3://bucket/a.wav", "s3://bucket/a.wav"),
+    ],
+)
+def test_messages_have_no_secrets_of_an_address(sew: Sew, url: str, left: str) -> None:
+    assert presentable(url) == left
+    failed = sew("transcribe", url, "--offline")
+    assert "secret" not in failed.err

@@ -16,6 +16,7 @@ from sewcli.acoustic.files import read_config, read_json, weight_names
 from sewcli.acoustic.statistics import WINDOW, WINDOW_STRIDE
 from sewcli.chunking import HOP, PAIR, RECEPTIVE_FIELD, SAMPLE_RATE
 from sewcli.errors import ModelError
+from sewcli.json_files import one_line
 
 FAMILIES = {"sew": "SEW", "sew-d": "SEWD"}
 TASKS = {"ctc": "ForCTC", "classification": "ForSequenceClassification", "features": "Model"}
@@ -165,7 +166,7 @@ def _refuse_unsupported(directory: Path, config: dict[str, Any], task: str) -> N
 def _check_layers(directory: Path, config: dict[str, Any]) -> None:
     """Refuse a number of layers that no machine holds, before their weights are looked for."""
     layers = config.get("num_hidden_layers", 0)
-    if isinstance(layers, int) and not 0 <= layers <= _MOST_LAYERS:
+    if not isinstance(layers, int) or not 0 <= layers <= _MOST_LAYERS:
         raise ModelError(f"{directory}: its config.json has {layers} layers", code="damaged_model")
 
 
@@ -199,7 +200,9 @@ def _numbers(value: Any) -> bool:
 
 def declared_task(directory: Path) -> str | None:
     """The task of a model directory by the architecture it names; None if that says nothing."""
-    names = read_config(directory).get("architectures") or []
+    names = read_config(directory).get("architectures")
+    if not isinstance(names, list):
+        return None
     for task, ending in TASKS.items():
         if any(str(name).endswith(ending) for name in names):
             return task
@@ -227,8 +230,14 @@ def label_names(config: dict[str, Any]) -> tuple[str, ...]:
     """Class names of a config.json, in the order of the logits, as transformers reads them."""
     labels = config.get("id2label")
     if isinstance(labels, dict):
-        return tuple(str(labels[str(number)]) for number in range(len(labels)))
-    return tuple(f"LABEL_{number}" for number in range(config.get("num_labels", 2)))
+        return tuple(one_line(str(labels[str(number)])) for number in range(len(labels)))
+    return tuple(f"LABEL_{number}" for number in range(_label_count(config)))
+
+
+def _label_count(config: dict[str, Any]) -> int:
+    """Of a configuration that names none; 2 in transformers, where it does not say."""
+    count = config.get("num_labels", 2)
+    return count if isinstance(count, int) else 2
 
 
 def check_names(checkpoint: Checkpoint, missing: set[str], unexpected: set[str]) -> None:

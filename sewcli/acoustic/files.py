@@ -39,8 +39,8 @@ def weight_files(directory: Path) -> list[Path]:
     if not index.exists():
         return []
     parts = read_json(index).get("weight_map")
-    if not isinstance(parts, dict):
-        raise damaged(index, ValueError("it has no weight_map"))
+    if not isinstance(parts, dict) or not parts:
+        raise damaged(index, ValueError("it names no weights"))
     return [directory / name for name in sorted(set(map(str, parts.values())))]
 
 

@@ -18,6 +18,7 @@ from sewcli.acoustic.forward import class_logits, ctc_logits, encode, hidden_lay
 from sewcli.acoustic.model import Segment, Underway
 from sewcli.acoustic.running import RunningModel
 from sewcli.chunking import PAIR
+from sewcli.json_files import one_line
 
 _FORWARD = {"ctc": ctc_logits, "classification": class_logits, "features": encode}
 
@@ -39,7 +40,7 @@ class TransformersModel(RunningModel):
         config = self._model.config
         labels: tuple[str, ...] = ()
         if checkpoint.task == "classification":
-            labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
+            labels = tuple(one_line(str(config.id2label[i])) for i in range(config.num_labels))
         widths = {"ctc": config.vocab_size, "classification": len(labels), "features": config.hidden_size}
         super().__init__(checkpoint, labels, int(widths[checkpoint.task]), device, dtype, dtype)
         self.layers = int(config.num_hidden_layers)

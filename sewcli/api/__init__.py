@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, Literal, Unpack
 
 from sewcli.acoustic.checkpoint import declared_task
-from sewcli.api.inputs import Place, ended_at_exit, listed, only
+from sewcli.api.inputs import Place, any_file, ended_at_exit, listed, only
 from sewcli.api.model import METHODS, Model
 from sewcli.api.options import DecodeOptions, checked_options, decoding_options, is_kind
 from sewcli.errors import UsageError
 from sewcli.hub.fetching import fetch
 from sewcli.hub.offline import set_offline
-from sewcli.inputs.source import Source
 from sewcli.registry import load_registry, resolve
 from sewcli.results import Failure, Transcript
 from sewcli.writers import Result
@@ -103,8 +101,7 @@ def decode_many(logits: Iterable[Place], **options: Unpack[DecodeOptions]) -> It
     options = checked_options(options, DecodeOptions)
     times, workers = options.get("timestamps", "word"), options.get("decode_workers")
     task = Decoding(decoding_options(options), times, decode_workers=workers)
-    sources = (Source(os.fspath(file), Path(file)) for file in listed(logits))
-    return ended_at_exit(task.results(sources))
+    return ended_at_exit(task.results(map(any_file, listed(logits))))
 
 
 def to_dict(result: Result) -> dict[str, Any]:

@@ -133,6 +133,17 @@ def any_source(audio: Audio) -> Source:
         return array_source(*given)
     except UsageError as error:
         return _unusable(str(error))
+    # whatever objects of other libraries raise where they are asked for their samples
+    except Exception as error:
+        return _unusable(f"{type(given).__name__} gives no audio: {str(error) or type(error).__name__}")
+
+
+def any_file(given: Place) -> Source:
+    """The source of a file; what is no path becomes its failure."""
+    try:
+        return _file(given)
+    except TypeError as error:
+        return _unusable(str(error))
 
 
 def _unusable(problem: str) -> Source:
@@ -171,8 +182,14 @@ def _each(results: Iterator[ItemT]) -> Generator[ItemT]:
     yield from results
 
 
+#: a process that is forked has these results too, and they are not its own
+_PROCESS = os.getpid()
+
+
 @atexit.register
 def _end_all() -> None:
+    if os.getpid() != _PROCESS:
+        return
     for taken in list(_OPEN):
         with suppress(ValueError):  # another thread is at it
             taken.close()

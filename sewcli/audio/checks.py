@@ -20,6 +20,7 @@ from sewcli.audio.dsp import Block
 from sewcli.chunking import MIN_SAMPLES, SAMPLE_RATE
 from sewcli.errors import AudioError
 from sewcli.inputs.source import STDIN, Source
+from sewcli.inputs.urls import presentable
 
 _log = logging.getLogger("sewcli")
 #: files of another length than their rows say: those that were met, and how many are told
@@ -41,10 +42,10 @@ NOT_WHOLE = (
 
 
 def shown(source: Source) -> str:
-    """The name of a source in a message, always on one line."""
+    """The name of a source in a message, always on one line, without the secrets of an address."""
     if source.path == STDIN:
         return STDIN_SHOWN
-    return _on_one_line(source.path)
+    return _on_one_line(presentable(source.path) if source.is_url else source.path)
 
 
 def _on_one_line(path: str) -> str:

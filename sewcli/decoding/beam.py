@@ -36,6 +36,10 @@ from sewcli.results import Alternative
 
 #: log-posteriors below this are equally impossible; pyctcdecode cannot take -inf
 _FLOOR = -50.0
+#: tokens that pyctcdecode would take for a blank, the end of a word, a piece of one or an unknown word
+_MISTAKEN = ("", " ", "|", "_", "\u2581", "\u2047")
+#: of the characters for private use that stand for them; one for each token
+_FIRST_STAND_IN = 0xF0000
 #: frames of a piece: a minute at the most, half of it at the least
 _LONGEST, _SHORTEST = 3000, 1500
 
@@ -83,6 +87,9 @@ class BeamSearch:
             "token_min_logp": token_min_logp,
             "beam_prune_logp": beam_prune_logp,
         }
+        self._meant = {
+            ord(stand_in): vocabulary.tokens[index] for index, stand_in in _stand_ins(vocabulary).items()
+        }
         self._decoder = _build(vocabulary, language_model)
         # pyctcdecode keeps language models in its class, beyond the life of the decoder
         weakref.finalize(self, self._decoder.cleanup)
@@ -102,7 +109,9 @@ class BeamSearch:
                 **self._options,
             )
             state = beams[0][1]
-            found = [Alternative(beam[0], float(beam[4]), float(beam[3])) for beam in beams]
+            found = [
+                Alternative(beam[0].translate(self._meant), float(beam[4]), float(beam[3])) for beam in beams
+            ]
             best = _joined(best, found, self._n_best, between)
         text = best[0].text
         tokens: tuple[Token, ...] = ()
@@ -215,6 +224,16 @@ def _joined(
     return heapq.nlargest(count, found.values(), key=lambda one: one.score)
 
 
+def _stand_ins(vocabulary: Vocabulary) -> dict[int, str]:
+    """What is written for text that pyctcdecode would take for something else, by token."""
+    roles = (vocabulary.blank, vocabulary.delimiter)
+    return {
+        index: chr(_FIRST_STAND_IN + index)
+        for index in vocabulary.columns
+        if index not in roles and vocabulary.tokens[index] in _MISTAKEN
+    }
+
+
 def _build(vocabulary: Vocabulary, language_model: LanguageModel | None) -> Any:
     require_pyctcdecode()
     # it recommends kenlm at import, which only language models need
@@ -228,12 +247,12 @@ def _build(vocabulary: Vocabulary, language_model: LanguageModel | None) -> Any:
             remembering = RememberingScorer(hotword_scorer)
             return super()._decode_logits(logits, hotword_scorer=remembering, **how)
 
-    labels = []
+    labels, stand_ins = [], _stand_ins(vocabulary)
     for index in vocabulary.columns:
         if index == vocabulary.blank:
             labels.append("")
         elif index == vocabulary.delimiter:
             labels.append(" ")
         else:
-            labels.append(vocabulary.tokens[index])
+            labels.append(stand_ins.get(index, vocabulary.tokens[index]))
     return Decoder(Alphabet.build_alphabet(labels), language_model)

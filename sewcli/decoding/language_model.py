@@ -21,7 +21,7 @@ from typing import Any
 
 from sewcli.decoding.vocabulary import Vocabulary
 from sewcli.errors import UsageError
-from sewcli.lm.arpa import is_arpa, is_binary, open_text, read_unigrams
+from sewcli.lm.arpa import check_head, is_arpa, is_binary, open_text, read_unigrams
 
 _log = logging.getLogger("sewcli")
 
@@ -216,7 +216,12 @@ def _load(
 ) -> tuple[Any, dict[str, str], frozenset[str]]:
     import kenlm
 
-    words = read_unigrams(found.file) if found.unigrams is None else _read_words(found.unigrams)
+    if found.unigrams is None:
+        words = read_unigrams(found.file)
+    else:
+        words = _read_words(found.unigrams)
+        if is_arpa(found.file):
+            check_head(found.file)
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE

@@ -16,6 +16,6 @@ def require_pyctcdecode() -> None:
         raise UsageError(
             "beam search needs pyctcdecode, which is not installed: its release asks for numpy before 2, of "
             "which Python 3.13 has none",
-            hint="it works with later ones, pip install --no-deps pyctcdecode pygtrie; or use --decoder greedy",
+            hint="pip install --no-deps pyctcdecode pygtrie: it works with later ones; or --decoder greedy",
         )
     raise UsageError("beam search needs pyctcdecode, which is not installed", hint="pip install pyctcdecode")

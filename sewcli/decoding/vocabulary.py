@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewcli.errors import ModelError
-from sewcli.json_files import read_object
+from sewcli.json_files import one_line, read_object
 
 _log = logging.getLogger("sewcli")
 
@@ -167,7 +167,7 @@ def load_vocabulary(directory: Path, columns: int) -> Vocabulary:
         )
     special = {ids[name] for role, name in names.items() if role != "pad_token" and name in ids}
     special |= set(range(columns)) - by_id.keys()
-    tokens = tuple(by_id.get(index, "") for index in range(columns))
+    tokens = tuple(one_line(by_id.get(index, "")) for index in range(columns))
     vocabulary = Vocabulary(tokens, blank, delimiter, frozenset(special - {blank}))
     return _lowered(vocabulary) if tokenizer.get("do_lower_case") else vocabulary
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -111,10 +112,10 @@ def with_references(answers: Sequence[Answer], rows: Sequence[Row], task: Task) 
     for answer in answers:
         path, offset, channel = answer.key[:3]
         channel = None if one_channel else channel
-        by_file.setdefault((os.path.realpath(path), offset, channel), []).append(answer)
+        by_file.setdefault((_real(path), offset, channel), []).append(answer)
         by_name.setdefault((path, offset, channel), []).append(answer)
     sources = [row.source for row in rows]
-    keys = [(os.path.realpath(one.file), one.part[0], one.channel) for one in sources]
+    keys = [(_real(one.file), one.part[0], one.channel) for one in sources]
     alike = Counter(keys)
     matched: list[Answer | None] = []
     for key, row in zip(keys, rows, strict=True):
@@ -129,6 +130,14 @@ def with_references(answers: Sequence[Answer], rows: Sequence[Row], task: Task) 
             found = replace(found, scored=scored, has_reference=True)
         matched.append(found)
     return matched
+
+
+def _real(path: str | Path) -> str:
+    """Where a path leads; one that no file can have is itself."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        return str(path)
 
 
 def _of_length(answers: list[Answer], seconds: float | None) -> Answer | None:
@@ -197,9 +206,9 @@ def _answer(where: str, fields: Any) -> Answer:
         set=_typed(fields.get("set", ""), str),
         path=path,
         offset=_number(offset),
-        duration=_number(fields.get("duration")),
+        duration=_seconds(fields.get("duration")),
         loss=_loss(fields),
-        network_seconds=_number(fields.get("network_seconds")),
+        network_seconds=_seconds(fields.get("network_seconds")),
         score=_number(score),
         channel=channel,
     )
@@ -219,6 +228,13 @@ def _typed(value: Any, kind: type) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    if value is not None and not isinstance(value, int | float):
+    if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
         raise TypeError(f"{value!r} is not a number")
     return None if value is None else float(value)
+
+
+def _seconds(value: Any) -> float | None:
+    seconds = _number(value)
+    if seconds is not None and seconds < 0:
+        raise ValueError(f"{seconds:g} s is no length")
+    return seconds

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from sewcli.chunking import frame_count
 from sewcli.decoding.vocabulary import Vocabulary
-from sewcli.errors import InputError
+from sewcli.errors import InputError, ModelError
 from sewcli.evaluation.normalizers import Normalizer, unchanged
 from sewcli.temporary import no_room
 
@@ -63,8 +63,18 @@ class CtcLoss:
         head_bias: NDArray[np.float32],
         normalize: Normalizer = unchanged,
     ) -> CtcLoss:
-        """The loss of a model with the contents of its config.json."""
+        """The loss of a model with the contents of its config.json.
+
+        Raises:
+            ModelError: the blank that it names is no token.
+        """
         blank = config.get("pad_token_id", cls.blank)
+        if blank is not None and blank not in range(len(vocabulary.tokens)):
+            raise ModelError(
+                f"pad_token_id {blank!r} of the model's config.json, the blank of the loss, is no token",
+                hint=f"its tokens have the numbers 0 to {len(vocabulary.tokens) - 1}",
+                code="damaged_model",
+            )
         return cls(
             vocabulary,
             head_bias,

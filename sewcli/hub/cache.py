@@ -113,7 +113,7 @@ def _is_complete(snapshot: Path) -> bool:
         if _INDEX in names:
             weights = set(json.loads((snapshot / _INDEX).read_text(encoding="utf-8"))["weight_map"].values())
         needs_vocabulary = any(name.endswith("ForCTC") for name in config.get("architectures") or [])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
     return weights <= names and ("vocab.json" in names or not needs_vocabulary)
 

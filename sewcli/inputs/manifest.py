@@ -262,9 +262,17 @@ def _row(fields: object, manifest: Manifest, line: int) -> Row:
     label, part = fields.get("label"), fields.get("set", "")
     if not isinstance(label, str | None) or not isinstance(part, str):
         raise TypeError('"label" or "set" is not a string')
+    for text in (label, part, fields.get("text")):
+        check_writable(text)
     seconds = fields.get("duration")
     source, events = manifest_source(fields, manifest.path.parent), _events(fields.get("events"))
     return Row(source, label, part, line, manifest.place(line), seconds, events)
+
+
+def check_writable(text: object) -> None:
+    """Refuse text with halves of surrogate pairs, which no file can hold (ValueError)."""
+    if isinstance(text, str) and any("\ud800" <= one <= "\udfff" for one in text):
+        raise ValueError(f"{text!r} is no Unicode text")
 
 
 def _events(value: object) -> tuple[LabelSpan, ...] | None:
@@ -282,6 +290,7 @@ def _event(entry: object) -> LabelSpan:
     start, end = (_plain_number(entry.get(key)) for key in ("start", "end"))
     if not isinstance(label, str) or start is None or end is None:
         raise TypeError('an event needs "label", a string, and "start" and "end", numbers of seconds')
+    check_writable(label)
     if not 0 <= start < end < math.inf:
         raise ValueError(f"an event begins at {start} s and ends at {end} s")
     return LabelSpan(plain_label(label), start, end)

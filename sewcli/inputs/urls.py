@@ -25,6 +25,7 @@ _SIGNING = {
     ),
     "sig": re.compile(r"sig|se|sp|sv|sr|st|spr|sip|skoid|sktid|skt|ske|sks|skv"),
 }
+_PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]*@")
 #: protocols that reach no further than this machine
 _LOCAL = frozenset(
     ["file", "local", "memory", "zip", "tar", "libarchive", "simplecache", "filecache", "blockcache"]
@@ -86,6 +87,11 @@ def unsigned(url: str) -> str:
     return place + (mark + "&".join(left) if left else "")
 
 
+def presentable(url: str) -> str:
+    """An address as a message has it, which may end up in a log: without what signs it, and without a password."""
+    return _PASSWORD.sub(r"\1***@", unsigned(url))
+
+
 def is_forbidden(url: str) -> bool:
     """Whether an address needs a network that this process shall not use (hub.offline.set_offline)."""
     return is_true(os.environ.get("SEW_OFFLINE", "")) and needs_network(url)
@@ -97,11 +103,12 @@ def check_url(url: str, *, offline: bool) -> None:
     Raises:
         UsageError: it needs a network and there shall be none, or a package that is not installed.
     """
+    shown = presentable(url)
     if offline and needs_network(url):
-        raise UsageError(f"{url}: needs the network, and this run is offline", hint="leave out --offline")
+        raise UsageError(f"{shown}: needs the network, and this run is offline", hint="leave out --offline")
     for protocol in protocols(url):
         if problem := missing(protocol):
-            raise UsageError(f"{url}: {problem[0]}", hint=problem[1])
+            raise UsageError(f"{shown}: {problem[0]}", hint=problem[1])
 
 
 def missing(protocol: str) -> tuple[str, str] | None:

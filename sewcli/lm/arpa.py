@@ -116,9 +116,7 @@ def read_unigrams(file: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     with open_text(file) as stream:
         try:
-            for line in stream:
-                if line.strip() == b"\\1-grams:":
-                    break
+            _pass_head(stream)
             for line in takewhile(lambda line: not line.startswith(b"\\"), stream):
                 if line.strip():
                     probability, word = line.decode().split("\t")[:2]
@@ -130,6 +128,24 @@ def read_unigrams(file: Path) -> dict[str, float]:
     if not found:
         raise UsageError(f"{file} has no words", hint="it is no ARPA file, or it is cut")
     return {word: value for word, value in found.items() if not _is_mark(word) and math.isfinite(value)}
+
+
+def check_head(file: Path) -> None:
+    """Refuse an ARPA file whose counts are none, with which KenLM would end the process (UsageError)."""
+    with open_text(file) as stream:
+        try:
+            _pass_head(stream)
+        except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UsageError(f"{file} is damaged: {error}", hint="build or fetch it again") from error
+
+
+def _pass_head(stream: IO[bytes]) -> None:
+    """Read up to the first word (ValueError where a count of n-grams is none)."""
+    for line in map(bytes.strip, stream):
+        if line == b"\\1-grams:":
+            return
+        if line.startswith(b"ngram ") and not line.partition(b"=")[2].strip().isdigit():
+            raise ValueError(f"{line[:40].decode('utf-8', 'replace')!r} counts nothing")
 
 
 def _is_mark(word: str) -> bool:

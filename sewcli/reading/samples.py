@@ -33,7 +33,8 @@ class Samples:
         #: with those in memory at its beginning
         self._room = np.empty(_ROOM, dtype=np.float32)
         self._file: IO[bytes] | None = None
-        self._is_received = False
+        #: the process that has those of another, or None
+        self._receiver: int | None = None
 
     @classmethod
     def received(cls, file: int, count: int) -> Samples:
@@ -48,7 +49,7 @@ class Samples:
         opened = os.fdopen(file, "rb")
         if count > MOST_IN_MEMORY:
             samples._file = opened
-            samples._is_received = True
+            samples._receiver = os.getpid()
         else:
             with opened:  # many recordings may be open, and a process may have few files
                 opened.seek(0)
@@ -110,7 +111,8 @@ class Samples:
         self._room = np.empty(0, dtype=np.float32)
         if self._file is not None:
             with suppress(OSError):  # no room for what nobody wants any more
-                if self._is_received:  # the other process holds it until it reads the next one
+                # the other process holds it until it reads the next one; a fork of this one has no say
+                if self._receiver == os.getpid():
                     os.ftruncate(self._file.fileno(), 0)
                 self._file.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sewcli.audio.checks import check_source
 from sewcli.consumers.transcriber import Transcriber
 from sewcli.decoding.decoders import Decoder, decoders
 from sewcli.decoding.options import DecodingOptions
@@ -57,6 +58,7 @@ class Decoding:
 
     def _decoded(self, source: Source) -> Transcript | Failure:
         try:
+            check_source(source)
             saved = SavedLogits.read(source.file)
         except InputError as error:
             return source.failure(error.code, str(error))

@@ -107,7 +107,7 @@ def engine_config(checkpoint: Checkpoint) -> EngineConfig:
     try:
         _check_covered(family, values)
         return _read(family, values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise damaged(checkpoint.directory / "config.json", error) from error
 
 
