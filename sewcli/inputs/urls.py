@@ -88,7 +88,7 @@ def unsigned(url: str) -> str:
 
 
 def presentable(url: str) -> str:
-    """An address as a message has it, which may end up in a log: without what signs it, and without a password."""
+    """An address as a message has it, which may end up in a log: without signature and password."""
     return _PASSWORD.sub(r"\1***@", unsigned(url))
 
 
