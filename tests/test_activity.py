@@ -74,6 +74,49 @@ def test_what_levels_cannot_tell_is_kept_and_what_is_silent_is_not() -> None:
     assert active(levels_of(steady * 1e-4), ActivityOptions()) == []
 
 
+def test_a_quiet_recording_is_kept_as_a_loud_one() -> None:
+    loud = active(levels_of(with_silences(0.0)), ActivityOptions())
+    assert active(levels_of(3e-3 * with_silences(0.0)), ActivityOptions()) == loud
+    assert len(loud) == 2
+
+
+def levels_with(*stretches: tuple[float, float, float], floor: float = -60.0) -> np.ndarray:
+    """Levels of 20 s: `floor` dB, but for stretches from and to seconds at so many."""
+    levels = np.full(20 * 50, floor, dtype=np.float32)
+    for start, stop, level in stretches:
+        levels[round(start * 50) : round(stop * 50)] = level
+    return levels
+
+
+@pytest.mark.parametrize(
+    ("stretches", "kept"),
+    [
+        # soft beginnings and ends are as good as half of the threshold above the floor, and no more
+        ([(8, 10, -20), (7, 8, -53), (10, 11, -56)], [(7, 10)]),
+        # a pause that is shorter than the silences that go
+        ([(5, 7, -20), (7.8, 10, -20)], [(5, 10)]),
+        ([(5, 7, -20), (8.2, 10, -20)], [(5, 7), (8.2, 10)]),
+        # a click is no speech, and a short word is
+        ([(5, 7, -20), (12, 12.02, -10)], [(5, 7)]),
+        ([(5, 7, -20), (12, 12.08, -25)], [(5, 7), (12, 12.08)]),
+        # what is left out of a recording, as digital silence, says nothing of its noise
+        ([(0, 9, -120), (13, 15, -10)], [(13, 15)]),
+        # nor does a moment without it
+        ([(0, 1, -75), (5, 7, -20)], [(5, 7)]),
+        # soft sounds far below the loud ones are noise where the silence between is digital
+        ([(0, 20, -120), (5, 7, -10), (12, 13, -52)], [(5, 7)]),
+    ],
+    ids=str,
+)
+def test_what_is_speech_by_its_level(
+    stretches: list[tuple[float, float, float]], kept: list[tuple[float, float]]
+) -> None:
+    options = ActivityOptions()
+    found = [(start / 50, stop / 50) for start, stop in active(levels_with(*stretches), options)]
+    padded = [(start - options.padding, stop + options.padding) for start, stop in kept]
+    assert np.array(found) == pytest.approx(np.array(padded), abs=0.011)
+
+
 @given(
     kept=st.lists(st.integers(0, 400), min_size=2, max_size=10, unique=True).map(sorted),
     extra=st.integers(0, 900),

@@ -138,6 +138,17 @@ def test_the_band_widens_until_it_holds_the_path(half_band):
     assert align(log_posteriors, tokens.tolist(), BLANK, exact_frames=1000, half_band=half_band) == exact
 
 
+@pytest.mark.parametrize("half_band", [4, 32])
+def test_it_widens_to_the_other_side_too(half_band):
+    """The end of the text is not in the recording, and noise is where it would be."""
+    tokens = np.random.default_rng(1).integers(1, 8, 400)
+    places = np.arange(400) * 3 + 200
+    log_posteriors = spoken(places, tokens, 4000)
+    log_posteriors[1500:3900] = posteriors(2400, 2, symbols=8)
+    exact = align(log_posteriors, tokens.tolist(), BLANK)
+    assert align(log_posteriors, tokens.tolist(), BLANK, exact_frames=1000, half_band=half_band) == exact
+
+
 def test_a_long_pause_needs_no_wider_band(monkeypatch):
     """What is expected where follows what is heard, so that a pause does not move the path to an edge."""
     from sewcli.decoding import alignment

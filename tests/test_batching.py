@@ -110,9 +110,39 @@ def test_a_card_gets_chunks_of_like_lengths_and_each_recording_its_outputs_in_or
     def padding(run_in: list[list[int]]) -> float:
         return 1 - sum(map(sum, run_in)) / sum(len(batch) * max(batch) for batch in run_in)
 
+    assert all(len(batch) * max(batch) <= 8.0 * 16_000 for batch in in_order)
     assert sorted(itertools.chain(*batches)) == sorted(itertools.chain(*in_order))
     assert all(len(batch) * max(batch) <= 8.0 * 16_000 for batch in batches)
     assert padding(batches) < 0.7 * padding(in_order)
+
+
+def test_batches_in_order_have_few_enough_rows_and_no_more_than_fitted_before(
+    one_lane: RunningModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = write_babble(tmp_path / "a.wav", 12.0)
+    options = Options(ChunkPlan.from_seconds(1.0, 0.0), batch_seconds=6.0, read_workers=0)
+    rows: list[int] = []
+    begin = one_lane._begin
+
+    def noted(segments: Sequence[Segment]) -> Underway:
+        rows.append(len(segments))
+        return begin(segments)
+
+    monkeypatch.setattr(one_lane, "_begin", noted)
+    list(run([Source("a.wav", file)], one_lane, Logits, options))
+    assert max(rows) > 4
+    for change in ("rows", "memory"):
+        rows.clear()
+        with monkeypatch.context() as patched:
+            if change == "rows":
+                patched.setattr(batching, "MOST_ROWS", 3)
+            else:
+                one_lane.room.overflowed(6.5)
+            list(run([Source("a.wav", file)], one_lane, Logits, options))
+        assert max(rows) == 3
+        assert sum(rows) == 12
+    # a batch that is too large would have been halved: 6 rows as 3 and 3, not 3, 3, 3, 3
+    assert rows == [3, 3, 3, 3]
 
 
 def test_results_of_a_batch_under_way_come_before_the_end_of_the_run(

@@ -100,7 +100,17 @@ def test_too_short_a_recording_has_no_chunk():
     assert list(ChunkPlan.from_seconds(20, 1).chunks(MIN_SAMPLES - 1)) == []
 
 
-@pytest.mark.parametrize(("chunk", "stride"), [(1, 0.52), (0, 0), (2, 1), (1, -0.04)])
+@given(plans())
+def test_a_recording_of_just_one_chunk_is_one(plan):
+    for more, chunks in ((0, 1), (1, 2)):
+        samples = samples_for_frames(plan.chunk // HOP + 2 * more)
+        assert len(list(plan.chunks(samples))) == chunks
+
+
+@pytest.mark.parametrize(
+    ("chunk", "stride"),
+    [(1, 0.52), (0, 0), (2, 1), (1, -0.04), (20, float("inf")), (float("inf"), 1), (20, float("nan"))],
+)
 def test_plans_that_never_advance_are_refused(chunk, stride):
     with pytest.raises(ValueError, match=r"chunk|longer"):
         ChunkPlan.from_seconds(chunk, stride)

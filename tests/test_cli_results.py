@@ -183,6 +183,14 @@ def test_transcripts_are_compared_by_a_manifest(sew, ctc, ctc_d, manifest, tmp_p
     assert [found["rate_a"], found["rate_b"]] == pytest.approx(rates)
 
 
+def test_utterances_that_failed_in_one_result_are_left_out(sew, two_results):
+    lines = two_results[1].read_text().splitlines()
+    failed = {"path": "7.wav", "set": "y", "error": {"code": "damaged", "message": "cut"}}
+    two_results[1].write_text("\n".join([*lines[:7], json.dumps(failed), *lines[8:]]))
+    [compared] = sew("evaluate", "--compare", *two_results, "-f", "json").records
+    assert (compared["utterances"], compared["left_out"]) == (59, 1)
+
+
 def test_utterances_of_one_result_alone_are_left_out_and_told(sew, two_results):
     first, second = two_results
     second.write_text("\n".join(second.read_text().splitlines()[:50]))

@@ -153,7 +153,9 @@ def test_events_of_an_endless_stream_come_while_it_lasts() -> None:
     samples, rate = soundfile.read(EXAMPLES / "operator.opus", dtype="int16")
     held = io.BytesIO()
     soundfile.write(held, np.concatenate([samples, np.zeros(3 * rate, np.int16)]), rate, format="WAV")
+    # a stream is heard window by window, whatever a batch may hold
     command = [sys.executable, "-m", "sewcli", "classify", "-", "--window", "1", "-f", "json", "--offline"]
+    command += ["--batch-seconds", "60"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin
     assert process.stdout
@@ -273,6 +275,36 @@ def test_evaluate_counts_misses_and_false_alarms(
     assert any(line.startswith(f"all\t{len(events)}\t1\t") for line in lines)
     only = sew("evaluate", manifest, "-m", classifier, *SPOT, "--labels", "no", "-f", "json").records[0]
     assert set(only["labels"]) <= {"no"}
+
+
+def test_the_threshold_asked_for_is_measured_and_parts_have_the_times_of_their_file(
+    sew: Sew, classifier: Path, long: Path, tmp_path: Path
+) -> None:
+    """What `classify` finds in a part is what `evaluate` expects of it, at any threshold; the rest is not."""
+    found = ("-m", classifier, *SPOT, "-f", "json", "--threshold", "0.33")
+    events = sew("classify", long, *found, "--start", "2.5").records
+    assert events
+    kept = [{key: one[key] for key in ("label", "start", "end")} for one in events]
+    before = {"label": kept[0]["label"], "start": 1.0, "end": 2.0}
+    row = {"audio_filepath": "long.wav", "offset": 2.5, "events": [before, *kept]}
+    (tmp_path / "part.jsonl").write_text(json.dumps(row) + "\n")
+    [scores] = sew("evaluate", tmp_path / "part.jsonl", *found).records
+    assert (scores["keywords"], scores["misses"], scores["false_alarms"]) == (len(events), 0, 0)
+    assert 0.33 in [one["threshold"] for one in scores["thresholds"]]
+
+
+def test_events_before_the_damage_of_a_file_are_found_in_batches_too(
+    sew: Sew, classifier: Path, long: Path, tmp_path: Path
+) -> None:
+    samples, _ = soundfile.read(long, dtype="float32")
+    samples[11 * 16000] = np.nan
+    soundfile.write(tmp_path / "odd.wav", samples, 16000, subtype="FLOAT")
+    given = ("-m", classifier, *SPOT, "-f", "json")
+    alone = sew("classify", tmp_path / "odd.wav", *given).records
+    batched = sew("classify", tmp_path / "odd.wav", *given, "--batch-seconds", "30").records
+    assert "error" in alone[-1]
+    assert len(alone) > 1
+    assert spans(batched[:-1]) == spans(alone[:-1])
 
 
 def test_keywords_past_the_end_of_a_file_are_missed_and_those_of_other_parts_are_not(

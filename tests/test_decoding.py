@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sewcli.decoding.alignment import align
 from sewcli.decoding.greedy import GreedyDecoder
 from sewcli.decoding.hypothesis import Hypothesis
+from sewcli.decoding.known import KnownText
 from sewcli.decoding.vocabulary import Vocabulary
 
 TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|", "A", "B", "C")
@@ -72,11 +73,28 @@ def test_words_have_frames_as_times_and_end_inside_the_recording():
     assert [(word.text, word.start, word.end) for word in words] == [("AB", 2.02, 2.08), ("C", 2.12, 2.135)]
 
 
+def test_a_text_may_need_every_frame():
+    """A letter that comes twice has a blank between."""
+    for text, frames in (("A", 1), ("AB", 2), ("AA", 3), ("AA B", 5)):
+        known = KnownText(text, VOCABULARY)
+        assert known.fits(frames)
+        assert not known.fits(frames - 1)
+        spelled = known.align(VOCABULARY.log_posteriors(logits_of("_" * frames)))
+        assert "".join(token.text for token in spelled.tokens) == text.replace(" ", "")
+
+
+def test_characters_count_from_the_beginning_of_the_file():
+    characters = greedy(logits_of("_AAB|_C")).chars(duration=0.135, offset=2.0)
+    times = [(one.text, one.start, one.end) for one in characters]
+    assert times == [("A", 2.02, 2.06), ("B", 2.06, 2.08), ("C", 2.12, 2.135)]
+
+
 def test_confidence_is_the_geometric_mean_of_the_posteriors_blanks_excluded():
-    logits = logits_of("_AB")
+    logits = logits_of("_A__B")
     logits[1, IDS["C"]] = 9.0
+    logits[2, IDS["C"]] = 9.5
     posteriors = np.exp(VOCABULARY.log_posteriors(logits))
-    expected = np.sqrt(posteriors[1, IDS["A"]] * posteriors[2, IDS["B"]])
+    expected = np.sqrt(posteriors[1, IDS["A"]] * posteriors[4, IDS["B"]])
     assert greedy(logits).words(1.0)[0].confidence == pytest.approx(expected, abs=1e-4)
 
 

@@ -33,8 +33,42 @@ def test_rates_are_edits_over_the_corpus_with_letter_case_ignored():
 
 
 def test_the_sentence_error_rate_counts_utterances_with_an_error():
-    pairs = [("A B", "a  b"), ("A", "B"), ("A B C", "A C"), ("A", "A")]
+    pairs = [("A B", "a  b"), ("A", "B"), ("A B C", "X A Y"), ("A", "A")]
     assert error_rates([Scored(a, b, "") for a, b in pairs])["ser"] == 0.5
+
+
+def test_intervals_are_those_of_what_they_stand_beside():
+    pairs = [("AB CD", "AB CD"), ("AB CD EF", "AB XY"), ("ABCDEF", "ABCDEG"), ("A B C D", "A C D")]
+    scores = error_rates([Scored(a, b, "") for a, b in pairs])
+    words, characters = RateInterval(), RateInterval()
+    # edits and lengths by hand; a space is a character
+    for interval, edits in (
+        (words, [(0, 2), (2, 3), (1, 1), (1, 4)]),
+        (characters, [(0, 5), (5, 8), (1, 6), (2, 7)]),
+    ):
+        for wrong, length in edits:
+            interval.add(Edits(length, wrong, 0, 0))
+    assert scores["wer_interval"] == words.of(Edits(10, 4, 0, 0))
+    assert scores["cer_interval"] == characters.of(Edits(26, 8, 0, 0))
+    clips = AccuracySum()
+    for number in range(10):
+        clips.add(Scored("yes", "no" if number < 2 else "yes", ""), None)
+    assert clips.as_object()["accuracy_interval"] == share_interval(8, 10)
+
+
+def test_the_interval_of_two_utterances_by_hand():
+    """Edits of 1 and 3, each 1 from their mean: variance 2/1 * (1 + 1) / 20**2; and no rate is negative."""
+    interval = RateInterval()
+    interval.add(Edits(10, 1, 0, 0))
+    interval.add(Edits(10, 3, 0, 0))
+    half = 1.959964 * np.sqrt(2 * 2 / 400)
+    assert interval.of(Edits(20, 4, 0, 0)) == [pytest.approx(max(0.0, 0.2 - half)), pytest.approx(0.2 + half)]
+    spread = RateInterval()
+    spread.add(Edits(10, 1, 0, 0))
+    spread.add(Edits(10, 0, 0, 0))
+    found = spread.of(Edits(20, 1, 0, 0))
+    assert found is not None
+    assert found[0] == 0.0
 
 
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=5))

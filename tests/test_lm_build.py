@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from conftest import Sew
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sewcli.errors import UsageError
 from sewcli.lm.arpa import is_arpa, lines, read_unigrams
 from sewcli.lm.counting import count, read_text
-from sewcli.lm.smoothing import FALLBACK, estimate
+from sewcli.lm.smoothing import estimate
 
 Arpa = dict[tuple[str, ...], tuple[float, float]]
 SENTENCES = st.lists(
@@ -50,6 +50,10 @@ def probability(model: Arpa, words: tuple[str, ...]) -> float:
     if words in model:
         return model[words][0]
     return model.get(words[:-1], (0, 1))[1] * probability(model, words[1:])
+
+
+#: D(1), D(2) and D(3) of `lmplz --discount_fallback`
+FALLBACK = (0.5, 1.0, 1.5)
 
 
 def slowly(sentences: Sequence[str], order: int, prune: Sequence[int]) -> Arpa:
@@ -121,6 +125,7 @@ def test_two_sentences_worked_by_hand() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(SENTENCES, st.integers(1, 4), st.sampled_from([(0,), (0, 1), (0, 0, 2), (1, 1)]))
+@example(["a b c"], 2, (1, 1))
 def test_equal_to_a_slow_computation_and_sums_to_one(
     sentences: list[str], order: int, prune: tuple[int, ...]
 ) -> None:

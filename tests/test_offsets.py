@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Sew
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sewcli.decoding.offsets import corrected
@@ -25,6 +25,7 @@ def spans_of(edges: list[int]) -> list[Span]:
     start=st.sampled_from([-0.3, -0.05, 0.0, 0.03, 0.3]),
     end=st.sampled_from([-0.3, -0.05, 0.0, 0.07, 0.3]),
 )
+@example(edges=[5, 11, 15, 39], start=-0.3, end=0.0)
 def test_spans_stay_in_order_and_inside(edges: list[int], start: float, end: float) -> None:
     spans = spans_of(edges)
     made = corrected(spans, ModelInfo("m", start_offset=start, end_offset=end), 0.1, 1.9)

@@ -187,6 +187,14 @@ def test_silence_is_finite(load):
     assert relative_error(outputs(load(model, "ctc"), [silence])[0], reference(model, silence)) < 1e-5
 
 
+def test_a_quiet_recording_has_the_floor_of_its_variance(load):
+    """Which is a fifth of it here."""
+    model, samples = random_model("SEW", "ForCTC"), utterance(16_080)
+    quiet = (samples * (7e-4 / samples.std())).astype(np.float32)
+    expected = reference(model, quiet)[: kept_frame_count(quiet.size)]
+    assert relative_error(outputs(load(model, "ctc"), [quiet])[0], expected) < 1e-5
+
+
 def test_sew_d_in_blocks_of_queries(load, monkeypatch):
     model, samples = random_model("SEWD", "ForCTC"), utterance(48_080)
     monkeypatch.setattr(disentangled, "_MOST_SCORES", 1000)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers import babble
+from helpers import babble, write_babble
 
 from sewcli.acoustic.budget import Room
 from sewcli.acoustic.load import load_model
@@ -18,9 +19,13 @@ from sewcli.acoustic.statistics import wave_statistics
 from sewcli.consumers.classifier import probabilities
 from sewcli.errors import DeviceError
 from sewcli.hub.fetching import fetch
+from sewcli.inputs.source import Source
 from sewcli.registry import resolve
+from sewcli.results import Detections, ModelInfo
 from sewcli.spotting.heard import WindowScores
+from sewcli.spotting.options import SpottingOptions
 from sewcli.spotting.smoothing import Scores
+from sewcli.spotting.spotter import Spotter
 from sewcli.spotting.windows import Window
 
 SIZE = 8000
@@ -126,3 +131,11 @@ def test_windows_before_the_one_that_does_not_fit_are_scored(
     monkeypatch.undo()
     check(scores, loaded)
     assert len(scores) == 8
+
+
+def test_all_of_a_part_are_as_long_as_the_part(loaded: RunningModel, tmp_path: Path) -> None:
+    file = write_babble(tmp_path / "a.wav", 6.0)
+    spotter = Spotter(loaded, ModelInfo("nano-keywords"), SpottingOptions())
+    *_, found = spotter.results([Source("a.wav", file, offset=2.0, duration=3.0)])
+    assert isinstance(found, Detections)
+    assert (found.offset, found.duration) == (2.0, 3.0)

@@ -22,6 +22,21 @@ def test_every_clip_is_in_one_batch_of_a_pass_and_batches_keep_their_size():
     assert padded < 1.1 * lengths.sum()
 
 
+def test_every_pass_and_every_seed_has_an_order_of_its_own():
+    """Batches come in any order of their lengths; their clips too are others."""
+    lengths = np.random.default_rng(0).integers(3_000, 200_000, size=500)
+    runs = {
+        (seed, epoch): epoch_batches(lengths, Bucketing(512_000), seed, epoch)
+        for seed in (1, 2)
+        for epoch in (0, 1)
+    }
+    made = {tuple(map(tuple, batches)) for batches in runs.values()}
+    assert len(made) == 4
+    for batches in runs.values():
+        longest = [lengths[batch].max() for batch in batches]
+        assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.5
+
+
 def test_the_first_pass_may_go_from_short_to_long():
     lengths = np.random.default_rng(0).integers(3_000, 200_000, size=500)
     order = np.concatenate(epoch_batches(lengths, Bucketing(512_000, shortest_first=True), seed=1, epoch=0))

@@ -1,5 +1,6 @@
 """Training: clips, batches and the changes made to them."""
 
+import dataclasses
 import itertools
 import json
 
@@ -64,6 +65,30 @@ def test_speed_and_cut_change_lengths_as_they_say():
     clip = rng.standard_normal(16_000).astype(np.float32)
     assert change_speed(clip, 1.25).size == 12_800
     assert cut(clip, 40_000, rng).size == 40_000
+    starts = {clip.tolist().index(cut(clip, 1_000, rng)[0]) for _ in range(20)}
+    assert len(starts) > 10
+
+
+def test_a_room_is_heard_as_often_as_asked_for_and_noise_at_any_of_its_levels(recipe_file):
+    recipe = load_recipe(recipe_file, EXAMPLES, ["noise_probability=1.0", "noise_snr=[5, 25]"])
+    rng = np.random.default_rng(1)
+    clip, noise = rng.standard_normal((2, 16_000)).astype(np.float32)
+    room = np.r_[1.0, np.zeros(400), 0.5].astype(np.float32)
+    for probability, heard in ((1.0, add_room(clip, room)), (0.0, clip)):
+        asked = dataclasses.replace(recipe, noise_probability=0.0, room_probability=probability)
+        np.testing.assert_array_equal(Augmentation(asked, [], [room]).apply(clip, rng), heard)
+    added = [Augmentation(recipe, [noise], []).apply(clip, rng) - clip for _ in range(60)]
+    levels = [10 * np.log10(np.mean(clip**2) / np.mean(one**2)) for one in added]
+    assert 4.9 < min(levels) < 8
+    assert 22 < max(levels) < 25.1
+
+
+def test_a_room_begins_with_its_direct_sound(recipe_file, tmp_path):
+    soundfile.write(tmp_path / "rir-a.wav", np.r_[np.zeros(700), 0.9, 0.2, np.zeros(300)], 16_000)
+    recipe = load_recipe(recipe_file, EXAMPLES, ["room_probability=1.0", f"rooms={tmp_path}"])
+    [room] = Augmentation.load(recipe).rooms
+    assert room[:2] == pytest.approx([0.9, 0.2], abs=1e-3)
+    assert room.size == 302
 
 
 def test_a_bad_manifest_line_is_named(tmp_path):

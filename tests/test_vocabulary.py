@@ -74,6 +74,17 @@ def test_sentence_marks_behind_the_last_column_are_none_of_the_model(tmp_path: P
         load_vocabulary(tmp_path, len(TOKENS) - 1)
 
 
+def test_columns_without_a_token_are_never_chosen(tmp_path: Path) -> None:
+    columns = len(tokenizer_of(tmp_path))
+    text = text_of(tmp_path, IDS, columns + 1)
+    assert text == text_of(tmp_path, [columns, *IDS, columns], columns + 1) == "AA BÄ"
+
+
+def test_padding_may_stand_for_what_is_unknown_too(tmp_path: Path) -> None:
+    columns = len(tokenizer_of(tmp_path, TOKENS[:-1], unk_token="<pad>"))
+    assert text_of(tmp_path, IDS, columns) == "AA BÄ"
+
+
 def test_a_tokenizer_without_a_word_delimiter_has_no_words(tmp_path: Path) -> None:
     tokenizer = tokenizer_of(tmp_path)
     file = tmp_path / "tokenizer_config.json"
