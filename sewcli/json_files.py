@@ -16,6 +16,12 @@ def one_line(text: str) -> str:
     return "".join(" " if unicodedata.category(one) in _BREAKING else one for one in text)
 
 
+def check_writable(text: object) -> None:
+    """Refuse text with halves of surrogate pairs, which no file can hold (ValueError)."""
+    if isinstance(text, str) and any("\ud800" <= one <= "\udfff" for one in text):
+        raise ValueError(f"{text!r} is no Unicode text")
+
+
 def read_object(file: Path) -> dict[str, Any]:
     """The JSON object in a file.
 

@@ -21,6 +21,7 @@ from sewcli.errors import UsageError
 from sewcli.inputs.faults import reason_of
 from sewcli.inputs.lists import manifest_source
 from sewcli.inputs.source import Source
+from sewcli.json_files import check_writable
 
 log = logging.getLogger("sewcli")
 
@@ -267,12 +268,6 @@ def _row(fields: object, manifest: Manifest, line: int) -> Row:
     seconds = fields.get("duration")
     source, events = manifest_source(fields, manifest.path.parent), _events(fields.get("events"))
     return Row(source, label, part, line, manifest.place(line), seconds, events)
-
-
-def check_writable(text: object) -> None:
-    """Refuse text with halves of surrogate pairs, which no file can hold (ValueError)."""
-    if isinstance(text, str) and any("\ud800" <= one <= "\udfff" for one in text):
-        raise ValueError(f"{text!r} is no Unicode text")
 
 
 def _events(value: object) -> tuple[LabelSpan, ...] | None:
