@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,10 @@ def test_events_of_an_endless_stream_come_while_it_lasts() -> None:
     assert process.stdout
     process.stdin.write(open_ended(held.getvalue()))
     process.stdin.flush()
+    too_long = threading.Timer(120, process.kill)
+    too_long.start()
     event = json.loads(process.stdout.readline())  # the stream is open still
+    too_long.cancel()
     assert process.poll() is None
     assert event["label"] == "operator"
     process.stdin.close()
@@ -291,6 +295,13 @@ def test_the_threshold_asked_for_is_measured_and_parts_have_the_times_of_their_f
     [scores] = sew("evaluate", tmp_path / "part.jsonl", *found).records
     assert (scores["keywords"], scores["misses"], scores["false_alarms"]) == (len(events), 0, 0)
     assert 0.33 in [one["threshold"] for one in scores["thresholds"]]
+    # an event begins where it begins in the file: a keyword right before it is another
+    late = max({one["label"]: one for one in reversed(kept)}.values(), key=lambda one: one["start"])
+    early = {"label": late["label"], "start": 2.51, "end": late["start"] - 0.02}
+    row["events"] = [early, *(one for one in kept if one is not late)]
+    (tmp_path / "part.jsonl").write_text(json.dumps(row) + "\n")
+    [scores] = sew("evaluate", tmp_path / "part.jsonl", *found).records
+    assert (scores["keywords"], scores["misses"], scores["false_alarms"]) == (len(events), 1, 1)
 
 
 def test_events_before_the_damage_of_a_file_are_found_in_batches_too(

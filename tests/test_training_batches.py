@@ -33,8 +33,8 @@ def test_every_pass_and_every_seed_has_an_order_of_its_own():
     made = {tuple(map(tuple, batches)) for batches in runs.values()}
     assert len(made) == 4
     for batches in runs.values():
-        longest = [lengths[batch].max() for batch in batches]
-        assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.5
+        longest = np.array([lengths[batch].max() for batch in batches])
+        assert 0.3 < np.mean(np.diff(longest) > 0) < 0.7
 
 
 def test_the_first_pass_may_go_from_short_to_long():
