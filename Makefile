@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-reference test-matrix lint types check clean
+.PHONY: demo test test-slow test-reference test-matrix lint types check clean
 
 demo: $(VENV)/installed ## transcribe and classify the example clips with the embedded models, offline
 	@echo "sew transcribe --offline examples/speech"
@@ -16,6 +16,9 @@ demo: $(VENV)/installed ## transcribe and classify the example clips with the em
 
 test: $(VENV)/installed-test ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
+
+test-slow: $(VENV)/installed-test ## the tests that take tens of seconds each: benchmarks, the way to the embedded models
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m slow
 
 test-reference: $(VENV)/installed-test ## the tests of the commands, with transformers as the engine
 	TEST_SEW_ENGINE=reference OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_cli_*.py tests/test_embedded.py
@@ -35,7 +38,7 @@ lint: $(VENV)/installed-dev ## style
 types: $(VENV)/installed-dev ## static types
 	$(BIN)/mypy
 
-check: test lint types ## the tests, style and types; continuous integration runs test-reference too
+check: test test-slow lint types ## the tests, style and types; continuous integration runs test-reference too
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from conftest import Sew
 
 
+@pytest.mark.slow
 def test_the_network_is_measured_and_agrees_with_transformers(sew: Sew) -> None:
     done = sew("bench", "network", "threads", "-m", "nano", "--seconds", "2", "--repeats", "1", "-f", "json")
     assert done.code == 0, done.err
@@ -34,6 +35,7 @@ def test_the_network_is_measured_and_agrees_with_transformers(sew: Sew) -> None:
     assert threads["rows"][0][1] == "1.00"
 
 
+@pytest.mark.slow
 def test_a_card_gets_several_rows_and_a_ceiling_in_each_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU stands for it: the way is the same."""
     monkeypatch.setattr(networks.NetworkOptions, "on_card", True)
@@ -56,6 +58,7 @@ def test_tables_are_markdown(sew: Sew) -> None:
     assert rows[0].count("|") == heads.count("|")
 
 
+@pytest.mark.slow
 def test_whole_runs_are_measured_against_the_pipeline_of_transformers(sew: Sew) -> None:
     done = sew("bench", "long-file", "--quick", "-m", "nano", "--repeats", "1", "-f", "json")
     assert done.code == 0, done.err

@@ -51,6 +51,7 @@ def data(tmp_path: Path) -> Path:
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sew", "undrawn")
 def test_one_script_makes_all_embedded_models(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 
+import pytest
 import torch
 from trainings import EXAMPLES, weights
 
@@ -26,6 +27,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_updates_that_one_makes_of_two_batches(recipe_file, tmp_path):
     """The first has taught the front end and written a checkpoint when the second looks for one."""
     program = tmp_path / "late.py"
@@ -55,6 +57,7 @@ def share_apart(first, second):
     return float(torch.cat(apart).float().mean())
 
 
+@pytest.mark.slow
 def test_accelerate_launch_starts_it(recipe_file, tmp_path):
     launch = ["accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
     arguments = ["train", recipe_file, "--data", EXAMPLES, "--device", "cpu", "--set", "steps=1"]
