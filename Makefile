@@ -17,7 +17,7 @@ demo: $(VENV)/installed ## transcribe and classify the example clips with the em
 test: $(VENV)/installed-test ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
-test-slow: $(VENV)/installed-test ## the tests that take tens of seconds each: benchmarks, the way to the embedded models
+test-slow: $(VENV)/installed-test ## the tests that take longest: whole benchmarks, long trainings, measured memory
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m slow
 
 test-reference: $(VENV)/installed-test ## the tests of the commands, with transformers as the engine
@@ -38,7 +38,7 @@ lint: $(VENV)/installed-dev ## style
 types: $(VENV)/installed-dev ## static types
 	$(BIN)/mypy
 
-check: test test-slow lint types ## the tests, style and types; continuous integration runs test-reference too
+check: test test-slow lint types ## the tests, style and types
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -203,6 +203,7 @@ def test_long_silences_are_left_out_as_by_the_command(
         model.transcribe(tmp_path / "a.wav", vad=sewcli.ActivityOptions(threshold=-1.0))
 
 
+@pytest.mark.slow
 def test_examples_of_the_page_run(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     page = (ROOT / "docs" / "python.md").read_text()

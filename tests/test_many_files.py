@@ -26,6 +26,7 @@ NAMES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.defaults
 @pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are not UTF-8")
 def test_all_of_many_files_with_awkward_names_are_done_once(sew: Sew, ctc: Path, tmp_path: Path) -> None:

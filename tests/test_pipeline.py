@@ -219,6 +219,7 @@ def test_an_ended_run_interrupts_what_its_threads_wait_for(small):
     assert may_end.is_set()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path):
     from helpers import tiny_model
 

@@ -174,6 +174,7 @@ def taken(make: Callable[[int], object]) -> tuple[float, float]:
     return (many[0] - few[0]) / 2_000, (many[1] - few[1]) / 2_000
 
 
+@pytest.mark.slow
 def test_a_plan_takes_some_bytes_an_input() -> None:
     peak, kept = taken(
         lambda count: plan.plan(ROOT, numbered(count), [FORMATS["json"]], Template(), replace=False)
@@ -182,6 +183,7 @@ def test_a_plan_takes_some_bytes_an_input() -> None:
     assert kept < 50
 
 
+@pytest.mark.slow
 def test_a_journal_takes_some_bytes_an_entry(tmp_path: Path) -> None:
     def read(count: int) -> Entries:
         with (tmp_path / "journal").open("wb") as file:

@@ -236,6 +236,7 @@ def test_masks_longer_than_a_batch_are_left_out():
     assert model.config.mask_time_prob == 0.5
 
 
+@pytest.mark.slow
 def test_fine_tuning_on_a_few_clips_reproduces_their_text(sew, tmp_path):
     """From nano, whose own transcripts of the clips are wrong."""
     rows = [json.loads(line) for line in (EXAMPLES / "speech.jsonl").open()]

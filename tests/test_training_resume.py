@@ -86,6 +86,7 @@ def same(first, second):
     return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_resumes_to_the_weights_of_an_uninterrupted_one(recipe_file, tmp_path):
     settings = ["steps=16", "save_every=2", "eval_every=8", "optimizer=muon", "config.mask_time_prob=0.1"]
     command = [sys.executable, "-m", "sewcli", "train", recipe_file, "--data", EXAMPLES, "--device", "cpu"]

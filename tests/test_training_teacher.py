@@ -86,6 +86,7 @@ def test_the_divergence_from_the_teacher_is_zero_for_its_own_logits_alone():
         torch.testing.assert_close(teacher.loss(other, batch, 5), expected / 5)
 
 
+@pytest.mark.slow
 def test_a_student_comes_nearer_to_its_teacher(recipe_file, tmp_path):
     losses = []
     for steps in (2, 30):

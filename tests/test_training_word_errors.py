@@ -172,6 +172,7 @@ def test_settings_without_effect_are_refused(recipe_file, tmp_path, settings, me
         train_model(load_recipe(recipe_file, EXAMPLES, settings), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_with_it_to_the_same_weights(recipe_file, tmp_path, caplog):
     """From nano, of which something is said, and with every loss beside it."""
     settings = [
