@@ -142,6 +142,7 @@ def test_one_that_cannot_be_used_is_a_failure_among_many(nano: sewcli.Model) -> 
 
 
 @pytest.mark.parametrize("options", ["", ", read_workers=1", ", decode_workers=1, decoder='beam'"])
+@pytest.mark.slow
 def test_results_nobody_takes_end_with_the_program(options: str) -> None:
     pytest.importorskip("pyctcdecode" if "beam" in options else "numpy")
     code = f"""

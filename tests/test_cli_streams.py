@@ -94,6 +94,7 @@ def test_full_disk_behind_standard_output_is_one_line_and_exit_1(
 
 @needs_full
 @buffered
+@pytest.mark.slow
 def test_a_full_disk_while_a_thread_reads_leaves_no_temporary_file(
     unbuffered: str, ctc: Path, audio: Path, tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_full_disk_while_a_thread_reads_leaves_no_temporary_file(
 @pytest.mark.parametrize(
     ("given", "code"), [("--dry-run gone.wav", 4), ("{audio}/b.wav gone.wav -m {ctc} -v", 3)]
 )
+@pytest.mark.slow
 def test_messages_that_nobody_reads_change_no_exit_code(
     given: str, code: int, unbuffered: str, ctc: Path, audio: Path, tmp_path: Path
 ) -> None:

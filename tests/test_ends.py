@@ -42,6 +42,7 @@ def endless(ctc: Path, many: Path, tmp_path: Path, request: pytest.FixtureReques
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.slow
 def test_signals_leave_no_process_and_no_file(endless: Run, number: signal.Signals) -> None:
     for _ in range(2):
         assert endless.line().startswith(b"{")

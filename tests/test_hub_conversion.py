@@ -143,6 +143,7 @@ def test_a_pull_request_without_the_file_leaves_the_pickle(offering: Offering, t
 
 
 @pytest.mark.parametrize("seconds", [0.0, 100.0])
+@pytest.mark.slow
 def test_a_hub_that_hangs_up_or_is_silent_about_conversions_leaves_the_pickle(
     offering: Offering, tmp_path: Path, seconds: float
 ) -> None:

@@ -108,6 +108,7 @@ def test_something_else_than_a_hub_answers(client: Client, server: FakeHub) -> N
         ("hang up", "download_failed"),
     ],
 )
+@pytest.mark.slow
 def test_file_cut_in_transfer_is_never_used(client: Client, server: FakeHub, resume: str, code: str) -> None:
     server.cut, server.resume = "model.safetensors", resume
     assert_failed(client.fetch(), code, "owner/name")

@@ -52,6 +52,7 @@ def inputs(audio: Path, tmp_path: Path) -> tuple[object, ...]:
         ),
     ],
 )
+@pytest.mark.slow
 def test_results_and_messages_are_the_same_whatever_their_number(
     sew: Sew, ctc: Path, inputs: tuple[Path, ...], options: tuple[str, ...]
 ) -> None:
@@ -67,6 +68,7 @@ def test_results_and_messages_are_the_same_whatever_their_number(
 
 
 @pytest.mark.parametrize("command", ["classify", "embed", "align", "evaluate", "tune-lm"])
+@pytest.mark.slow
 def test_other_commands_too(
     sew: Sew, ctc: Path, classifier: Path, audio: Path, manifest: Path, tmp_path: Path, command: str
 ) -> None:
