@@ -141,6 +141,7 @@ def test_as_many_keywords_are_found_as_can_be(
 def test_an_event_that_only_touches_a_keyword_has_not_found_it() -> None:
     assert found([(1.0, 2.0)], [(0.5, 1.0)]) == 0
     assert found([(1.0, 2.0)], [(2.0, 2.5)]) == 0
+    assert found([(1.0, 2.0), (10.0, 13.0)], [(0.5, 1.0)]) == 0
     assert found([(1.0, 2.0)], [(0.5, 1.01), (1.99, 3.0)]) == 1
 
 
