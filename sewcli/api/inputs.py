@@ -167,14 +167,15 @@ def parts(sources: Iterable[Source], options: Part) -> Iterator[Source]:
     return (replace(source, channel=channel) for source in Window(start, end).cut(sources))
 
 
-#: results that are still being taken: at the end of the program they end while all modules are there
-_OPEN: weakref.WeakSet[Generator[Any]] = weakref.WeakSet()
+#: results that are still being taken, and the process that takes them: at the end of the program they end while
+#: all modules are there
+_OPEN: weakref.WeakKeyDictionary[Generator[Any], int] = weakref.WeakKeyDictionary()
 
 
 def ended_at_exit(results: Iterator[ItemT]) -> Iterator[ItemT]:
     """The results, whose threads and processes end before the interpreter does, wherever they are."""
     taken = _each(results)
-    _OPEN.add(taken)
+    _OPEN[taken] = os.getpid()
     return taken
 
 
@@ -182,17 +183,12 @@ def _each(results: Iterator[ItemT]) -> Generator[ItemT]:
     yield from results
 
 
-#: a process that is forked has these results too, and they are not its own
-_PROCESS = os.getpid()
-
-
 @atexit.register
 def _end_all() -> None:
-    if os.getpid() != _PROCESS:
-        return
-    for taken in list(_OPEN):
-        with suppress(ValueError):  # another thread is at it
-            taken.close()
+    for taken, process in list(_OPEN.items()):
+        if process == os.getpid():  # a fork has those of its parent too
+            with suppress(ValueError):  # another thread is at it
+                taken.close()
 
 
 def events_only(results: Iterable[KeywordEvent | Detections | Failure]) -> Iterator[KeywordEvent]:

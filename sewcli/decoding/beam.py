@@ -87,10 +87,9 @@ class BeamSearch:
             "token_min_logp": token_min_logp,
             "beam_prune_logp": beam_prune_logp,
         }
-        self._meant = {
-            ord(stand_in): vocabulary.tokens[index] for index, stand_in in _stand_ins(vocabulary).items()
-        }
-        self._decoder = _build(vocabulary, language_model)
+        stand_ins = _stand_ins(vocabulary)
+        self._meant = {ord(stand_in): vocabulary.tokens[index] for index, stand_in in stand_ins.items()}
+        self._decoder = _build(vocabulary, stand_ins, language_model)
         # pyctcdecode keeps language models in its class, beyond the life of the decoder
         weakref.finalize(self, self._decoder.cleanup)
 
@@ -234,7 +233,7 @@ def _stand_ins(vocabulary: Vocabulary) -> dict[int, str]:
     }
 
 
-def _build(vocabulary: Vocabulary, language_model: LanguageModel | None) -> Any:
+def _build(vocabulary: Vocabulary, stand_ins: dict[int, str], language_model: LanguageModel | None) -> Any:
     require_pyctcdecode()
     # it recommends kenlm at import, which only language models need
     logging.getLogger("pyctcdecode").setLevel(logging.ERROR)
@@ -247,7 +246,7 @@ def _build(vocabulary: Vocabulary, language_model: LanguageModel | None) -> Any:
             remembering = RememberingScorer(hotword_scorer)
             return super()._decode_logits(logits, hotword_scorer=remembering, **how)
 
-    labels, stand_ins = [], _stand_ins(vocabulary)
+    labels = []
     for index in vocabulary.columns:
         if index == vocabulary.blank:
             labels.append("")
