@@ -167,8 +167,8 @@ def parts(sources: Iterable[Source], options: Part) -> Iterator[Source]:
     return (replace(source, channel=channel) for source in Window(start, end).cut(sources))
 
 
-#: results that are still being taken, and the process that takes them: at the end of the program they end while
-#: all modules are there
+#: results that are still being taken, and the process that takes them: at the end of the program they end
+#: while all modules are there
 _OPEN: weakref.WeakKeyDictionary[Generator[Any], int] = weakref.WeakKeyDictionary()
 
 
