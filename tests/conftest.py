@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import soundfile
 from fake_hub import Client, FakeHub, serving
-from helpers import Outcome, tiny_model, write_babble
+from helpers import Outcome, babble, tiny_model, write_babble
 from trainings import RECIPE
 
 if TYPE_CHECKING:
@@ -170,6 +171,15 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_babble(folder / "b.wav", 1.3, seed=2)
     write_babble(folder / "sub" / "c.d.flac", 2.2, seed=3)
     return folder
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    """long.wav of 12.3 s, with two seconds of silence in it."""
+    samples = babble(12.3, seed=5)
+    samples[5 * 16000 : 7 * 16000] = 0
+    soundfile.write(tmp_path / "long.wav", samples, 16000, subtype="FLOAT")
+    return tmp_path / "long.wav"
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ RATE = 16_000
 COMMIT = "d" * 40
 CLASSES = {"sew": "SEW", "sew-d": "SEWD"}
 HEADS = {"ctc": "ForCTC", "classification": "ForSequenceClassification", "features": "Model"}
+#: windows over what `long` holds, whose events lie close together
+SPOT = ("--window", "0.5", "--hop", "0.2", "--smooth", "1", "--threshold", "0.3", "--merge-gap", "0.1")
 LABELS = ("yes", "no", "_silence_", "_unknown_")
 #: of the 13 convolutions; kernels and strides are those of the published models
 CHANNELS = (16,) * 5 + (24,) * 4 + (32,) * 4

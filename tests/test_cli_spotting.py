@@ -1,4 +1,4 @@
-"""`sew classify --window` and `sew evaluate --window`: keyword spotting over long audio."""
+"""`sew classify --window`: keyword spotting over long audio."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import Sew
-from helpers import babble, write_babble
+from helpers import SPOT, babble, write_babble
 
 import sewcli
 from sewcli.audio import read_blocks
@@ -23,16 +23,6 @@ from sewcli.inputs.raw import RawAudio
 from sewcli.inputs.source import Source
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "keywords"
-SPOT = ("--window", "0.5", "--hop", "0.2", "--smooth", "1", "--threshold", "0.3", "--merge-gap", "0.1")
-
-
-@pytest.fixture
-def long(tmp_path: Path) -> Path:
-    """A recording of 12.3 s, with two seconds of silence in it."""
-    samples = babble(12.3, seed=5)
-    samples[5 * 16000 : 7 * 16000] = 0
-    soundfile.write(tmp_path / "long.wav", samples, 16000, subtype="FLOAT")
-    return tmp_path / "long.wav"
 
 
 def spans(records: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
@@ -251,59 +241,6 @@ def test_python_gives_the_events_of_the_command(sew: Sew, classifier: Path, long
         list(model.spot("gone.wav"))
 
 
-@pytest.fixture
-def manifest(sew: Sew, classifier: Path, long: Path, tmp_path: Path) -> Path:
-    """The recording with the events that the model finds, and a keyword that it does not."""
-    events = sew("classify", long, "-m", classifier, *SPOT, "-f", "json").records
-    kept = [{key: one[key] for key in ("label", "start", "end")} for one in events[1:]]
-    missed = {"label": events[0]["label"], "start": 5.8, "end": 6.2}  # in the silence
-    file = tmp_path / "events.jsonl"
-    file.write_text(json.dumps({"audio_filepath": "long.wav", "events": [*kept, missed], "set": "a"}) + "\n")
-    return file
-
-
-def test_evaluate_counts_misses_and_false_alarms(
-    sew: Sew, classifier: Path, long: Path, manifest: Path
-) -> None:
-    events = sew("classify", long, "-m", classifier, *SPOT, "-f", "json").records
-    [scores] = sew("evaluate", manifest, "-m", classifier, *SPOT, "-f", "json").records
-    assert (scores["keywords"], scores["misses"], scores["false_alarms"]) == (len(events), 1, 1)
-    assert scores["false_alarms_per_hour"] == pytest.approx(3600 / 12.3)
-    assert scores["sets"]["a"]["misses"] == 1
-    label = events[0]["label"]
-    assert (scores["labels"][label]["misses"], scores["labels"][label]["false_alarms"]) == (1, 1)
-    levels = {one["threshold"]: one for one in scores["thresholds"]}
-    assert levels[0.3]["misses"] == 1
-    assert levels[0.1]["keywords"] == len(events)
-    lines = sew("evaluate", manifest, "-m", classifier, *SPOT).lines
-    assert any(line.startswith(f"all\t{len(events)}\t1\t") for line in lines)
-    only = sew("evaluate", manifest, "-m", classifier, *SPOT, "--labels", "no", "-f", "json").records[0]
-    assert set(only["labels"]) <= {"no"}
-
-
-def test_the_threshold_asked_for_is_measured_and_parts_have_the_times_of_their_file(
-    sew: Sew, classifier: Path, long: Path, tmp_path: Path
-) -> None:
-    """What `classify` finds in a part is what `evaluate` expects of it, at any threshold; the rest is not."""
-    found = ("-m", classifier, *SPOT, "-f", "json", "--threshold", "0.33")
-    events = sew("classify", long, *found, "--start", "2.5").records
-    assert events
-    kept = [{key: one[key] for key in ("label", "start", "end")} for one in events]
-    before = {"label": kept[0]["label"], "start": 1.0, "end": 2.0}
-    row = {"audio_filepath": "long.wav", "offset": 2.5, "events": [before, *kept]}
-    (tmp_path / "part.jsonl").write_text(json.dumps(row) + "\n")
-    [scores] = sew("evaluate", tmp_path / "part.jsonl", *found).records
-    assert (scores["keywords"], scores["misses"], scores["false_alarms"]) == (len(events), 0, 0)
-    assert 0.33 in [one["threshold"] for one in scores["thresholds"]]
-    # an event begins where it begins in the file: a keyword right before it is another
-    late = max({one["label"]: one for one in reversed(kept)}.values(), key=lambda one: one["start"])
-    early = {"label": late["label"], "start": 2.51, "end": late["start"] - 0.02}
-    row["events"] = [early, *(one for one in kept if one is not late)]
-    (tmp_path / "part.jsonl").write_text(json.dumps(row) + "\n")
-    [scores] = sew("evaluate", tmp_path / "part.jsonl", *found).records
-    assert (scores["keywords"], scores["misses"], scores["false_alarms"]) == (len(events), 1, 1)
-
-
 def test_events_before_the_damage_of_a_file_are_found_in_batches_too(
     sew: Sew, classifier: Path, long: Path, tmp_path: Path
 ) -> None:
@@ -316,37 +253,3 @@ def test_events_before_the_damage_of_a_file_are_found_in_batches_too(
     assert "error" in alone[-1]
     assert len(alone) > 1
     assert spans(batched[:-1]) == spans(alone[:-1])
-
-
-def test_keywords_past_the_end_of_a_file_are_missed_and_those_of_other_parts_are_not(
-    sew: Sew, classifier: Path, long: Path, tmp_path: Path
-) -> None:
-    event = {"label": "no", "start": 500.0, "end": 501.0}
-    for part, keywords in (({}, 1), ({"offset": 1.0, "duration": 3.0}, 0), ({"offset": 1.0}, 0)):
-        row = {"audio_filepath": str(long), "events": [event], **part}
-        (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
-        [scores] = sew(
-            "evaluate", tmp_path / "rows.jsonl", "-m", classifier, *SPOT, "--labels", "no", "-f", "json"
-        ).records
-        assert (scores["keywords"], scores["misses"]) == (keywords, keywords)
-
-
-def test_manifests_without_events_and_bad_events_are_wrong_usage(
-    sew: Sew, classifier: Path, long: Path, tmp_path: Path, manifest: Path
-) -> None:
-    bad = tmp_path / "bad.jsonl"
-    for events, named in (
-        (None, "events"),
-        ([{"label": "no", "start": 2, "end": 1}], "begins at 2"),
-        ([{"label": 1, "start": 0, "end": 1}], "label"),
-        ("no", "list"),
-    ):
-        row = {"audio_filepath": "long.wav", "label": "no"} | ({"events": events} if events else {})
-        bad.write_text(json.dumps(row) + "\n")
-        result = sew("evaluate", bad, "-m", classifier, *SPOT)
-        assert (result.code, result.out) == (2, b"")
-        assert named in result.err
-    table = sew("evaluate", manifest, "-m", classifier, *SPOT, "--table", tmp_path / "t.jsonl")
-    assert table.code == 2
-    manifest.write_text(json.dumps({"audio_filepath": "gone.wav", "events": []}) + "\n")
-    assert sew("evaluate", manifest, "-m", classifier, *SPOT).code == 4
