@@ -74,6 +74,21 @@ class Setting:
         table = ".".join(part for part in (self.file.table, self.command) if part)
         return f"{self.file.path} [{table}]" if table else str(self.file.path)
 
+    @property
+    def refusal(self) -> str | None:
+        """Why a command that has the option does not run, or None."""
+        if self.key != _CONSENT or self.file.source == "user" or self.value == "false":
+            return None
+        return "does not count here: whoever enters a folder has not agreed to it"
+
+    def check(self) -> None:
+        """Raise UsageError where it is refused."""
+        if self.refusal:
+            raise UsageError(
+                f"{self.place}: {self.key} {self.refusal}",
+                hint=f"set it with --{self.key}, or in the config.toml of the user",
+            )
+
 
 def user_directory() -> Path:
     """The user's configuration directory: config.toml and models.toml; it need not be there."""
@@ -185,11 +200,6 @@ def _settings(
             told = f"`sew {command or 'transcribe'} --help`"
             hint = f"keys are the options that have a variable in {told}, but for --debug"
             raise _unknown(file, f"key {where}", key, keys, hint)
-        if file.source == "project" and key == _CONSENT and value is not False:
-            raise UsageError(
-                f"{file.path}: {where} does not count here: whoever enters a folder has not agreed to it",
-                hint="set it with --overwrite, SEW_OVERWRITE or in the config.toml of the user",
-            )
         if isinstance(value, list):
             yield Setting(key, command, [_text(file, where, item) for item in value], file)
         else:

@@ -247,6 +247,13 @@ def test_parts_that_begin_alike_are_told_apart(sew, ctc, audio, tmp_path):
     assert "a second result" in sew("evaluate", manifest, "--results", tmp_path / "twice.jsonl").err
 
 
+def test_the_name_of_a_set_is_one_line(sew, tmp_path):
+    line = {"path": "a", "reference": "ONE", "hypothesis": "ONE", "set": "x\ty\nall"}
+    (tmp_path / "r.jsonl").write_text(json.dumps(line) + "\n")
+    rows = sew("evaluate", "--results", tmp_path / "r.jsonl").lines
+    assert [row.split("\t")[0] for row in rows[1:]] == ["x y all", "all"]
+
+
 def test_labels_are_compared_as_they_look(sew, tmp_path):
     manifest, results = tmp_path / "m.jsonl", tmp_path / "r.jsonl"
     manifest.write_text(json.dumps({"audio_filepath": "a.wav", "label": "caf\u00e9 "}) + "\n")

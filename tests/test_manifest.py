@@ -37,6 +37,10 @@ def test_rows_know_their_line_and_their_audio(write, tmp_path):
     assert (rows[0].text, rows[0].set, rows[0].label) == ("ONE", "x", None)
 
 
+def test_the_name_of_a_set_is_one_line(write):
+    assert read_manifest(write({**GOOD, "set": "a\tb\nc"}))[0].set == "a b c"
+
+
 @pytest.mark.parametrize(
     ("bad", "code", "told"),
     [

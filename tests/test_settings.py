@@ -97,7 +97,7 @@ def test_config_show_tells_value_and_place(
 def test_config_show_marks_what_a_command_would_refuse(
     sew: Sew, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (project / "sew.toml").write_text('statistics = "none"\nhotword-weight = 2\n')
+    (project / "sew.toml").write_text('statistics = "none"\nhotword-weight = 2\noverwrite = true\n')
     monkeypatch.setenv("SEW_BEAM_WIDTH", "many")
     rows = {row["key"]: row for row in sew("config", "show", "-f", "json").records[0]["settings"]}
     assert (rows["hotword-weight"]["value"], rows["hotword-weight"]["problem"]) == (2.0, None)
@@ -106,6 +106,10 @@ def test_config_show_marks_what_a_command_would_refuse(
     assert "integer" in rows["beam-width"]["problem"]
     shown = {line.split()[0]: line for line in sew("config", "show").lines}
     assert "sew.toml: 'none' is not one of" in shown["statistics"]
+    assert "true\tsew.toml: does not count here" in shown["overwrite"]
+    monkeypatch.setenv("SEW_OVERWRITE", "1")
+    [row] = [line for line in sew("config", "show").lines if line.startswith("overwrite")]
+    assert row == "overwrite\ttrue\tSEW_OVERWRITE"
 
 
 def test_every_option_of_a_command_can_stand_in_a_file(sew: Sew, project: Path) -> None:
@@ -137,7 +141,7 @@ def test_every_option_of_a_command_can_stand_in_a_file(sew: Sew, project: Path) 
         ("include = [[1]]", ["include", "list"]),
         ("chunk = 2026-01-01", ["chunk", "date"]),
         ("overwrite = true", ["overwrite does not count here", "--overwrite"]),
-        ("[transcribe]\noverwrite = 1", ["[transcribe] overwrite does not count here"]),
+        ("[transcribe]\noverwrite = 1", ["[transcribe]: overwrite does not count here"]),
     ],
 )
 def test_bad_file_is_wrong_usage_and_named(

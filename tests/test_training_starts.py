@@ -48,6 +48,8 @@ def test_it_starts_from_a_revision_of_a_repository(sew, ctc, recipe_file, tmp_pa
     (tmp_path / "pinned.toml").write_text('init = "owner/name"\nrevision = "v3"\n' + recipe_file.read_text())
     assert load_recipe(tmp_path / "pinned.toml", EXAMPLES, []).revision == "v3"
     assert load_recipe(tmp_path / "pinned.toml", EXAMPLES, [], {"init": "nano"}).revision is None
+    for settings, expected in ((["init=nano"], None), (["init=other/one", "revision=v4"], "v4")):
+        assert load_recipe(tmp_path / "pinned.toml", EXAMPLES, settings).revision == expected
     alone = sew("train", recipe_file, "--revision", "v2", *few, "-o", tmp_path / "alone")
     assert alone.code == 2
     assert "revision is set and init is not" in alone.err

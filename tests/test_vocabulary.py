@@ -55,6 +55,13 @@ def test_a_vocabulary_that_is_none_is_named(tmp_path: Path, content: str) -> Non
 IDS = [2, 2, 0, 2, 1, 3, 4, 4, 1]
 
 
+@pytest.mark.parametrize("mark", [" ", "|"])
+def test_a_space_among_the_tokens_ends_words(tmp_path: Path, mark: str) -> None:
+    tokens = [token.replace("|", " ") for token in TOKENS]
+    tokenizer = tokenizer_of(tmp_path, tokens, word_delimiter_token=mark)
+    assert text_of(tmp_path, IDS, len(tokens)) == tokenizer.decode(IDS) == "AA BÄ"
+
+
 @pytest.mark.parametrize("options", [{}, {"do_lower_case": True}], ids=str)
 def test_the_text_is_that_of_the_tokenizer(tmp_path: Path, options: dict[str, bool]) -> None:
     tokenizer = tokenizer_of(tmp_path, **options)

@@ -155,6 +155,8 @@ def load_vocabulary(directory: Path, columns: int) -> Vocabulary:
     names = {role: _content(tokenizer.get(role), default, directory) for role, default in _DEFAULTS.items()}
     mark = tokenizer.get("word_delimiter_token", _DEFAULT_DELIMITER)
     delimiter = None if mark is None else ids.get(_content(mark, _DEFAULT_DELIMITER, directory))
+    if delimiter is None:
+        delimiter = ids.get(" ")  # words end there, whatever the tokenizer calls it
     between = tokenizer.get("replace_word_delimiter_char", " ")
     if between != " ":
         _log.warning("%s: words are joined by spaces, not by %r as its tokenizer does", directory, between)

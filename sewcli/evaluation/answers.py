@@ -24,6 +24,7 @@ from sewcli.inputs.faults import reason_of
 from sewcli.inputs.manifest import Row, Task, plain_label
 from sewcli.inputs.source import STDIN
 from sewcli.inputs.standard_input import standard_input
+from sewcli.json_files import one_line
 
 #: what tells an input: its path, where in the file it begins, its channel, and how many such come before it
 Key = tuple[str, float | None, int | None, int]
@@ -203,7 +204,7 @@ def _answer(where: str, fields: Any) -> Answer:
     scored = Scored(
         reference=shown(_typed(reference, str)) if reference is not None else "",
         hypothesis=shown(_typed(hypothesis, str)),
-        set=_typed(fields.get("set", ""), str),
+        set=one_line(_typed(fields.get("set", ""), str)),
         path=path,
         offset=_number(offset),
         duration=_seconds(fields.get("duration")),

@@ -21,7 +21,7 @@ from sewcli.errors import UsageError
 from sewcli.inputs.faults import reason_of
 from sewcli.inputs.lists import manifest_source
 from sewcli.inputs.source import Source
-from sewcli.json_files import check_writable
+from sewcli.json_files import check_writable, one_line
 
 log = logging.getLogger("sewcli")
 
@@ -267,7 +267,7 @@ def _row(fields: object, manifest: Manifest, line: int) -> Row:
         check_writable(text)
     seconds = fields.get("duration")
     source, events = manifest_source(fields, manifest.path.parent), _events(fields.get("events"))
-    return Row(source, label, part, line, manifest.place(line), seconds, events)
+    return Row(source, label, one_line(part), line, manifest.place(line), seconds, events)
 
 
 def _events(value: object) -> tuple[LabelSpan, ...] | None:

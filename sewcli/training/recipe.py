@@ -191,7 +191,7 @@ def load_recipe(
         raise UsageError(f"the recipe {path} is not valid TOML: {error}") from error
     folder = data if data is not None else path.parent
     given = dict(given or {})
-    if "init" in given:
+    if "init" in given or any(setting.partition("=")[0].strip() == "init" for setting in overrides):
         fields.pop("revision", None)  # that of another model
     return make_recipe(fields | given, overrides, folder, f"the recipe {path}")
 

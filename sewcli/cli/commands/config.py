@@ -109,15 +109,17 @@ class _Found(NamedTuple):
 def _value(context: typer.Context, parameter: Any, setting: Setting | None) -> _Found:
     """A setting as its option reads it; as it stands where the option would refuse it."""
     given = parameter.value_from_envvar(context)
-    source, origin = "environment", parameter.envvar
+    source, origin, refusal = "environment", parameter.envvar, None
     if given is None:
         if setting is None:
             return _Found(_plain(parameter.get_default(context)), "default")
         given, source, origin = option_value(parameter, setting), setting.file.source, setting.place
+        refusal = setting.refusal
     try:
-        return _Found(_plain(parameter.process_value(context, given)), source, origin)
+        value = _plain(parameter.process_value(context, given))
     except typer.BadParameter as error:
         return _Found(_plain(given), source, origin, plain(error.message).rstrip("."))
+    return _Found(value, source, origin, refusal)
 
 
 def _plain(value: Any) -> Any:

@@ -31,7 +31,7 @@ def doctor(
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
     commands = commands_with_settings(context.find_root().command)
-    done = list(checks(lambda: read_settings(commands), unknown_variables(context)))
+    done = list(checks(lambda: [one.check() for one in read_settings(commands)], unknown_variables(context)))
     ok = all(check.ok for check in done if check.needed)
     if form == "json":
         write_stdout(

@@ -77,7 +77,7 @@ def set_defaults(context: typer.Context) -> None:
     """Make the settings of files the defaults of the command that is about to run.
 
     Raises:
-        UsageError: a file is bad, or has a value that the command cannot take.
+        UsageError: a file is bad, or has a value that the command cannot take or does not take from there.
     """
     if not any(os.path.lexists(file.path) for file in settings_files()):
         return  # without a file no command but the one called is imported
@@ -98,6 +98,7 @@ def _values(context: typer.Context, options: dict[str, Any], chosen: dict[str, S
     values = {}
     for key, setting in chosen.items():
         if key in options:
+            setting.check()
             value = option_value(options[key], setting)
             try:
                 options[key].process_value(context, value)
