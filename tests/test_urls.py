@@ -208,6 +208,18 @@ def test_resume_knows_a_file_under_an_address_that_was_signed_anew(
     assert "1 of 1" not in sew("transcribe", f"{signed}&v=2", "-m", ctc, "-o", tmp_path, "--resume").err
 
 
+def test_the_journal_keeps_no_password_of_an_address(
+    sew: Sew, ctc: Path, site: tuple[str, Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("aiohttp")
+    given = f"{site[0]}/talk.wav".replace("://", "://me:secret@")
+    for told in ("", "1 of 1"):
+        assert told in sew("transcribe", given, "-m", ctc, "-o", tmp_path, "--resume").err
+    entry = (tmp_path / ".sew-journal.jsonl").read_text()
+    assert "://me:***@" in entry
+    assert "secret" not in entry
+
+
 @pytest.mark.parametrize(
     ("given", "module", "hint"),
     [

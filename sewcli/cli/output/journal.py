@@ -21,7 +21,7 @@ from sewcli.atomic import RESERVED, write_whole
 from sewcli.cli.output.entries import Entries, line
 from sewcli.cli.output.planned import Planned
 from sewcli.inputs.source import Source
-from sewcli.inputs.urls import unsigned
+from sewcli.inputs.urls import presentable, unsigned
 from sewcli.locking import lock
 from sewcli.pipeline.ahead import mapped_ahead
 
@@ -146,8 +146,8 @@ def _name(file: Path, root: Path) -> str:
 
 
 def _place(source: Source) -> str:
-    """An input in the journal: its address, or its absolute path."""
-    return unsigned(source.path) if source.is_url else os.path.abspath(source.file)  # noqa: PTH100 - as above
+    """An input in the journal: its address without a password, or its absolute path."""
+    return presentable(source.path) if source.is_url else os.path.abspath(source.file)  # noqa: PTH100 - as above
 
 
 def run_fingerprint(content: Mapping[str, Any], model: Path) -> str:
