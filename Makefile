@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # bytecode is made of what is imported, when it is: that of everything takes half the time of the installation
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# one process more than cores: tests wait for processes of their own
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --dist worksteal -n $$($(BIN)/python -c "import os; print(os.cpu_count() + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow test-reference test-matrix lint types check clean
@@ -15,13 +17,13 @@ demo: $(VENV)/installed ## transcribe and classify the example clips with the em
 	@$(BIN)/sew classify --offline examples/keywords
 
 test: $(VENV)/installed-test ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
+	$(PYTEST)
 
 test-slow: $(VENV)/installed-test ## the tests that take longest: whole benchmarks, long trainings, measured memory
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m slow
 
 test-reference: $(VENV)/installed-test ## the tests of the commands, with transformers as the engine
-	TEST_SEW_ENGINE=reference OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_cli_*.py tests/test_embedded.py
+	TEST_SEW_ENGINE=reference $(PYTEST) tests/test_cli_*.py tests/test_embedded.py
 
 test-matrix: test ## the tests of the commands with every engine, dtype and number of threads too (40 minutes)
 	for cell in fast/float32 fast/bfloat16 fast/int8 reference/float32 reference/bfloat16; do for threads in 1 2; do \
