@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --dist worksteal -n $$($(BIN)/python -c "import os; print(os.cpu_count() + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-reference test-matrix lint types check clean
+.PHONY: demo test test-slow test-reference test-matrix test-card lint types check clean
 
 demo: $(VENV)/installed ## transcribe and classify the example clips with the embedded models, offline
 	@echo "sew transcribe --offline examples/speech"
@@ -32,6 +32,10 @@ test-matrix: test ## the tests of the commands with every engine, dtype and numb
 		OMP_NUM_THREADS=$$threads $(BIN)/python -m pytest -q \
 			-n $$($(BIN)/python -c "import os; print(max(1, os.cpu_count() // $$threads))") || exit 1; \
 	done; done
+
+test-card: $(VENV)/installed-test ## what needs a CUDA device, and the tests of the commands on one
+	$(PYTEST) -m card
+	TEST_SEW_DEVICE=cuda $(PYTEST) tests/test_cli_*.py tests/test_embedded.py
 
 lint: $(VENV)/installed-dev ## style
 	$(BIN)/ruff check .

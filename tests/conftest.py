@@ -32,18 +32,23 @@ Sew = Callable[..., Outcome]
 #: settings that `make test-matrix` runs the commands with
 MATRIX = {
     name: os.environ[f"TEST_SEW_{name}"]
-    for name in ("ENGINE", "DTYPE", "THREADS")
+    for name in ("ENGINE", "DTYPE", "THREADS", "DEVICE")
     if os.environ.get(f"TEST_SEW_{name}")
 }
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what the settings of the matrix do not reach, skip what does not hold for them."""
+    import torch
+
     if MATRIX:
         idle = [item for item in items if "sew" not in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]
+    has_card = torch.cuda.is_available()
     for item in items:
+        if not has_card and item.get_closest_marker("card"):
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
         precise = item.get_closest_marker("float32")
         engines = precise.args if precise and precise.args else ("fast", "reference")
         if (
@@ -54,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="holds in full precision only"))
         if MATRIX.get("DTYPE") == "int8" and item.get_closest_marker("transformers"):
             item.add_marker(pytest.mark.skip(reason="transformers has no int8"))
-        if {"ENGINE", "DTYPE"} & MATRIX.keys() and item.get_closest_marker("defaults"):
+        if {"ENGINE", "DTYPE", "DEVICE"} & MATRIX.keys() and item.get_closest_marker("defaults"):
             item.add_marker(pytest.mark.skip(reason="holds for the defaults only"))
 
 

@@ -178,7 +178,7 @@ def test_a_batch_under_way_is_finished_before_a_failure_behind_it(
     assert [results[0][0], results[2][0]] == [CLIPS[0].path, CLIPS[1].path]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.card
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_gpu_gives_the_text_of_the_cpu(dtype: str) -> None:
     """In float32 the logits of the CPU to 1e-4; in bfloat16 nearly the same labels."""

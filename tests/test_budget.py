@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from helpers import tiny_model
 from torch.profiler import ProfilerActivity, profile
 
@@ -59,7 +58,7 @@ def test_a_cpu_takes_chunks_one_by_one() -> None:
     assert device_seconds("cpu", {}) == 0.0
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+@pytest.mark.card
 def test_a_card_takes_what_its_memory_affords() -> None:
     config = {"conv_dim": [64], "conv_stride": [5]}
     assert 20 <= device_seconds("cuda", config) <= MOST_SECONDS

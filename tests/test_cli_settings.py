@@ -126,6 +126,7 @@ def test_no_cuda_is_exit_6(sew: Sew, ctc: Path, audio: Path) -> None:
         assert "--device cpu" in message
 
 
+@pytest.mark.defaults
 def test_a_card_that_cannot_compute_is_passed_over_by_auto_and_named_otherwise(
     sew: Sew, ctc: Path, audio: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

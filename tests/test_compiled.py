@@ -97,7 +97,7 @@ def test_sizes_that_are_equal_by_chance_do_not_bind_the_next_batch() -> None:
     assert len(graphs) == 1
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.card
 def test_a_gpu_compiles_it_and_gives_the_logits_of_the_cpu(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

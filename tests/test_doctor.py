@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from conftest import Sew
 
 from sewcli.acoustic import load
@@ -216,6 +215,6 @@ def test_a_cache_that_cannot_be_is_told_of_hf_home(
     assert found["fix"] == "set HF_HOME to another place"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.card
 def test_a_card_gives_the_logits_of_the_cpu() -> None:
     assert examine_card("cuda").ok
