@@ -108,7 +108,7 @@ class _OneDevice(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("task", ["ctc", "classification", "features"])
 @pytest.mark.parametrize("family", ["SEW", "SEWD"])
 def test_a_forward_pass_stays_on_its_device_and_waits_for_no_number(family, task, dtype, tmp_path):
@@ -130,4 +130,5 @@ def test_a_forward_pass_stays_on_its_device_and_waits_for_no_number(family, task
         with torch.inference_mode(), _OneDevice():
             found = head(encoder(batch), batch)
         assert found.device == device
+        assert found.dtype == (dtype if task == "features" else torch.float32)
         assert found.shape[0] == len(rows)

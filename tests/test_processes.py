@@ -7,12 +7,14 @@ import queue
 import signal
 import sys
 import threading
+from multiprocessing.connection import Pipe
 from pathlib import Path
 
 import pytest
 
 from sewcli.errors import InputError
 from sewcli.processes.pool import DeadWorkerError, Processes
+from sewcli.processes.sending import send
 from sewcli.processes.serving import portable, tell
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
@@ -159,3 +161,16 @@ def test_errors_are_sent_in_a_form_that_can_be_raised() -> None:
     assert portable(MemoryError(), "count").code == "no_memory"  # type: ignore[attr-defined]
     awkward = portable(AwkwardError(1, 2), "count")
     assert (type(awkward), str(awkward)) == (RuntimeError, "AwkwardError: 3")
+
+
+def test_what_cannot_be_sent_leaves_no_view_of_a_buffer_in_its_error() -> None:
+    """Python 3.12 may crash where a view of an io.BytesIO is in a cycle, and errors often are."""
+    ours, theirs = Pipe()
+    with ours, theirs:
+        send(ours, {"a": [1, 2]})
+        assert theirs.recv() == {"a": [1, 2]}
+        theirs.close()
+        with pytest.raises(OSError) as caught:  # noqa: PT011 - of several kinds
+            send(ours, "x" * 10_000)
+    held = [value for entry in caught.traceback for value in entry.frame.f_locals.values()]
+    assert all(isinstance(value.obj, bytes) for value in held if isinstance(value, memoryview))

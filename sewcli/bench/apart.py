@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sewcli.acoustic.cuda import settle_cuda
 from sewcli.bench.material import batch_of_speech, build_network, plain_network
 from sewcli.errors import SewError
+from sewcli.processes.sending import send
 from sewcli.processes.serving import portable
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class NetworkApart:
 
     def _ask(self, request: Request) -> Any:
         try:
-            self._connection.send(request)
+            send(self._connection, request)
             answer = self._connection.recv()
         except (EOFError, OSError) as error:
             raise SewError("the process with the network of transformers has ended") from error
@@ -116,7 +117,7 @@ def _serve(
                 reply = answer if isinstance(answer, Exception) else answer(request)
             except Exception as error:
                 reply = portable(error, "run the network of transformers")
-            connection.send(reply)
+            send(connection, reply)
 
 
 def _answers(

@@ -15,6 +15,7 @@ from sewcli.decoding.search import Setup
 from sewcli.decoding.search_worker import Answer, Request
 from sewcli.processes import pool
 from sewcli.processes.open_files import send_file
+from sewcli.processes.sending import send
 from sewcli.processes.serving import tell
 
 #: processes that auto starts at the most
@@ -47,7 +48,7 @@ class SearchWorkers:
     def prepare(self, setup: Setup) -> None:
         """Have a process load what the first search will need."""
         with self._processes.one() as process, contextlib.suppress(OSError):
-            process.connection.send(Request(setup, 0))
+            send(process.connection, Request(setup, 0))
 
     def search(self, setup: Setup, frames: FrameFile) -> Hypothesis:
         """Search through the frames of a recording, waiting for a process that rests; for many threads.
@@ -63,7 +64,7 @@ class SearchWorkers:
         """
         file = frames.fileno()
         with self._processes.one() as process:
-            process.connection.send(Request(setup, len(frames)))
+            send(process.connection, Request(setup, len(frames)))
             send_file(process.connection, file)
             answer: Answer = process.connection.recv()
         with self._lock:  # each process says the same of a language model

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from sewcli.errors import InputError, SewError
+from sewcli.processes import sending
 
 _log = logging.getLogger("sewcli")
 
@@ -55,7 +56,7 @@ class Messages(logging.Handler):
 def serve(
     answers: Callable[[RequestT], Iterator[AnswerT]],
     receive: Callable[[Connection], RequestT] = Connection.recv,
-    send: Callable[[Connection, AnswerT], None] = Connection.send,
+    send: Callable[[Connection, AnswerT], None] = sending.send,
 ) -> None:
     """Answer the requests that come over standard input, which is a socket.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sewcli.inputs.source import Source
 from sewcli.processes.open_files import send_file
+from sewcli.processes.sending import send
 from sewcli.processes.serving import Messages, Told, portable, serve
 from sewcli.reading.kept import How, Measures, kept, room_for
 from sewcli.reading.samples import Samples
@@ -91,7 +92,7 @@ class _Reader:
 
     def send(self, connection: Connection, answer: Answer) -> None:
         """Send an answer, and the file of the samples where there are some."""
-        connection.send(answer)
+        send(connection, answer)
         if self._samples is not None:
             send_file(connection, self._samples.fileno())
 

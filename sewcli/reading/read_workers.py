@@ -22,6 +22,7 @@ from sewcli.errors import AudioError, InputError, UsageError
 from sewcli.inputs.source import Source
 from sewcli.processes import pool
 from sewcli.processes.open_files import received_file
+from sewcli.processes.sending import send
 from sewcli.processes.serving import tell
 from sewcli.reading.kept import How, Measures, kept
 from sewcli.reading.read_worker import Answer, Request
@@ -82,7 +83,7 @@ class ReadWorkers:
         file = None
         try:
             with self._processes.one() as process:
-                process.connection.send(request)
+                send(process.connection, request)
                 answer: Answer = process.connection.recv()
                 if answer.samples:
                     file = received_file(process.connection)

@@ -31,7 +31,12 @@ def doctor(
     from sewcli.writers.jsonl import SCHEMA_VERSION, dump
 
     commands = commands_with_settings(context.find_root().command)
-    done = list(checks(lambda: [one.check() for one in read_settings(commands)], unknown_variables(context)))
+
+    def check_settings() -> None:
+        for setting in read_settings(commands):
+            setting.check()
+
+    done = list(checks(check_settings, unknown_variables(context)))
     ok = all(check.ok for check in done if check.needed)
     if form == "json":
         write_stdout(
