@@ -161,7 +161,9 @@ def test_the_user_may_agree_that_files_are_replaced(
 ) -> None:
     """Once and for all, or no: a project may take it back."""
     command = ("transcribe", audio / "b.wav", "-m", ctc, "-o", project / "out")
+    (project / "sew.toml").write_text("overwrite = false\n")
     assert sew(*command).code == 0
+    (project / "sew.toml").unlink()
     assert sew(*command).code == 2
     write_user(user_directory, "overwrite = true\n")
     assert sew(*command).code == 0

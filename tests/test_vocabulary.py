@@ -13,7 +13,7 @@ from helpers import needs_pyctcdecode
 
 from sewcli.decoding.decoders import decoders
 from sewcli.decoding.options import DecodingOptions
-from sewcli.decoding.vocabulary import load_vocabulary, without_marks
+from sewcli.decoding.vocabulary import Vocabulary, load_vocabulary, without_marks
 from sewcli.errors import ModelError
 from sewcli.training.vocabulary import read_vocabulary
 
@@ -60,6 +60,56 @@ def test_a_space_among_the_tokens_ends_words(tmp_path: Path, mark: str) -> None:
     tokens = [token.replace("|", " ") for token in TOKENS]
     tokenizer = tokenizer_of(tmp_path, tokens, word_delimiter_token=mark)
     assert text_of(tmp_path, IDS, len(tokens)) == tokenizer.decode(IDS) == "AA BÄ"
+
+
+@pytest.mark.parametrize("more", [{}, {"added_tokens_decoder": {"0": {"content": "<pad>", "special": True}}}])
+@pytest.mark.parametrize("named", [{}, {"pad_token": None}, {"pad_token": "<pad>"}], ids=str)
+def test_the_blank_is_the_one_that_the_library_takes(
+    tmp_path: Path, named: dict[str, str], more: dict[str, object]
+) -> None:
+    """Of two files that name one."""
+    tokens = ["<pad>", "|", "A", "B", "<x>", "<unk>"]
+    (tmp_path / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    config = {"tokenizer_class": "Wav2Vec2CTCTokenizer", **named, **more}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"pad_token": "<x>"}))
+    taken = transformers.Wav2Vec2CTCTokenizer.from_pretrained(tmp_path).pad_token
+    assert tokens[load_vocabulary(tmp_path, 6).blank] == (taken or "<pad>")
+
+
+def vocabulary_of(directory: Path, *tokens: str) -> Vocabulary:
+    """As a vocab.json alone has it, behind a blank."""
+    ids = {token: i for i, token in enumerate(("<pad>", *tokens))}
+    (directory / "vocab.json").write_text(json.dumps(ids))
+    return load_vocabulary(directory, len(ids))
+
+
+def test_letters_are_spelled_as_the_tokens_have_them(tmp_path: Path) -> None:
+    upper = vocabulary_of(tmp_path, "|", "A", "Ä", "'")
+    assert upper.text_tokens == {"A", "Ä", "'"}
+    assert upper.encode("a A\u0308\u2019") == [2, 1, 3, 4]  # a letter and a mark, a typographic apostrophe
+    assert (upper.lacking("aä'"), upper.lacking("aß")) == ([], ["S"])
+    both = vocabulary_of(tmp_path, "|", "A", "\u0308", "'", "\u2019")
+    assert both.encode("A\u0308\u2019'") == [2, 3, 5, 4]  # as they are
+    none = vocabulary_of(tmp_path, "|", "A")
+    assert none.lacking("A\u2019") == ["\u2019"]
+
+
+@pytest.mark.parametrize("ids", [{"<pad>": 0, "A": 1, "B": 1}, {"<pad>": 0, "A": -1}, {"<pad>": 0, "A": 2}])
+def test_ids_that_are_no_columns_are_refused(tmp_path: Path, ids: dict[str, int]) -> None:
+    (tmp_path / "vocab.json").write_text(json.dumps(ids))
+    with pytest.raises(ModelError, match="does not fit the model"):
+        load_vocabulary(tmp_path, 2)
+
+
+def test_a_token_is_one_line_and_both_cases_stay(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    assert vocabulary_of(tmp_path, "A", "a", "\n").tokens == ("<pad>", "A", "a", " ")
+    assert vocabulary_of(tmp_path, "A", "B").tokens == ("<pad>", "a", "b")
+
+
+def test_symbols_are_marks_too() -> None:
+    assert without_marks("5$ + a^b, c", {"^"}) == "5    a^b  c"
 
 
 @pytest.mark.parametrize("options", [{}, {"do_lower_case": True}], ids=str)

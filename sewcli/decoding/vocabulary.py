@@ -140,7 +140,9 @@ def load_vocabulary(directory: Path, columns: int) -> Vocabulary:
         )
     added = _read(directory, "added_tokens.json")
     ids = {**ids, **added}
-    tokenizer = {**_read(directory, "special_tokens_map.json"), **_read(directory, "tokenizer_config.json")}
+    tokenizer = _read(directory, "tokenizer_config.json")
+    if "added_tokens_decoder" not in tokenizer:  # with it the library reads no other file
+        tokenizer = {**tokenizer, **_read(directory, "special_tokens_map.json")}
     if not all(isinstance(index, int) for index in ids.values()):
         raise ModelError(f"{directory}: the ids in its vocab.json are not numbers", code="damaged_model")
     # the tokenizer adds its sentence marks behind the last token, and the head may not know of them
