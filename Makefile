@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # bytecode is made of what is imported, when it is: that of everything takes half the time of the installation
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # one process more than cores: tests wait for processes of their own
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --dist worksteal -n $$($(BIN)/python -c "import os; print(os.cpu_count() + 1)")
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --dist worksteal -n $$($(BIN)/python -c "from sewcli.processes.pool import cores; print(cores() + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow test-reference test-matrix test-card lint types check clean
@@ -19,8 +19,9 @@ demo: $(VENV)/installed ## transcribe and classify the example clips with the em
 test: $(VENV)/installed-test ## run the tests
 	$(PYTEST)
 
+# they measure: no more processes than cores
 test-slow: $(VENV)/installed-test ## the tests that take longest: whole benchmarks, long trainings, measured memory
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m slow
+	$(PYTEST) -n auto -m slow
 
 test-reference: $(VENV)/installed-test ## the tests of the commands, with transformers as the engine
 	TEST_SEW_ENGINE=reference $(PYTEST) tests/test_cli_*.py tests/test_embedded.py

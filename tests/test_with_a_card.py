@@ -69,11 +69,9 @@ def test_keywords_are_those_of_the_cpu(sew: Sew, options: tuple[str, ...]) -> No
 
 
 def test_hidden_states_are_those_of_the_cpu(sew: Sew, tmp_path: Path) -> None:
+    given = ("embed", EXAMPLES / "speech", "-m", "nano", "--device")
     for device in (CARD, "cpu"):
-        assert (
-            sew("embed", EXAMPLES / "speech", "-m", "nano", "--device", device, "-o", tmp_path / device).code
-            == 0
-        )
+        assert sew(*given, device, "-o", tmp_path / device).code == 0
     files = sorted((tmp_path / "cpu").iterdir())
     assert len(files) == 6
     for file in files:

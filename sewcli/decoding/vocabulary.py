@@ -141,7 +141,7 @@ def load_vocabulary(directory: Path, columns: int) -> Vocabulary:
     added = _read(directory, "added_tokens.json")
     ids = {**ids, **added}
     tokenizer = _read(directory, "tokenizer_config.json")
-    if "added_tokens_decoder" not in tokenizer:  # with it the library reads no other file
+    if "added_tokens_decoder" not in tokenizer:  # with it the library leaves the map unread
         tokenizer = {**tokenizer, **_read(directory, "special_tokens_map.json")}
     if not all(isinstance(index, int) for index in ids.values()):
         raise ModelError(f"{directory}: the ids in its vocab.json are not numbers", code="damaged_model")
