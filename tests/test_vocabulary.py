@@ -12,6 +12,7 @@ import transformers
 from helpers import needs_pyctcdecode
 
 from sewcli.decoding.decoders import decoders
+from sewcli.decoding.hotwords import spellable
 from sewcli.decoding.options import DecodingOptions
 from sewcli.decoding.vocabulary import Vocabulary, load_vocabulary, without_marks
 from sewcli.errors import ModelError
@@ -84,15 +85,37 @@ def vocabulary_of(directory: Path, *tokens: str) -> Vocabulary:
     return load_vocabulary(directory, len(ids))
 
 
-def test_letters_are_spelled_as_the_tokens_have_them(tmp_path: Path) -> None:
-    upper = vocabulary_of(tmp_path, "|", "A", "Ä", "'")
-    assert upper.text_tokens == {"A", "Ä", "'"}
-    assert upper.encode("a A\u0308\u2019") == [2, 1, 3, 4]  # a letter and a mark, a typographic apostrophe
-    assert (upper.lacking("aä'"), upper.lacking("aß")) == ([], ["S"])
+def test_marks_and_apostrophes_that_are_tokens_stay(tmp_path: Path) -> None:
     both = vocabulary_of(tmp_path, "|", "A", "\u0308", "'", "\u2019")
-    assert both.encode("A\u0308\u2019'") == [2, 3, 5, 4]  # as they are
-    none = vocabulary_of(tmp_path, "|", "A")
-    assert none.lacking("A\u2019") == ["\u2019"]
+    assert both.text_tokens == {"A", "\u0308", "'", "\u2019"}
+    assert both.encode("A\u0308\u2019'") == [2, 3, 5, 4]
+    assert (both.lacking("a'"), both.lacking("aß")) == ([], ["S"])
+    assert vocabulary_of(tmp_path, "|", "A").lacking("A\u2019") == ["\u2019"]
+
+
+def test_texts_are_spelled_in_the_letter_case_of_the_vocabulary() -> None:
+    vocabulary = Vocabulary(("<pad>", "<unk>", "|", "A", "B", "'"), 0, 2, frozenset({1}))
+    assert vocabulary.encode(" a  b'A ") == [3, 2, 4, 5, 3]
+    with pytest.raises(ValueError, match=r"no 'C' '\|'"):
+        vocabulary.encode("abc|")
+    with pytest.raises(ValueError, match="no ' '"):
+        Vocabulary(("<pad>", "A"), 0, None, frozenset()).encode("A A")
+
+
+def test_the_tables_of_a_vocabulary_are_made_once() -> None:
+    """A text of 20 characters took 2 s with a vocabulary of 3,500 when they were made for each."""
+    characters = tuple(map(chr, range(0x4E00, 0x4E00 + 3500)))
+    vocabulary = Vocabulary(("<pad>", "|", *characters), 0, 1, frozenset())
+    tokens, columns = vocabulary.text_tokens, vocabulary.columns
+    assert vocabulary.encode(f"{characters[0]} {characters[1]}") == [2, 1, 3]
+    assert vocabulary.text_tokens is tokens
+    assert vocabulary.columns is columns
+
+
+def test_words_are_spelled_with_the_marks_and_apostrophes_of_the_vocabulary() -> None:
+    vocabulary = Vocabulary(("<pad>", "|", *"ACDEFNOT\u00c9'"), 0, 1, frozenset())
+    assert vocabulary.spelled("cafe\u0301 don\u2019t") == "CAF\u00c9 DON'T"
+    assert spellable(vocabulary, ["cafe\u0301", "CAF\u00c9", "don\u2019t"]) == ("CAF\u00c9", "DON'T")
 
 
 @pytest.mark.parametrize("ids", [{"<pad>": 0, "A": 1, "B": 1}, {"<pad>": 0, "A": -1}, {"<pad>": 0, "A": 2}])
